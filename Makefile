@@ -1,0 +1,77 @@
+# One Makefile for both programs. `make help` lists the targets.
+VERSION  := 0.1.0
+PREFIX   ?= /usr/local
+DESTDIR  ?=
+CC       ?= cc
+SANITIZE ?=
+WERROR   ?= $(if $(CI),1)
+
+# Where the shipped addons go. In the system prefix that is the path which the
+# programs look in by default; elsewhere it is below the prefix.
+SCRIPTS_DIR := $(if $(filter /usr/local,$(PREFIX)),/opt/opensandbox/mitmscripts,$(PREFIX)/share/opensandbox/mitmscripts)
+
+BUILD := build$(if $(SANITIZE),/sanitize)
+
+WARNINGS := -Wall -Wextra -Wpedantic -Wconversion -Wshadow -Wstrict-prototypes \
+            -Wmissing-prototypes -Wpointer-arith -Wcast-qual -Wformat=2 -Wvla \
+            $(if $(WERROR),-Werror)
+ifeq ($(SANITIZE),)
+OPTIMIZE ?= -O2 -g -D_FORTIFY_SOURCE=3 -fstack-protector-strong -fstack-clash-protection
+else
+OPTIMIZE ?= -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
+endif
+ALL_CFLAGS  = -std=c11 -D_GNU_SOURCE -DVERSION='"$(VERSION)"' -I. $(WARNINGS) $(OPTIMIZE) -fPIE \
+              $(call pkg,--cflags,$(PACKAGES)) $(CFLAGS)
+ALL_LDFLAGS = $(OPTIMIZE) -pie -Wl,-z,relro,-z,now,--as-needed $(LDFLAGS)
+
+# Asked for when a recipe runs, not when this file is read: `deps` comes first.
+pkg = $(shell pkg-config $1 $2)
+PACKAGES       = libbsd-overlay
+SETUP_PACKAGES = libip4tc libcrypto
+
+objects = $(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard $1/*.c))
+COMMON  := $(call objects,common)
+SETUP   := $(call objects,setup)
+HEALTHD := $(call objects,healthd)
+
+.PHONY: all deps demo check install clean help lint
+all: $(BUILD)/setup $(BUILD)/healthd ## build both programs (SANITIZE=1: with ASan and UBSan, WERROR=1)
+
+$(BUILD)/setup: $(SETUP) $(COMMON)
+	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(call pkg,--libs,$(SETUP_PACKAGES) $(PACKAGES))
+
+$(BUILD)/healthd: $(HEALTHD) $(COMMON)
+	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(call pkg,--libs,$(PACKAGES))
+
+$(BUILD)/obj/%.o: %.c Makefile
+	@mkdir -p $(@D)
+	$(CC) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
+
+deps: ## install what building, demo and tests need (root; Debian)
+	./tests/lib/deps.sh
+
+demo: deps ## watch real HTTPS being intercepted (root)
+	+$(MAKE) --no-print-directory all
+	./tests/demo.sh
+
+check: deps ## prove it: build, then all tests (root; SANITIZE=1 with sanitizers, SUITE=name for one)
+	+$(MAKE) --no-print-directory all
+	BUILD=$(BUILD) SANITIZE=$(SANITIZE) ./tests/run.sh $(SUITE)
+
+install: all ## install programs, addons and entrypoint (PREFIX, DESTDIR)
+	install -d $(DESTDIR)$(PREFIX)/sbin $(DESTDIR)$(SCRIPTS_DIR)
+	install -m 0755 $(BUILD)/setup $(BUILD)/healthd $(DESTDIR)$(PREFIX)/sbin/
+	install -m 0755 entrypoint.sh $(DESTDIR)$(PREFIX)/sbin/entrypoint.sh
+	install -m 0644 mitmscripts/*.py $(DESTDIR)$(SCRIPTS_DIR)/
+
+lint: ## shellcheck and clang-format, as CI runs them
+	shellcheck -x entrypoint.sh .ci/run tests/*.sh tests/lib/*.sh
+	clang-format --dry-run --Werror common/*.[ch] setup/*.[ch] healthd/*.[ch]
+
+clean: ## remove what was built (build/venv stays: `rm -r build` removes it too)
+	rm -rf build/obj build/setup build/healthd build/sanitize
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  %-8s %s\n", $$1, $$2 }' Makefile
+
+-include $(COMMON:.o=.d) $(SETUP:.o=.d) $(HEALTHD:.o=.d)

@@ -1,0 +1,30 @@
+#!/bin/sh
+# Container entrypoint.
+#   (no arguments)   one container does everything: CA first, then healthd, and
+#                    the redirect as soon as mitmdump listens
+#   setup ...        the init container
+#   healthd ...      the sidecar behind an init container
+#   anything else    is run as it stands
+set -eu
+
+case ${1-} in
+setup | healthd)
+  exec "$@"
+  ;;
+'')
+  # A shell that is PID 1 has no default action for SIGTERM.
+  trap 'exit 0' TERM INT
+  status=0
+  setup prepare || status=$?
+  # A bad configuration (78) will not mend itself. With anything else healthd
+  # stays up and says on /healthz what is missing.
+  [ "$status" -ne 78 ] || exit 78
+  # The redirect waits for mitmdump, which only healthd starts; it must not
+  # outlive healthd, which takes the place of this shell.
+  [ "$status" -ne 0 ] || setpriv --pdeathsig TERM setup redirect --wait &
+  exec healthd
+  ;;
+*)
+  exec "$@"
+  ;;
+esac
