@@ -1,0 +1,12 @@
+#ifndef COMMON_ACCESS_H
+#define COMMON_ACCESS_H
+
+#include "common/config.h"
+#include "common/error.h"
+
+/* Asked by a process that is the mitmproxy user: may that user execute mitmdump and its
+ * interpreter, and read the addons and the trust directory? 0, or -1 with an error that names the
+ * first obstacle. */
+int access_check(const struct config *config, struct error *error);
+
+#endif

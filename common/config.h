@@ -1,0 +1,66 @@
+#ifndef COMMON_CONFIG_H
+#define COMMON_CONFIG_H
+
+#include <limits.h>
+#include <netinet/in.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include "common/log.h"
+#include "common/user.h"
+
+/* The configuration of both programs: environment variables, read once. config.c has the table. */
+
+#define CONFIG_PREFIX "OPENSANDBOX_EGRESS_"
+
+enum { CONFIG_VALUE_MAX = 4096, CONFIG_LIST_MAX = 64 };
+
+/* The items of a variable with several values. They point into text. */
+struct list {
+    size_t count;
+    char *items[CONFIG_LIST_MAX];
+    char text[CONFIG_VALUE_MAX];
+};
+
+/* Where healthd answers. An empty host is every address of both families. */
+struct http_address {
+    int family; /* AF_INET, AF_INET6, or AF_UNSPEC for every address */
+    union {
+        struct in_addr v4;
+        struct in6_addr v6;
+    } host;
+    uint16_t port;
+};
+
+struct config {
+    bool transparent;
+    uint16_t port;
+    struct list scripts;
+    struct list ignore_hosts;
+    char confdir[PATH_MAX];
+    char upstream_trust_dir[PATH_MAX];
+    bool ssl_insecure;
+    struct user user;
+    char bin[PATH_MAX]; /* absolute after config_load, if it was found */
+    char scripts_dir[PATH_MAX];
+    struct list set;
+    struct user healthd_user;
+    struct http_address http;
+    char state_file[PATH_MAX];
+    char export_dir[PATH_MAX];
+    enum log_level log_level;
+    enum log_format log_format;
+};
+
+/* Reads the environment, sets the log up for program, and checks every value, and what it names in
+ * the world as far as transparent mode needs it (users, files, a program). Every error is logged,
+ * one line each, and every variable with our prefix that does not exist is warned of. Changes
+ * nothing. Returns the number of errors. */
+int config_load(struct config *config, const char *program);
+
+/* Prints a row a variable for --help. */
+void config_print_help(FILE *out);
+
+#endif

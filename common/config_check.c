@@ -1,0 +1,135 @@
+#include "common/config_check.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "common/config.h"
+
+/* A value that did not parse has left its field zero and was reported already. */
+
+static int check_user(const char *name, const struct user *user)
+{
+    if (user->name[0] == '\0')
+        return 0;
+    if (!user->known) {
+        config_report(name, user->name, "unknown user");
+        return 1;
+    }
+    if (user->uid == 0) {
+        config_report(name, user->name, "is root");
+        return 1;
+    }
+    return 0;
+}
+
+static int check_users(const struct config *config)
+{
+    const struct user *mitm = &config->user;
+    const struct user *healthd = &config->healthd_user;
+    int errors = check_user("MITMPROXY_USER", mitm) + check_user("HEALTHD_USER", healthd);
+    if (errors == 0 && mitm->known && healthd->known && mitm->uid == healthd->uid) {
+        config_report("HEALTHD_USER", healthd->name, "is MITMPROXY_USER");
+        errors++;
+    }
+    return errors;
+}
+
+static int check_ports(const struct config *config)
+{
+    char value[8];
+    const char *reason = NULL;
+    if (config->port == 80 || config->port == 443)
+        reason = "is a redirected port";
+    else if (config->port != 0 && config->port == config->http.port)
+        reason = "is the port of " CONFIG_PREFIX "HTTP_ADDR";
+    if (reason == NULL)
+        return 0;
+    snprintf(value, sizeof(value), "%u", config->port);
+    config_report("MITMPROXY_PORT", value, reason);
+    return 1;
+}
+
+/* Is there a file of that type (S_IFREG, S_IFDIR)? Access rights are another question, which is
+ * asked by the user that needs them. */
+static int check_file(const char *name, const char *value, const char *path, mode_t type)
+{
+    struct stat st;
+    const char *reason = NULL;
+    if (stat(path, &st) != 0)
+        reason = strerror(errno);
+    else if ((st.st_mode & S_IFMT) != type)
+        reason = type == S_IFDIR ? "not a directory" : "not a regular file";
+    if (reason == NULL)
+        return 0;
+    config_report(name, value, reason);
+    return 1;
+}
+
+static int check_files(const struct config *config)
+{
+    char stream[PATH_MAX + 16];
+    int errors = 0;
+    for (size_t i = 0; i < config->scripts.count; i++)
+        errors += check_file("MITMPROXY_SCRIPT", config->scripts.items[i], config->scripts.items[i],
+                             S_IFREG);
+    if (config->upstream_trust_dir[0] != '\0' && !config->ssl_insecure)
+        errors += check_file("MITMPROXY_UPSTREAM_TRUST_DIR", config->upstream_trust_dir,
+                             config->upstream_trust_dir, S_IFDIR);
+    if (config->scripts_dir[0] != '\0') {
+        snprintf(stream, sizeof(stream), "%s/stream.py", config->scripts_dir);
+        errors += check_file("MITMPROXY_SCRIPTS_DIR", config->scripts_dir, stream, S_IFREG);
+    }
+    return errors;
+}
+
+static bool is_program(const char *path)
+{
+    struct stat st;
+    return stat(path, &st) == 0 && S_ISREG(st.st_mode) && (st.st_mode & 0111) != 0;
+}
+
+/* Looks along PATH, as execvp(3) would. */
+static bool find_program(const char *name, char found[static PATH_MAX])
+{
+    const char *path = getenv("PATH");
+    if (path == NULL)
+        path = "/usr/local/bin:/usr/bin:/bin";
+    while (*path != '\0') {
+        size_t length = strcspn(path, ":");
+        int size = snprintf(found, PATH_MAX, "%.*s/%s", (int)length, path, name);
+        if (length > 0 && path[0] == '/' && size < PATH_MAX && is_program(found))
+            return true;
+        path += length + (path[length] == ':');
+    }
+    return false;
+}
+
+static int check_program(struct config *config)
+{
+    char found[PATH_MAX];
+    if (config->bin[0] == '\0')
+        return 0;
+    if (config->bin[0] == '/') {
+        if (is_program(config->bin))
+            return 0;
+        config_report("MITMPROXY_BIN", config->bin, "not an executable file");
+        return 1;
+    }
+    if (!find_program(config->bin, found)) {
+        config_report("MITMPROXY_BIN", config->bin, "not on PATH");
+        return 1;
+    }
+    strlcpy(config->bin, found, sizeof(config->bin));
+    return 0;
+}
+
+int config_check(struct config *config)
+{
+    if (!config->transparent)
+        return 0;
+    return check_users(config) + check_ports(config) + check_files(config) + check_program(config);
+}

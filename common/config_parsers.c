@@ -1,0 +1,168 @@
+#include "common/config_parsers.h"
+
+#include <arpa/inet.h>
+#include <ctype.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "common/config.h"
+
+static bool is_one_of(const char *value, const char *const *words)
+{
+    for (; *words != NULL; words++)
+        if (strcasecmp(value, *words) == 0)
+            return true;
+    return false;
+}
+
+const char *parse_switch(const char *value, void *field)
+{
+    static const char *const on[] = {"1", "true", "yes", "y", "on", NULL};
+    static const char *const off[] = {"0", "false", "no", "n", "off", NULL};
+    bool is_on = is_one_of(value, on);
+    if (!is_on && !is_one_of(value, off))
+        return "not a switch";
+    *(bool *)field = is_on;
+    return NULL;
+}
+
+/* strtonum alone would take "+1" and " 1" too. */
+const char *parse_port(const char *value, void *field)
+{
+    const char *reason = NULL;
+    if (value[strspn(value, "0123456789")] != '\0')
+        return "not a number";
+    *(uint16_t *)field = (uint16_t)strtonum(value, 1, 65535, &reason);
+    return reason == NULL ? NULL : "out of range";
+}
+
+const char *parse_path(const char *value, void *field)
+{
+    if (value[0] != '/')
+        return "not an absolute path";
+    if (strlcpy(field, value, PATH_MAX) >= PATH_MAX)
+        return "too long";
+    return NULL;
+}
+
+const char *parse_program(const char *value, void *field)
+{
+    if (strchr(value, '/') != NULL)
+        return parse_path(value, field);
+    return strlcpy(field, value, PATH_MAX) < PATH_MAX ? NULL : "too long";
+}
+
+static char *trim(char *text)
+{
+    while (isspace((unsigned char)*text))
+        text++;
+    char *end = text + strlen(text);
+    while (end > text && isspace((unsigned char)end[-1]))
+        *--end = '\0';
+    return text;
+}
+
+/* Items that are empty count for nothing, as in PATH-like variables with a separator at the end. */
+static const char *split(const char *value, const char *separator, struct list *list)
+{
+    list->count = 0;
+    if (strlcpy(list->text, value, sizeof(list->text)) >= sizeof(list->text))
+        return "too long";
+    char *rest = list->text;
+    for (char *item = strsep(&rest, separator); item != NULL; item = strsep(&rest, separator)) {
+        item = trim(item);
+        if (*item == '\0')
+            continue;
+        if (list->count == CONFIG_LIST_MAX)
+            return "too many items";
+        list->items[list->count++] = item;
+    }
+    return NULL;
+}
+
+const char *parse_path_list(const char *value, void *field)
+{
+    struct list *list = field;
+    const char *reason = split(value, ",", list);
+    for (size_t i = 0; reason == NULL && i < list->count; i++)
+        if (list->items[i][0] != '/')
+            reason = "not an absolute path";
+    return reason;
+}
+
+const char *parse_regex_list(const char *value, void *field)
+{
+    return split(value, ";", field);
+}
+
+/* mitmproxy's own form, name=value or a bare name. */
+const char *parse_set_list(const char *value, void *field)
+{
+    struct list *list = field;
+    const char *reason = split(value, ";", list);
+    for (size_t i = 0; reason == NULL && i < list->count; i++) {
+        size_t name = strspn(list->items[i], "abcdefghijklmnopqrstuvwxyz0123456789_");
+        if (name == 0 || (list->items[i][name] != '=' && list->items[i][name] != '\0'))
+            reason = "not an option";
+    }
+    return reason;
+}
+
+const char *parse_user(const char *value, void *field)
+{
+    const char *reason = NULL;
+    user_parse(value, field, &reason);
+    return reason;
+}
+
+static const char *parse_host(char *host, struct http_address *address)
+{
+    size_t length = strlen(host);
+    if (length == 0) {
+        address->family = AF_UNSPEC;
+        return NULL;
+    }
+    if (host[0] == '[' && host[length - 1] == ']') {
+        host[length - 1] = '\0';
+        address->family = AF_INET6;
+        return inet_pton(AF_INET6, host + 1, &address->host.v6) == 1 ? NULL : "no IPv6 address";
+    }
+    address->family = AF_INET;
+    return inet_pton(AF_INET, host, &address->host.v4) == 1 ? NULL : "no IP address";
+}
+
+const char *parse_address(const char *value, void *field)
+{
+    struct http_address *address = field;
+    char host[64];
+    const char *colon = strrchr(value, ':');
+    if (colon == NULL)
+        return "no port";
+    if ((size_t)(colon - value) >= sizeof(host))
+        return "too long";
+    memcpy(host, value, (size_t)(colon - value));
+    host[colon - value] = '\0';
+    const char *reason = parse_host(host, address);
+    return reason != NULL ? reason : parse_port(colon + 1, &address->port);
+}
+
+const char *parse_level(const char *value, void *field)
+{
+    static const char *const names[] = {"debug", "info", "warn", "error"};
+    for (int i = LEVEL_DEBUG; i <= LEVEL_ERROR; i++)
+        if (strcasecmp(value, names[i]) == 0) {
+            *(enum log_level *)field = (enum log_level)i;
+            return NULL;
+        }
+    return "unknown word";
+}
+
+const char *parse_format(const char *value, void *field)
+{
+    bool json = strcasecmp(value, "json") == 0;
+    if (!json && strcasecmp(value, "text") != 0)
+        return "unknown word";
+    *(enum log_format *)field = json ? FORMAT_JSON : FORMAT_TEXT;
+    return NULL;
+}

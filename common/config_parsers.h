@@ -1,0 +1,19 @@
+#ifndef COMMON_CONFIG_PARSERS_H
+#define COMMON_CONFIG_PARSERS_H
+
+/* Parsers of one value each: trimmed, not empty, no control characters, shorter than
+ * CONFIG_VALUE_MAX. They fill the field, and return NULL or what is wrong with the value. */
+
+const char *parse_switch(const char *value, void *field);     /* bool */
+const char *parse_port(const char *value, void *field);       /* uint16_t */
+const char *parse_path(const char *value, void *field);       /* char[PATH_MAX], absolute */
+const char *parse_program(const char *value, void *field);    /* char[PATH_MAX], path or name */
+const char *parse_path_list(const char *value, void *field);  /* struct list, by "," */
+const char *parse_regex_list(const char *value, void *field); /* struct list, by ";" */
+const char *parse_set_list(const char *value, void *field);   /* struct list, by ";" */
+const char *parse_user(const char *value, void *field);       /* struct user */
+const char *parse_address(const char *value, void *field);    /* struct http_address */
+const char *parse_level(const char *value, void *field);      /* enum log_level */
+const char *parse_format(const char *value, void *field);     /* enum log_format */
+
+#endif

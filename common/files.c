@@ -1,0 +1,154 @@
+#include "common/files.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <limits.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+int directory_of(const char *path, const char **name, struct error *error)
+{
+    const char *slash = strrchr(path, '/');
+    char directory[PATH_MAX];
+    if (slash == NULL || slash[1] == '\0' || (size_t)(slash - path) >= sizeof(directory))
+        return error_set(error, EX_CONFIG, "%s: not the absolute path of a file", path);
+    memcpy(directory, path, (size_t)(slash - path));
+    directory[slash - path] = '\0';
+    *name = slash + 1;
+    return directory_open(slash == path ? "/" : directory, error);
+}
+
+static int judge(int fd, const struct file_limits *limits, const char *path, struct error *error)
+{
+    struct stat st;
+    if (fstat(fd, &st) != 0)
+        return error_set(error, 1, "%s: stat: %s", path, strerror(errno));
+    errno = EINVAL;
+    if (!S_ISREG(st.st_mode))
+        return error_set(error, EX_CONFIG, "%s: not a regular file", path);
+    if (st.st_nlink != 1)
+        return error_set(error, EX_CONFIG, "%s: %ju hard links, expected one", path,
+                         (uintmax_t)st.st_nlink);
+    if (st.st_uid != 0 && st.st_uid != geteuid() && st.st_uid != limits->owner)
+        return error_set(error, EX_CONFIG, "%s: owned by uid %u, expected %u or root", path,
+                         st.st_uid, limits->owner);
+    if (st.st_size > limits->max_size)
+        return error_set(error, EX_CONFIG, "%s: %jd bytes, expected at most %jd", path,
+                         (intmax_t)st.st_size, (intmax_t)limits->max_size);
+    return 0;
+}
+
+int file_open(int directory, const char *name, const struct file_limits *limits, const char *path,
+              struct error *error)
+{
+    int fd = openat(directory, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+    if (fd < 0) {
+        int reason = errno;
+        error_set(error, reason == ELOOP ? EX_CONFIG : 1, "%s: %s", path,
+                  reason == ELOOP ? "a symbolic link, expected a regular file" : strerror(reason));
+        errno = reason;
+        return -1;
+    }
+    if (judge(fd, limits, path, error) != 0) {
+        close(fd);
+        errno = EINVAL;
+        return -1;
+    }
+    return fd;
+}
+
+/* The size was judged before, but the file may grow meanwhile: max bounds what is read. */
+char *file_read_open(int fd, size_t max, const char *path, size_t *size, struct error *error)
+{
+    char *data = malloc(max + 1);
+    size_t used = 0;
+    if (data == NULL) {
+        error_set(error, 1, "%s: %s", path, strerror(errno));
+        return NULL;
+    }
+    while (used < max) {
+        ssize_t got = read(fd, data + used, max - used);
+        if (got == 0)
+            break;
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got < 0) {
+            error_set(error, 1, "%s: read: %s", path, strerror(errno));
+            free(data);
+            return NULL;
+        }
+        used += (size_t)got;
+    }
+    data[used] = '\0';
+    *size = used;
+    return data;
+}
+
+char *file_read(int directory, const char *name, const struct file_limits *limits, const char *path,
+                size_t *size, struct error *error)
+{
+    int fd = file_open(directory, name, limits, path, error);
+    if (fd < 0)
+        return NULL;
+    char *data = file_read_open(fd, (size_t)limits->max_size, path, size, error);
+    close(fd);
+    return data;
+}
+
+static int write_all(int fd, const char *data, size_t size)
+{
+    while (size > 0) {
+        ssize_t put = write(fd, data, size);
+        if (put < 0 && errno == EINTR)
+            continue;
+        if (put < 0)
+            return -1;
+        data += put;
+        size -= (size_t)put;
+    }
+    return 0;
+}
+
+int file_replace(int directory, const char *name, const void *data, size_t size, mode_t mode,
+                 const char *path, struct error *error)
+{
+    char temporary[NAME_MAX];
+    uint64_t random = 0;
+    int result = -1;
+    int fd = -1;
+
+    /* Nobody can wait at a name that cannot be guessed; O_EXCL refuses one that is taken. */
+    if (getrandom(&random, sizeof(random), 0) != (ssize_t)sizeof(random))
+        return error_set(error, 1, "%s: getrandom: %s", path, strerror(errno));
+    snprintf(temporary, sizeof(temporary), ".%.200s.%016" PRIx64, name, random);
+    fd = openat(directory, temporary, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+    if (fd < 0)
+        return error_set(error, 1, "%s: create %s: %s", path, temporary, strerror(errno));
+    /* The mode is set, not asked for: the umask must not decide. */
+    if (write_all(fd, data, size) != 0 || fchmod(fd, mode) != 0 || fsync(fd) != 0) {
+        error_set(error, 1, "%s: write: %s", path, strerror(errno));
+        goto out;
+    }
+    if (renameat(directory, temporary, directory, name) != 0) {
+        error_set(error, 1, "%s: rename: %s", path, strerror(errno));
+        goto out;
+    }
+    temporary[0] = '\0';
+    /* EINVAL: file systems that cannot do it to a directory. */
+    if (fsync(directory) != 0 && errno != EINVAL) {
+        error_set(error, 1, "%s: fsync of its directory: %s", path, strerror(errno));
+        goto out;
+    }
+    result = 0;
+out:
+    close(fd);
+    if (temporary[0] != '\0')
+        unlinkat(directory, temporary, 0);
+    return result;
+}

@@ -1,0 +1,133 @@
+#include "common/log.h"
+
+#include <poll.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { MESSAGE_MAX = 2048, LINE_MAX_BYTES = 4096 };
+
+static const char *const level_names[] = {"debug", "info", "warn", "error"};
+
+static struct {
+    const char *program;
+    enum log_level level;
+    enum log_format format;
+} logger = {"opensandbox-egress", LEVEL_INFO, FORMAT_TEXT};
+
+void log_init(const char *program, enum log_level level, enum log_format format)
+{
+    logger.program = program;
+    logger.level = level;
+    logger.format = format;
+}
+
+void log_set_program(const char *program)
+{
+    logger.program = program;
+}
+
+/* One character as it may stand in a line: at most 6 bytes. Bytes from 0x80 pass: UTF-8. */
+static size_t escape(char out[static 8], unsigned char c)
+{
+    if (logger.format == FORMAT_JSON && (c == '"' || c == '\\'))
+        return (size_t)snprintf(out, 8, "\\%c", c);
+    if (c >= 0x20 && c != 0x7f) {
+        out[0] = (char)c;
+        return 1;
+    }
+    return (size_t)snprintf(out, 8, logger.format == FORMAT_JSON ? "\\u%04x" : "\\x%02x", c);
+}
+
+static size_t append_escaped(char *line, size_t used, size_t limit, const char *text)
+{
+    for (; *text != '\0'; text++) {
+        char piece[8];
+        size_t length = escape(piece, (unsigned char)*text);
+        if (used + length > limit)
+            break;
+        memcpy(line + used, piece, length);
+        used += length;
+    }
+    return used;
+}
+
+static size_t append_prefix(char *line, size_t size, enum log_level level)
+{
+    struct timespec now;
+    struct tm utc;
+    char stamp[32];
+    clock_gettime(CLOCK_REALTIME, &now);
+    gmtime_r(&now.tv_sec, &utc);
+    strftime(stamp, sizeof(stamp), "%Y-%m-%dT%H:%M:%S", &utc);
+    if (logger.format == FORMAT_JSON)
+        return (size_t)snprintf(
+            line, size,
+            "{\"time\":\"%s.%03ldZ\",\"level\":\"%s\",\"program\":\"%s\",\"message\":\"", stamp,
+            now.tv_nsec / 1000000, level_names[level], logger.program);
+    return (size_t)snprintf(line, size, "%s.%03ldZ %-5s %s: ", stamp, now.tv_nsec / 1000000,
+                            level_names[level], logger.program);
+}
+
+/* For a pipe POLLOUT means that PIPE_BUF bytes fit (pipe(7)), so this write does not block even
+ * where nobody reads. */
+static void write_line(const char *line, size_t length)
+{
+    struct pollfd writable = {.fd = STDERR_FILENO, .events = POLLOUT};
+    if (poll(&writable, 1, 0) == 1 && (writable.revents & POLLOUT) != 0) {
+        ssize_t ignored = write(STDERR_FILENO, line, length);
+        (void)ignored;
+    }
+}
+
+__attribute__((format(printf, 2, 0))) static void log_at(enum log_level level, const char *format,
+                                                         va_list args)
+{
+    char message[MESSAGE_MAX];
+    char line[LINE_MAX_BYTES];
+    if (level < logger.level)
+        return;
+    vsnprintf(message, sizeof(message), format, args);
+    size_t used = append_prefix(line, sizeof(line), level);
+    used = append_escaped(line, used, sizeof(line) - 3, message);
+    if (logger.format == FORMAT_JSON) {
+        line[used++] = '"';
+        line[used++] = '}';
+    }
+    line[used++] = '\n';
+    write_line(line, used);
+}
+
+void log_debug(const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    log_at(LEVEL_DEBUG, format, args);
+    va_end(args);
+}
+
+void log_info(const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    log_at(LEVEL_INFO, format, args);
+    va_end(args);
+}
+
+void log_warn(const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    log_at(LEVEL_WARN, format, args);
+    va_end(args);
+}
+
+void log_error(const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    log_at(LEVEL_ERROR, format, args);
+    va_end(args);
+}

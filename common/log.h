@@ -1,0 +1,20 @@
+#ifndef COMMON_LOG_H
+#define COMMON_LOG_H
+
+enum log_level { LEVEL_DEBUG, LEVEL_INFO, LEVEL_WARN, LEVEL_ERROR };
+enum log_format { FORMAT_TEXT, FORMAT_JSON };
+
+/* Lines go to stderr, each in one write of at most 4096 bytes (PIPE_BUF), so that the lines of
+ * several processes on one pipe do not mix. A line that would block is dropped. Control characters
+ * are escaped: values from outside may stand in any message. */
+void log_init(const char *program, enum log_level level, enum log_format format);
+
+/* Replaces the program name of this process's lines. The string must live as long as it is used. */
+void log_set_program(const char *program);
+
+void log_debug(const char *format, ...) __attribute__((format(printf, 1, 2)));
+void log_info(const char *format, ...) __attribute__((format(printf, 1, 2)));
+void log_warn(const char *format, ...) __attribute__((format(printf, 1, 2)));
+void log_error(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+#endif

@@ -1,0 +1,21 @@
+#ifndef COMMON_PRIVILEGES_H
+#define COMMON_PRIVILEGES_H
+
+#include <stdbool.h>
+#include <sys/types.h>
+
+#include "common/error.h"
+
+/* True if the process may use the capability (linux/capability.h: CAP_NET_ADMIN ...) now. */
+bool capability_held(int capability);
+
+/* The capability's name as people write it ("CAP_NET_ADMIN"), for those that this project needs. */
+const char *capability_name(int capability);
+
+/* Becomes uid:gid for good: no supplementary groups, no capability in any set, no way back
+ * (PR_SET_NO_NEW_PRIVS), and proves it. A process that is that user already and has no CAP_SETUID
+ * only sheds what it can. Returns 0, or -1 with error (77 and the missing capability); after -1 the
+ * process is in between and must end. */
+int privileges_drop(uid_t uid, gid_t gid, struct error *error);
+
+#endif

@@ -1,0 +1,59 @@
+#include "common/user.h"
+
+#include <ctype.h>
+#include <pwd.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* 4294967295 is (uid_t)-1, which the set*id calls take for "leave it as it is": the process would
+ * stay root. */
+static const long long id_max = 4294967294;
+
+static void take_home(struct user *user, const struct passwd *entry)
+{
+    if (entry->pw_dir == NULL || entry->pw_dir[0] != '/' || entry->pw_dir[1] == '\0' ||
+        strcmp(entry->pw_dir, "/nonexistent") == 0)
+        return;
+    if (strlcpy(user->home, entry->pw_dir, sizeof(user->home)) >= sizeof(user->home))
+        user->home[0] = '\0';
+}
+
+static int parse_numbers(const char *text, struct user *user, const char **reason)
+{
+    char uid_text[USER_NAME_SIZE];
+    strlcpy(uid_text, text, sizeof(uid_text));
+    char *colon = strchr(uid_text, ':');
+    if (colon != NULL)
+        *colon = '\0';
+    user->uid = (uid_t)strtonum(uid_text, 0, id_max, reason);
+    if (*reason != NULL)
+        return -1;
+    const struct passwd *entry = getpwuid(user->uid);
+    user->gid = entry != NULL ? entry->pw_gid : (gid_t)user->uid;
+    if (entry != NULL)
+        take_home(user, entry);
+    if (colon != NULL)
+        user->gid = (gid_t)strtonum(colon + 1, 0, id_max, reason);
+    user->known = true;
+    return *reason == NULL ? 0 : -1;
+}
+
+int user_parse(const char *text, struct user *user, const char **reason)
+{
+    *reason = NULL;
+    memset(user, 0, sizeof(*user));
+    if (strlcpy(user->name, text, sizeof(user->name)) >= sizeof(user->name)) {
+        *reason = "too long";
+        return -1;
+    }
+    if (isdigit((unsigned char)text[0]))
+        return parse_numbers(text, user, reason);
+    const struct passwd *entry = getpwnam(text);
+    if (entry == NULL)
+        return 0;
+    user->known = true;
+    user->uid = entry->pw_uid;
+    user->gid = entry->pw_gid;
+    take_home(user, entry);
+    return 0;
+}
