@@ -1,0 +1,155 @@
+#include "setup/bundle.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <openssl/pem.h>
+#include <openssl/sha.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "common/files.h"
+
+enum { SOURCE_MAX_BYTES = 16 * 1024 * 1024 };
+
+struct bundle {
+    BIO *text;
+    unsigned char (*digests)[SHA256_DIGEST_LENGTH]; /* of the certificates in it */
+    size_t count;
+    size_t capacity;
+};
+
+/* Debian and Alpine; Red Hat; SUSE; Red Hat's newer place; Alpine and OpenBSD's libressl. */
+static const char *const system_bundles[] = {
+    "/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt",
+    "/etc/ssl/ca-bundle.pem", "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem",
+    "/etc/ssl/cert.pem"};
+
+struct bundle *bundle_new(void)
+{
+    struct bundle *bundle = calloc(1, sizeof(*bundle));
+    if (bundle == NULL)
+        return NULL;
+    bundle->text = BIO_new(BIO_s_mem());
+    if (bundle->text == NULL) {
+        free(bundle);
+        return NULL;
+    }
+    return bundle;
+}
+
+void bundle_free(struct bundle *bundle)
+{
+    if (bundle == NULL)
+        return;
+    BIO_free(bundle->text);
+    free(bundle->digests);
+    free(bundle);
+}
+
+/* Notes the digest; false if it was there already. */
+static bool is_new(struct bundle *bundle, const unsigned char *der, long size)
+{
+    unsigned char digest[SHA256_DIGEST_LENGTH];
+    SHA256(der, (size_t)size, digest);
+    for (size_t i = 0; i < bundle->count; i++)
+        if (memcmp(bundle->digests[i], digest, sizeof(digest)) == 0)
+            return false;
+    if (bundle->count == bundle->capacity) {
+        size_t capacity = bundle->capacity == 0 ? 256 : 2 * bundle->capacity;
+        void *grown = reallocarray(bundle->digests, capacity, sizeof(digest));
+        if (grown == NULL)
+            return true; /* twice in the bundle is better than not at all */
+        bundle->digests = grown;
+        bundle->capacity = capacity;
+    }
+    memcpy(bundle->digests[bundle->count++], digest, sizeof(digest));
+    return true;
+}
+
+size_t bundle_add_pem(struct bundle *bundle, const char *pem, size_t size)
+{
+    BIO *in = BIO_new_mem_buf(pem, (int)size);
+    size_t found = 0;
+    char *name, *header;
+    unsigned char *der;
+    long length;
+    while (in != NULL && PEM_read_bio(in, &name, &header, &der, &length) == 1) {
+        if (strcmp(name, PEM_STRING_X509) == 0) {
+            found++;
+            if (is_new(bundle, der, length))
+                PEM_write_bio(bundle->text, PEM_STRING_X509, "", der, length);
+        }
+        OPENSSL_free(name);
+        OPENSSL_free(header);
+        OPENSSL_free(der);
+    }
+    BIO_free(in);
+    return found;
+}
+
+/* The system's own files, and an operator's: links are followed, as OpenSSL does. */
+static size_t add_file(struct bundle *bundle, int directory, const char *name)
+{
+    struct error ignored;
+    struct stat st;
+    size_t size, found = 0;
+    int fd = openat(directory, name, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+    if (fd < 0)
+        return 0;
+    if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_size <= SOURCE_MAX_BYTES) {
+        char *pem = file_read_open(fd, (size_t)st.st_size, name, &size, &ignored);
+        if (pem != NULL)
+            found = bundle_add_pem(bundle, pem, size);
+        free(pem);
+    }
+    close(fd);
+    return found;
+}
+
+size_t bundle_add_system_roots(struct bundle *bundle)
+{
+    for (size_t i = 0; i < sizeof(system_bundles) / sizeof(system_bundles[0]); i++) {
+        size_t found = add_file(bundle, AT_FDCWD, system_bundles[i]);
+        if (found > 0)
+            return found;
+    }
+    return 0;
+}
+
+/* Eight hexadecimal digits, a dot, a number: what OpenSSL looks for (openssl-rehash(1)). */
+static int is_hashed_name(const struct dirent *entry)
+{
+    const char *name = entry->d_name;
+    if (strspn(name, "0123456789abcdef") != 8 || name[8] != '.')
+        return 0;
+    return name[9] != '\0' && strspn(name + 9, "0123456789") == strlen(name + 9);
+}
+
+size_t bundle_add_directory(struct bundle *bundle, const char *path)
+{
+    struct dirent **entries;
+    size_t found = 0;
+    int directory = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (directory < 0)
+        return 0;
+    int count = scandirat(directory, ".", &entries, is_hashed_name, alphasort);
+    for (int i = 0; i < count; i++) {
+        found += add_file(bundle, directory, entries[i]->d_name);
+        free(entries[i]);
+    }
+    if (count >= 0)
+        free(entries);
+    close(directory);
+    return found;
+}
+
+const char *bundle_text(const struct bundle *bundle, size_t *size)
+{
+    char *text;
+    *size = (size_t)BIO_get_mem_data(bundle->text, &text);
+    return text;
+}

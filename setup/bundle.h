@@ -1,0 +1,30 @@
+#ifndef SETUP_BUNDLE_H
+#define SETUP_BUNDLE_H
+
+#include <openssl/bio.h>
+#include <stddef.h>
+
+#include "common/error.h"
+
+/* Certificates one after the other as PEM, each once, in the order in which they came. */
+struct bundle;
+
+/* NULL when memory is out; freed with bundle_free. */
+struct bundle *bundle_new(void);
+void bundle_free(struct bundle *bundle);
+
+/* Adds every certificate in PEM text that is not in the bundle yet; other blocks are passed over.
+ * Returns how many certificates the text held. */
+size_t bundle_add_pem(struct bundle *bundle, const char *pem, size_t size);
+
+/* Adds the roots of the system, from where its distribution keeps them. Returns how many. */
+size_t bundle_add_system_roots(struct bundle *bundle);
+
+/* Adds the certificates of an OpenSSL hashed directory (HHHHHHHH.N) in the order of their names.
+ * Returns how many. */
+size_t bundle_add_directory(struct bundle *bundle, const char *path);
+
+/* The bundle's text; it belongs to the bundle. */
+const char *bundle_text(const struct bundle *bundle, size_t *size);
+
+#endif

@@ -1,0 +1,18 @@
+#ifndef SETUP_CA_STORE_H
+#define SETUP_CA_STORE_H
+
+#include <stddef.h>
+
+#include "common/config.h"
+#include "common/error.h"
+
+/* The work in the confdir, done by a process that is the mitmproxy user: keeps the CA that is there
+ * or makes one, and completes the files that mitmproxy would otherwise make or miss. Returns the
+ * CA's certificate as PEM in newly allocated memory (the key stays behind), or NULL with error. */
+char *ca_store_prepare(const struct config *config, size_t *size, struct error *error);
+
+/* The name and the limits of the file with the CA's key, for those who have to judge it. */
+#define CA_FILE "mitmproxy-ca.pem"
+enum { CA_FILE_MAX_BYTES = 256 * 1024 };
+
+#endif

@@ -1,0 +1,25 @@
+#ifndef SETUP_CLAIM_H
+#define SETUP_CLAIM_H
+
+#include <stdbool.h>
+#include <sys/types.h>
+
+#include "common/error.h"
+
+/* What a directory of the project's has to be. */
+struct claim {
+    const char *what;     /* for messages: "confdir" */
+    const char *variable; /* that names it, without prefix */
+    const char *path;
+    uid_t uid;                         /* owner, or (uid_t)-1 for the caller */
+    gid_t gid;                         /* group, or (gid_t)-1 for any */
+    mode_t mode;                       /* nobody may have more */
+    bool (*is_ours)(const char *name); /* may a file of that name be in it? */
+};
+
+/* Gives an open directory the owner, group and mode of the claim. One that does not have them yet
+ * must be root's or the caller's and must hold nothing foreign: a mistyped path never hands /etc to
+ * somebody. 0, or -1 with error. */
+int claim_directory(int directory, const struct claim *claim, struct error *error);
+
+#endif

@@ -1,0 +1,21 @@
+#ifndef SETUP_PROGRESS_H
+#define SETUP_PROGRESS_H
+
+#include "common/config.h"
+#include "common/error.h"
+#include "common/state.h"
+
+/* setup's half of the state file while setup works. */
+
+/* Makes the state file's directory, takes over what an earlier run wrote that still holds, and
+ * writes "running". 0, or -1 with error. */
+int progress_begin(const struct config *config, struct state *state, struct error *error);
+
+/* Writes the state that setup ends in. */
+int progress_end(const struct config *config, struct state *state, enum setup_state how,
+                 struct error *error);
+
+/* Writes "failed" and why, as far as that can still be written. */
+void progress_fail(const struct config *config, struct state *state, const struct error *why);
+
+#endif

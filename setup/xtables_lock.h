@@ -1,0 +1,12 @@
+#ifndef SETUP_XTABLES_LOCK_H
+#define SETUP_XTABLES_LOCK_H
+
+#include "common/error.h"
+
+/* Takes the lock that the iptables programs take with -w: /run/xtables.lock, or what
+ * XTABLES_LOCKFILE names. Waits 10 s at most. Returns a descriptor, closed to give the lock back;
+ * -1 with error when the time is over; -2 where there can be no lock file (a read-only root): the
+ * work goes on without. */
+int xtables_lock(struct error *error);
+
+#endif
