@@ -1,0 +1,14 @@
+"""Mark every request that went through the proxy.
+
+The smallest useful addon: what the origin receives carries
+`X-OpenSandbox-Egress: 1`, whatever the client had put there.
+"""
+
+NAME = "X-OpenSandbox-Egress"
+
+
+def request(flow):
+    # HTTP/2 knows lower case only; mitmproxy would see to it, with a line in
+    # the log for every request.
+    http1 = flow.request.http_version.startswith("HTTP/1")
+    flow.request.headers[NAME if http1 else NAME.lower()] = "1"

@@ -1,0 +1,21 @@
+"""Pass on at once what the origin sends piece by piece.
+
+mitmproxy collects a whole response before the client sees the first byte of
+it. Event streams never end, and chunked responses (progress output, tokens of
+a language model) are of use only as they arrive, so both are streamed here.
+Addons see the headers of a streamed response but not its body. One that needs
+the body sets `flow.response.stream = False` in its own `responseheaders`: it
+is loaded after this one, so its word counts.
+"""
+
+
+def responseheaders(flow):
+    response = flow.response
+    if response.status_code == 101:
+        return  # WebSocket: passed on frame by frame, whatever is said here
+    content_type = response.headers.get("content-type", "").lower()
+    event_stream = content_type.startswith("text/event-stream")
+    # HTTP/1.1 says "chunked", HTTP/2 and 3 just give no length.
+    no_length = "content-length" not in response.headers
+    if event_stream or no_length:
+        response.stream = True
