@@ -1,0 +1,119 @@
+#!/usr/bin/env bash
+# `make deps`: install what building, demo and tests need, on Debian, as root.
+# Quick and silent when everything is there.
+set -euo pipefail
+
+ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
+cd "$ROOT"
+umask 022 # mitmdump runs as somebody else
+# shellcheck source=tests/lib/mitmdump.sh
+source tests/lib/mitmdump.sh
+
+PACKAGES=(
+  # to build
+  gcc libc6-dev pkg-config libbsd-dev libip4tc-dev libip6tc-dev libiptc-dev
+  libnftables-dev libseccomp-dev libssl-dev
+  # to run mitmdump
+  ca-certificates python3 python3-venv
+  # for demo and tests
+  bats curl iproute2 iptables libcap2-bin nftables nginx-light openssl procps
+  shellcheck socat util-linux
+)
+
+say() { echo "deps: $*"; }
+
+# Print those of PACKAGES that are not installed.
+missing_packages() {
+  local package
+  for package in "${PACKAGES[@]}"; do
+    # An nginx from elsewhere will do.
+    [[ $package == nginx-light && -n $(command -v nginx) ]] && continue
+    grep -qx "ii $package" <<<"$installed" || echo "$package"
+  done
+}
+
+# Packages that bring a service start it. Only the programs are wanted here, so
+# the policy hook of Debian says no while they are installed.
+POLICY=/usr/sbin/policy-rc.d
+hold_services() {
+  trap release_services EXIT
+  [[ ! -e $POLICY ]] || mv "$POLICY" "$POLICY.saved-by-deps"
+  printf '#!/bin/sh\nexit 101\n' >"$POLICY"
+  chmod 0755 "$POLICY"
+}
+release_services() {
+  trap - EXIT
+  rm -f "$POLICY"
+  [[ ! -e $POLICY.saved-by-deps ]] || mv "$POLICY.saved-by-deps" "$POLICY"
+}
+
+apt_install() {
+  if ((EUID != 0)); then
+    say "not root; run: apt-get install --no-install-recommends $*" >&2
+    exit 1
+  fi
+  say "installing $*"
+  export DEBIAN_FRONTEND=noninteractive
+  hold_services
+  # The lists are fetched only when what is on disk does not do.
+  apt-get install -qq -y --no-install-recommends "$@" >/dev/null 2>&1 || {
+    apt-get update -qq
+    apt-get install -qq -y --no-install-recommends "$@" >/dev/null
+  }
+  release_services
+  # ... nor shall it start at the next boot.
+  [[ " $* " != *" nginx-light "* ]] || update-rc.d nginx disable >/dev/null 2>&1 || true
+}
+
+# The pinned mitmdump, from Python's package index.
+make_venv() {
+  say "making build/venv from requirements.txt"
+  rm -rf "$VENV"
+  local log
+  log=$(fill_venv 2>&1) || {
+    say "not possible: $(tail -n 1 <<<"$log")"
+    return 1
+  }
+}
+fill_venv() {
+  /usr/bin/python3 -m venv "$VENV" &&
+    # One dependency comes as source; its build takes the venv's own setuptools,
+    # because what an isolated build would fetch is not pinned.
+    "$VENV/bin/pip" install --quiet --disable-pip-version-check --retries 1 \
+      --require-hashes --no-build-isolation -r requirements.txt &&
+    [[ -n $(mitmdump_version "$VENV/bin/mitmdump") ]] &&
+    sha256sum requirements.txt >"$VENV/requirements.sha256"
+}
+
+# Without the package index Debian's mitmproxy has to do. The mark spares later
+# runs the wait; it ends when requirements.txt changes.
+NO_VENV=$ROOT/build/venv.unavailable
+provide_mitmdump() {
+  local own
+  own=$(command -v mitmdump || true)
+  [[ -z $own ]] || ! mitmdump_is_new "$own" || return 0
+  ! venv_is_current || return 0
+  if [[ -n $own ]] && sha256sum --check --status "$NO_VENV" 2>/dev/null; then
+    return 0
+  fi
+  mkdir -p "$ROOT/build"
+  if make_venv; then
+    rm -f "$NO_VENV"
+    return 0
+  fi
+  rm -rf "$VENV"
+  [[ -n $own ]] || apt_install mitmproxy
+  sha256sum requirements.txt >"$NO_VENV"
+  say "mitmproxy $(mitmdump_version mitmdump) of the distribution is used: it can listen on one" \
+    "address family only, so IPv6 is not intercepted; rm ${NO_VENV#"$ROOT"/} to try again"
+}
+
+command -v apt-get >/dev/null || {
+  say "no apt-get here; these Debian packages or their like are needed: ${PACKAGES[*]}" >&2
+  exit 1
+}
+# shellcheck disable=SC2016 # a format of dpkg-query, not of the shell
+installed=$(dpkg-query -W -f '${db:Status-Abbrev}${Package}\n' "${PACKAGES[@]}" 2>/dev/null || true)
+mapfile -t missing < <(missing_packages)
+((${#missing[@]} == 0)) || apt_install "${missing[@]}"
+provide_mitmdump

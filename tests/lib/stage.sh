@@ -1,0 +1,71 @@
+# shellcheck shell=bash
+# What is tested, in a place that every user can enter: a checkout may lie in a
+# directory that is private to its owner, and mitmdump runs as somebody else.
+#
+#   $STAGE/usr    what `make install` installs
+#   $STAGE/venv   a copy of mitmdump, where the original cannot be reached
+#   $STAGE/pki    the origin's certificates, and the upstream trust directory
+#   $STAGE/asan   reports of the sanitizers
+#
+# Made once for a whole run: STAGE in the environment says where it is.
+
+stage_up() {
+  [[ -z ${STAGE-} ]] || return 0
+  # Not in TMPDIR, which may be private as well.
+  STAGE=$(mktemp -d /tmp/egress-stage-XXXXXX)
+  STAGE_OWNER=$BASHPID
+  chmod 0755 "$STAGE"
+  # Whatever make called us must not have its own flags in here.
+  env -u MAKEFLAGS -u MAKELEVEL make -s -C "$ROOT" install \
+    PREFIX="$STAGE/usr" DESTDIR= SANITIZE="${SANITIZE-}"
+  mkdir "$STAGE/pki"
+  origin_make_certificates "$STAGE/pki"
+  stage_mitmdump
+  stage_sanitizers
+  export STAGE MITMDUMP MITMDUMP_VERSION
+}
+
+# Remove the stage, if this shell made it.
+stage_down() {
+  [[ ${STAGE_OWNER-} == "$BASHPID" ]] || return 0
+  rm -rf "$STAGE"
+  unset STAGE STAGE_OWNER
+}
+
+# MITMDUMP becomes one that the mitmproxy user can run, MITMDUMP_VERSION its version.
+stage_mitmdump() {
+  MITMDUMP=$(mitmdump_path)
+  MITMDUMP_VERSION=$(become_mitm mitmdump_version "$MITMDUMP")
+  [[ -z $MITMDUMP_VERSION ]] || return 0
+  [[ $MITMDUMP == "$VENV"/* ]] || {
+    echo "$MITMDUMP cannot be executed by other users" >&2
+    return 1
+  }
+  # Links are quicker than copies, and possible on the same file system only.
+  cp -al "$VENV" "$STAGE/venv" 2>/dev/null || {
+    rm -rf "$STAGE/venv"
+    cp -a "$VENV" "$STAGE/venv"
+  }
+  MITMDUMP=$STAGE/venv/bin/mitmdump
+  # Its first line names the original's interpreter. Remove, do not overwrite:
+  # the file may be a link to the original.
+  rm "$MITMDUMP"
+  cat >"$MITMDUMP" <<EOF
+#!$STAGE/venv/bin/python3
+import sys
+from mitmproxy.tools.main import mitmdump
+sys.exit(mitmdump())
+EOF
+  chmod 0755 "$MITMDUMP"
+  MITMDUMP_VERSION=$(become_mitm mitmdump_version "$MITMDUMP")
+  [[ -n $MITMDUMP_VERSION ]]
+}
+
+# Reports go to files: a test may throw standard error away.
+stage_sanitizers() {
+  [[ -n ${SANITIZE-} ]] || return 0
+  mkdir -m 1777 "$STAGE/asan"
+  chmod 1777 "$STAGE/asan"
+  export ASAN_OPTIONS=abort_on_error=1:detect_leaks=1:log_path=$STAGE/asan/report
+  export UBSAN_OPTIONS=abort_on_error=1:print_stacktrace=1:log_path=$STAGE/asan/report
+}
