@@ -54,7 +54,7 @@ static size_t append_escaped(char *line, size_t used, size_t limit, const char *
     return used;
 }
 
-static size_t append_prefix(char *line, size_t size, enum log_level level)
+static size_t append_prefix(char *line, size_t size, enum log_level level, const char *program)
 {
     struct timespec now;
     struct tm utc;
@@ -66,9 +66,9 @@ static size_t append_prefix(char *line, size_t size, enum log_level level)
         return (size_t)snprintf(
             line, size,
             "{\"time\":\"%s.%03ldZ\",\"level\":\"%s\",\"program\":\"%s\",\"message\":\"", stamp,
-            now.tv_nsec / 1000000, level_names[level], logger.program);
+            now.tv_nsec / 1000000, level_names[level], program);
     return (size_t)snprintf(line, size, "%s.%03ldZ %-5s %s: ", stamp, now.tv_nsec / 1000000,
-                            level_names[level], logger.program);
+                            level_names[level], program);
 }
 
 /* For a pipe POLLOUT means that PIPE_BUF bytes fit (pipe(7)), so this write does not block even
@@ -82,15 +82,10 @@ static void write_line(const char *line, size_t length)
     }
 }
 
-__attribute__((format(printf, 2, 0))) static void log_at(enum log_level level, const char *format,
-                                                         va_list args)
+static void log_message(enum log_level level, const char *program, const char *message)
 {
-    char message[MESSAGE_MAX];
     char line[LINE_MAX_BYTES];
-    if (level < logger.level)
-        return;
-    vsnprintf(message, sizeof(message), format, args);
-    size_t used = append_prefix(line, sizeof(line), level);
+    size_t used = append_prefix(line, sizeof(line), level, program);
     used = append_escaped(line, used, sizeof(line) - 3, message);
     if (logger.format == FORMAT_JSON) {
         line[used++] = '"';
@@ -98,6 +93,21 @@ __attribute__((format(printf, 2, 0))) static void log_at(enum log_level level, c
     }
     line[used++] = '\n';
     write_line(line, used);
+}
+
+__attribute__((format(printf, 2, 0))) static void log_at(enum log_level level, const char *format,
+                                                         va_list args)
+{
+    char message[MESSAGE_MAX];
+    if (level < logger.level)
+        return;
+    vsnprintf(message, sizeof(message), format, args);
+    log_message(level, logger.program, message);
+}
+
+void log_foreign(const char *program, const char *line)
+{
+    log_message(LEVEL_INFO, program, line);
 }
 
 void log_debug(const char *format, ...)

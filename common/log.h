@@ -17,4 +17,7 @@ void log_info(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void log_warn(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void log_error(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
+/* Passes on one line of another program, at level info whatever the log's level is. */
+void log_foreign(const char *program, const char *line);
+
 #endif

@@ -1,0 +1,91 @@
+#include "healthd/command.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { ARGUMENTS_MAX = 512 };
+
+struct command {
+    char *arguments[ARGUMENTS_MAX];
+    size_t count;
+    bool failed;
+};
+
+__attribute__((format(printf, 2, 3))) static void add(struct command *command, const char *format,
+                                                      ...)
+{
+    va_list args;
+    char *argument = NULL;
+    va_start(args, format);
+    if (command->count + 1 >= ARGUMENTS_MAX || vasprintf(&argument, format, args) < 0)
+        command->failed = true;
+    else
+        command->arguments[command->count++] = argument;
+    va_end(args);
+}
+
+static void add_set(struct command *command, const char *name, const char *value)
+{
+    add(command, "--set");
+    add(command, "%s=%s", name, value);
+}
+
+/* A form that every version since 7 knows. Never an empty host: mitmdump would listen on every
+ * address, and be its own upstream. */
+static void add_mode(struct command *command, const struct config *config)
+{
+    add(command, "--mode");
+    add(command, "transparent");
+    add(command, "--listen-host");
+    add(command, "127.0.0.1");
+    add(command, "--listen-port");
+    add(command, "%u", config->port);
+}
+
+static void add_options(struct command *command, const struct config *config)
+{
+    add_set(command, "confdir", config->confdir);
+    /* The upstream is connected to when there is something to say to it, not before. */
+    add_set(command, "connection_strategy", "lazy");
+    /* Bounded memory: larger bodies pass through. */
+    add_set(command, "stream_large_bodies", "1m");
+    /* A pod's address, which redirected connections come from, may be a public one. */
+    add_set(command, "block_global", "false");
+    /* URLs carry secrets. */
+    add_set(command, "flow_detail", "0");
+    add_set(command, "termlog_verbosity", config->log_level == LEVEL_DEBUG ? "info" : "warn");
+    if (config->ssl_insecure)
+        add_set(command, "ssl_insecure", "true");
+    else
+        add_set(command, "ssl_verify_upstream_trusted_confdir", config->upstream_trust_dir);
+    /* Said once for each pattern: all of them count. */
+    for (size_t i = 0; i < config->ignore_hosts.count; i++)
+        add_set(command, "ignore_hosts", config->ignore_hosts.items[i]);
+}
+
+static void add_scripts(struct command *command, const struct config *config)
+{
+    add(command, "-s");
+    add(command, "%s/stream.py", config->scripts_dir);
+    for (size_t i = 0; i < config->scripts.count; i++) {
+        add(command, "-s");
+        add(command, "%s", config->scripts.items[i]);
+    }
+}
+
+char **command_build(const struct config *config)
+{
+    static struct command command;
+    add(&command, "%s", config->bin);
+    add_mode(&command, config);
+    add_options(&command, config);
+    add_scripts(&command, config);
+    /* Last, so that they win over ours. */
+    for (size_t i = 0; i < config->set.count; i++) {
+        add(&command, "--set");
+        add(&command, "%s", config->set.items[i]);
+    }
+    return command.failed ? NULL : command.arguments;
+}

@@ -1,0 +1,10 @@
+#ifndef HEALTHD_COMMAND_H
+#define HEALTHD_COMMAND_H
+
+#include "common/config.h"
+
+/* mitmdump's command line. Returns an array for execv with NULL at its end, or NULL when memory is
+ * out. It is made once and lives as long as the process. */
+char **command_build(const struct config *config);
+
+#endif

@@ -1,0 +1,269 @@
+#include "healthd/http.h"
+
+#include <ctype.h>
+#include <stdio.h>
+#include <string.h>
+#include <strings.h>
+#include <time.h>
+
+#include "common/canary.h"
+
+/* A stretch of the request. */
+struct span {
+    const char *at;
+    size_t size;
+};
+
+/* What the header fields say that matters here. */
+struct fields {
+    int hosts;
+    int content_lengths;
+    int transfer_encodings;
+    bool chunked;
+};
+
+static bool span_is(struct span span, const char *text)
+{
+    return strlen(text) == span.size && memcmp(span.at, text, span.size) == 0;
+}
+
+static bool span_is_nocase(struct span span, const char *text)
+{
+    return strlen(text) == span.size && strncasecmp(span.at, text, span.size) == 0;
+}
+
+/* RFC 9110, 5.6.2. */
+static bool is_token(struct span span)
+{
+    for (size_t i = 0; i < span.size; i++) {
+        unsigned char c = (unsigned char)span.at[i];
+        if (c >= 0x7f || c <= ' ' || strchr("\"(),/:;<=>?@[\\]{}", c) != NULL)
+            return false;
+    }
+    return span.size > 0;
+}
+
+static struct span trim(struct span span)
+{
+    while (span.size > 0 && (*span.at == ' ' || *span.at == '\t'))
+        span.at++, span.size--;
+    while (span.size > 0 && (span.at[span.size - 1] == ' ' || span.at[span.size - 1] == '\t'))
+        span.size--;
+    return span;
+}
+
+/* Takes what is before the first separator off rest. False if there is none. */
+static bool take_until(struct span *rest, char separator, struct span *taken)
+{
+    const char *end = memchr(rest->at, separator, rest->size);
+    if (end == NULL)
+        return false;
+    *taken = (struct span){rest->at, (size_t)(end - rest->at)};
+    rest->size -= taken->size + 1;
+    rest->at = end + 1;
+    return true;
+}
+
+static int parse_version(struct span version)
+{
+    if (span_is(version, "HTTP/1.1") || span_is(version, "HTTP/1.0"))
+        return 200;
+    bool well_formed = version.size == 8 && memcmp(version.at, "HTTP/", 5) == 0 &&
+                       isdigit((unsigned char)version.at[5]) && version.at[6] == '.' &&
+                       isdigit((unsigned char)version.at[7]);
+    return well_formed ? 505 : 400;
+}
+
+/* origin-form, absolute-form (which a server has to take, RFC 9112, 3.2.2), or "*". */
+static int parse_target(struct span target, char path[static HTTP_PATH_SIZE])
+{
+    static const char scheme[] = "http://";
+    struct span before_query;
+    for (size_t i = 0; i < target.size; i++)
+        if ((unsigned char)target.at[i] <= ' ' || (unsigned char)target.at[i] >= 0x7f)
+            return 400;
+    if (target.size >= sizeof(scheme) - 1 &&
+        strncasecmp(target.at, scheme, sizeof(scheme) - 1) == 0) {
+        target.at += sizeof(scheme) - 1;
+        target.size -= sizeof(scheme) - 1;
+        const char *slash = memchr(target.at, '/', target.size);
+        if (slash == NULL)
+            return 400;
+        target.size -= (size_t)(slash - target.at);
+        target.at = slash;
+    }
+    if (target.size == 0 || (*target.at != '/' && !span_is(target, "*")))
+        return 400;
+    if (take_until(&target, '?', &before_query))
+        target = before_query;
+    path[0] = '\0';
+    if (target.size < HTTP_PATH_SIZE) {
+        memcpy(path, target.at, target.size);
+        path[target.size] = '\0';
+    }
+    return 200;
+}
+
+static int parse_request_line(struct span line, struct http_request *request, bool *is_http11)
+{
+    struct span method, target;
+    if (!take_until(&line, ' ', &method) || !take_until(&line, ' ', &target) || !is_token(method))
+        return 400;
+    request->method = span_is(method, "GET")    ? METHOD_GET
+                      : span_is(method, "HEAD") ? METHOD_HEAD
+                                                : METHOD_OTHER;
+    *is_http11 = span_is(line, "HTTP/1.1");
+    int status = parse_version(line);
+    return status == 200 ? parse_target(target, request->path) : status;
+}
+
+/* A Host is a name, an address or a bracketed address, with a port at most. */
+static bool is_host(struct span value)
+{
+    for (size_t i = 0; i < value.size; i++)
+        if (!isalnum((unsigned char)value.at[i]) &&
+            strchr("-._~%!$&'()*+;=:[]", value.at[i]) == NULL)
+            return false;
+    return true;
+}
+
+static bool is_number(struct span value)
+{
+    for (size_t i = 0; i < value.size; i++)
+        if (!isdigit((unsigned char)value.at[i]))
+            return false;
+    return value.size > 0;
+}
+
+static int parse_field(struct span line, struct fields *fields)
+{
+    struct span name;
+    /* A name is a token: that excludes a continuation line and a space before the colon. */
+    if (!take_until(&line, ':', &name) || !is_token(name))
+        return 400;
+    struct span value = trim(line);
+    for (size_t i = 0; i < value.size; i++)
+        if (((unsigned char)value.at[i] < ' ' && value.at[i] != '\t') || value.at[i] == 0x7f)
+            return 400;
+    if (span_is_nocase(name, "Host")) {
+        fields->hosts++;
+        return is_host(value) ? 200 : 400;
+    }
+    if (span_is_nocase(name, "Content-Length")) {
+        fields->content_lengths++;
+        return is_number(value) ? 200 : 400;
+    }
+    if (span_is_nocase(name, "Transfer-Encoding")) {
+        fields->transfer_encodings++;
+        fields->chunked = span_is_nocase(value, "chunked");
+    }
+    return 200;
+}
+
+/* Requests whose end two readers could see in different places are refused (RFC 9112, 6.3). */
+static int judge_fields(const struct fields *fields, bool is_http11)
+{
+    if (fields->hosts > 1 || (is_http11 && fields->hosts == 0))
+        return 400;
+    if (fields->content_lengths + fields->transfer_encodings > 1)
+        return 400;
+    if (fields->transfer_encodings == 1 && (!is_http11 || !fields->chunked))
+        return 400;
+    return 200;
+}
+
+/* Cuts the next line off rest, without its CRLF. -1: no whole line yet; 0: a line; 400: a bare LF
+ * or CR. */
+static int take_line(struct span *rest, struct span *line)
+{
+    if (!take_until(rest, '\n', line))
+        return memchr(rest->at, '\0', rest->size) != NULL ? 400 : -1;
+    if (line->size == 0 || line->at[line->size - 1] != '\r')
+        return 400;
+    line->size--;
+    return memchr(line->at, '\r', line->size) != NULL ? 400 : 0;
+}
+
+/* The status of a whole head, 0 while it is not whole. *rest is what follows it. */
+static int parse_head(struct span *rest, struct http_request *request)
+{
+    struct fields fields = {0};
+    struct span line;
+    bool is_http11 = false;
+    int status = 200;
+    int got = take_line(rest, &line);
+    /* One empty line before the request is to be passed over (RFC 9112, 2.2). */
+    if (got == 0 && line.size == 0)
+        got = take_line(rest, &line);
+    if (got != 0)
+        return got < 0 ? 0 : got;
+    status = parse_request_line(line, request, &is_http11);
+    while (status == 200) {
+        got = take_line(rest, &line);
+        if (got != 0)
+            return got < 0 ? 0 : got;
+        if (line.size == 0)
+            return judge_fields(&fields, is_http11);
+        status = parse_field(line, &fields);
+    }
+    return status;
+}
+
+size_t http_parse(const char *data, size_t size, struct http_request *request)
+{
+    struct span rest = {data, size};
+    memset(request, 0, sizeof(*request));
+    request->status = parse_head(&rest, request);
+    if (request->status == 0 && size >= HTTP_REQUEST_MAX)
+        request->status = 431;
+    if (request->status == 0)
+        return 0;
+    /* What is refused has no known end. */
+    return request->status == 200 ? size - rest.size : size;
+}
+
+static const char *reason_phrase(int status)
+{
+    switch (status) {
+    case 200:
+        return "OK";
+    case 400:
+        return "Bad Request";
+    case 404:
+        return "Not Found";
+    case 405:
+        return "Method Not Allowed";
+    case 408:
+        return "Request Timeout";
+    case 431:
+        return "Request Header Fields Too Large";
+    case 503:
+        return "Service Unavailable";
+    default:
+        return "HTTP Version Not Supported";
+    }
+}
+
+size_t http_format(const struct http_answer *answer, char *out, size_t out_size)
+{
+    char date[40];
+    struct tm utc;
+    time_t now = time(NULL);
+    gmtime_r(&now, &utc);
+    strftime(date, sizeof(date), "%a, %d %b %Y %H:%M:%S GMT", &utc);
+    int size =
+        snprintf(out, out_size,
+                 "HTTP/1.1 %d %s\r\n"
+                 "Date: %s\r\n"
+                 "Content-Type: text/plain; charset=utf-8\r\n"
+                 "Content-Length: %zu\r\n"
+                 "Cache-Control: no-store\r\n"
+                 "%s%s"
+                 "Connection: close\r\n"
+                 "\r\n"
+                 "%s",
+                 answer->status, reason_phrase(answer->status), date, strlen(answer->body),
+                 answer->status == 405 ? "Allow: GET, HEAD\r\n" : "",
+                 answer->canary ? CANARY_HEADER "\r\n" : "", answer->head_only ? "" : answer->body);
+    return (size_t)size < out_size ? (size_t)size : out_size;
+}

@@ -1,0 +1,145 @@
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "common/config.h"
+#include "common/config_check.h"
+#include "common/error.h"
+#include "common/log.h"
+#include "healthd/probe.h"
+#include "healthd/responder.h"
+#include "healthd/runner.h"
+#include "healthd/server.h"
+
+static void print_help(void)
+{
+    printf("usage: healthd [--probe]\n"
+           "\n"
+           "  (no option)  run mitmdump and answer /healthz and /livez\n"
+           "  --probe      ask a running healthd; exit 0 if it is ready, else 1\n"
+           "  --help, --version\n"
+           "\n"
+           "exit status: 0 after SIGTERM or SIGINT; 64 usage; 69 port unavailable; 77 missing\n"
+           "privilege; 78 configuration; 1 anything else\n"
+           "\n"
+           "environment, each with the prefix " CONFIG_PREFIX ":\n");
+    config_print_help(stdout);
+}
+
+/* Returns true if only the probe is wanted. */
+static bool parse_arguments(int argc, char **argv)
+{
+    if (argc < 2)
+        return false;
+    if (argc == 2 && strcmp(argv[1], "--probe") == 0)
+        return true;
+    if (argc == 2 && strcmp(argv[1], "--help") == 0) {
+        print_help();
+        exit(0);
+    }
+    if (argc == 2 && strcmp(argv[1], "--version") == 0) {
+        puts("healthd " VERSION);
+        exit(0);
+    }
+    fprintf(stderr, "healthd: unexpected argument \"%s\"; see healthd --help\n", argv[argc - 1]);
+    exit(EX_USAGE);
+}
+
+/* From the first moment on a signal waits for its reader; descriptors of whoever started us are not
+ * ours to keep; 0 to 2 must be there, or a socket of ours would get their number. */
+static void settle(void)
+{
+    sigset_t wanted;
+    sigemptyset(&wanted);
+    sigaddset(&wanted, SIGTERM);
+    sigaddset(&wanted, SIGINT);
+    sigaddset(&wanted, SIGCHLD);
+    sigprocmask(SIG_SETMASK, &wanted, NULL);
+    signal(SIGPIPE, SIG_IGN);
+    umask(022);
+    closefrom(3);
+    while (true) {
+        int fd = open("/dev/null", O_RDWR);
+        if (fd > STDERR_FILENO || fd < 0) {
+            if (fd >= 0)
+                close(fd);
+            break;
+        }
+    }
+}
+
+/* Root can become both users. Anybody else is one user, who must be the one that mitmdump runs as:
+ * that uid is exempt from the redirect. */
+static int check_user(const struct config *config)
+{
+    const struct user *user = &config->healthd_user;
+    if (geteuid() != 0) {
+        if (!config->transparent || geteuid() == config->user.uid)
+            return 0;
+        log_error(
+            "started as uid %u: needs CAP_SETUID and CAP_SETGID, or to be started as " CONFIG_PREFIX
+            "MITMPROXY_USER=\"%s\" (uid %u)",
+            geteuid(), config->user.name, config->user.uid);
+        return EX_NOPERM;
+    }
+    if (user->known && user->uid != 0)
+        return 0;
+    config_report("HEALTHD_USER", user->name, user->known ? "is root" : "unknown user");
+    return EX_CONFIG;
+}
+
+/* Forks the runner. Returns its pid and the responder's end of the socket pair, or -1. */
+static pid_t fork_runner(const struct config *config, const struct listeners *listeners,
+                         int *control)
+{
+    int ends[2];
+    pid_t parent = getpid();
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) != 0)
+        return -1;
+    pid_t runner = fork();
+    if (runner == 0) {
+        close(ends[0]);
+        for (size_t i = 0; i < listeners->count; i++)
+            close(listeners->fds[i]);
+        exit(runner_run(config, ends[1], parent));
+    }
+    close(ends[1]);
+    *control = ends[0];
+    return runner;
+}
+
+int main(int argc, char **argv)
+{
+    static struct config config;
+    struct listeners listeners;
+    struct error error;
+    pid_t runner = 0;
+    int control = -1;
+    bool only_probe = parse_arguments(argc, argv);
+    if (!only_probe)
+        settle();
+    if (config_load(&config, "healthd") > 0)
+        return EX_CONFIG;
+    if (only_probe)
+        return probe(config.http.port);
+    int status = check_user(&config);
+    if (status != 0)
+        return status;
+    if (listeners_open(&config, &listeners, &error) != 0) {
+        log_error("%s", error.text);
+        return error.status;
+    }
+    if (config.transparent)
+        runner = fork_runner(&config, &listeners, &control);
+    if (runner < 0) {
+        log_error("fork the runner: %s", strerror(errno));
+        return 1;
+    }
+    return responder_run(&config, &listeners, runner, control);
+}

@@ -1,0 +1,186 @@
+#include "healthd/mitmdump.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <netinet/in.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "common/access.h"
+#include "common/files.h"
+#include "common/listener.h"
+#include "common/log.h"
+#include "healthd/clock.h"
+#include "healthd/command.h"
+#include "healthd/spawn.h"
+
+enum {
+    LOOK_STARTING_MS = 10,
+    LOOK_LISTENING_MS = 1000,
+    BACKOFF_FIRST_MS = 1000,
+    BACKOFF_MAX_MS = 30 * 1000,
+    HEALTHY_RUN_MS = 60 * 1000,
+    KILL_AFTER_MS = 5000,
+};
+
+int mitmdump_init(struct mitmdump *mitmdump, const struct config *config, struct error *error)
+{
+    memset(mitmdump, 0, sizeof(*mitmdump));
+    mitmdump->config = config;
+    mitmdump->output.fd = -1;
+    mitmdump->command = command_build(config);
+    if (mitmdump->command == NULL)
+        return error_set(error, 1, "mitmdump's command line: out of memory or too long");
+    mitmdump->diagnosis = listener_diagnosis_open(error);
+    return mitmdump->diagnosis >= 0 ? 0 : -1;
+}
+
+static void set_state(struct mitmdump *mitmdump, enum mitm_state state, const char *why)
+{
+    mitmdump->report.state = state;
+    mitmdump->report.inode = 0;
+    if (why != NULL)
+        strlcpy(mitmdump->report.error, why, sizeof(mitmdump->report.error));
+}
+
+/* At once after the first failure, then after 1 s, doubling to 30 s. */
+static int64_t backoff_ms(unsigned int failures)
+{
+    int64_t delay = BACKOFF_FIRST_MS;
+    if (failures <= 1)
+        return 0;
+    for (unsigned int i = 2; i < failures && delay < BACKOFF_MAX_MS; i++)
+        delay *= 2;
+    return delay < BACKOFF_MAX_MS ? delay : BACKOFF_MAX_MS;
+}
+
+static void fail(struct mitmdump *mitmdump, const char *why)
+{
+    mitmdump->failures++;
+    int64_t delay = backoff_ms(mitmdump->failures);
+    set_state(mitmdump, delay == 0 ? MITM_DOWN : MITM_BACKOFF, why);
+    mitmdump->report.pid = 0;
+    mitmdump->deadline_ms = clock_ms() + delay;
+    log_error("mitmdump %s; next start in %" PRId64 " ms", why, delay);
+}
+
+/* mitmdump replaces a missing CA by a new one in silence, which no client trusts. */
+static int check_ca(const struct config *config, struct error *error)
+{
+    char path[PATH_MAX];
+    snprintf(path, sizeof(path), "%.4000s/mitmproxy-ca.pem", config->confdir);
+    if (faccessat(AT_FDCWD, path, R_OK, AT_EACCESS) == 0)
+        return 0;
+    return error_set(error, EX_CONFIG, "not started: CA file %s: %s", path, strerror(errno));
+}
+
+static void start(struct mitmdump *mitmdump)
+{
+    struct error error;
+    int output = -1;
+    if (check_ca(mitmdump->config, &error) != 0 || access_check(mitmdump->config, &error) != 0 ||
+        spawn(mitmdump->command, mitmdump->config->confdir, &mitmdump->pid, &output, &error) != 0) {
+        fail(mitmdump, error.text);
+        return;
+    }
+    output_open(&mitmdump->output, output);
+    if (mitmdump->failures > 0)
+        mitmdump->report.restarts++;
+    mitmdump->started_ms = clock_ms();
+    mitmdump->deadline_ms = mitmdump->started_ms + LOOK_STARTING_MS;
+    set_state(mitmdump, MITM_STARTING, NULL);
+    mitmdump->report.pid = (uint32_t)mitmdump->pid;
+    log_info("started mitmdump, pid %d", mitmdump->pid);
+}
+
+/* A listener that is there, and is ours: of our user, and open in our process. */
+static void found_listener(struct mitmdump *mitmdump, const struct listener *found)
+{
+    uint16_t port = mitmdump->config->port;
+    char why[128];
+    if (mitmdump->report.inode == found->inode)
+        return;
+    if (found->uid != geteuid() || !spawn_has_socket(mitmdump->pid, found->inode)) {
+        snprintf(why, sizeof(why), "port %u is held by another process, of uid %u", port,
+                 found->uid);
+        set_state(mitmdump, MITM_STARTING, why);
+        return;
+    }
+    set_state(mitmdump, MITM_LISTENING, "");
+    mitmdump->report.inode = found->inode;
+    log_info("mitmdump listens on 127.0.0.1:%u, %" PRId64 " ms after its start", port,
+             clock_ms() - mitmdump->started_ms);
+}
+
+static void look(struct mitmdump *mitmdump)
+{
+    struct listener found;
+    struct error error;
+    int there = listener_find(mitmdump->diagnosis, AF_INET, mitmdump->config->port, &found, &error);
+    if (there == 1)
+        found_listener(mitmdump, &found);
+    else if (there < 0)
+        set_state(mitmdump, MITM_STARTING, error.text);
+    else if (mitmdump->report.state == MITM_LISTENING)
+        set_state(mitmdump, MITM_STARTING, "stopped listening");
+    bool listening = mitmdump->report.state == MITM_LISTENING;
+    mitmdump->deadline_ms = clock_ms() + (listening ? LOOK_LISTENING_MS : LOOK_STARTING_MS);
+}
+
+void mitmdump_tick(struct mitmdump *mitmdump)
+{
+    if (clock_ms() < mitmdump->deadline_ms)
+        return;
+    if (mitmdump->stopping && mitmdump->pid > 0) {
+        log_warn("mitmdump has not ended on SIGTERM: SIGKILL");
+        kill(-mitmdump->pid, SIGKILL);
+        mitmdump->deadline_ms = INT64_MAX;
+    } else if (mitmdump->pid > 0) {
+        look(mitmdump);
+    } else if (!mitmdump->stopping) {
+        start(mitmdump);
+    }
+}
+
+void mitmdump_ended(struct mitmdump *mitmdump, int wait_status)
+{
+    char why[STATE_ERROR_SIZE];
+    output_read(&mitmdump->output);
+    output_close(&mitmdump->output);
+    /* What its addons have started goes with it. */
+    kill(-mitmdump->pid, SIGKILL);
+    mitmdump->pid = 0;
+    if (mitmdump->stopping) {
+        mitmdump->report.pid = 0;
+        mitmdump->deadline_ms = INT64_MAX;
+        return;
+    }
+    if (WIFSIGNALED(wait_status))
+        snprintf(why, sizeof(why), "killed by signal %d", WTERMSIG(wait_status));
+    else
+        snprintf(why, sizeof(why), "exited with status %d%s%s", WEXITSTATUS(wait_status),
+                 mitmdump->output.last[0] != '\0' ? ": " : "", mitmdump->output.last);
+    if (clock_ms() - mitmdump->started_ms >= HEALTHY_RUN_MS)
+        mitmdump->failures = 0;
+    fail(mitmdump, why);
+}
+
+void mitmdump_stop(struct mitmdump *mitmdump)
+{
+    if (mitmdump->stopping)
+        return;
+    mitmdump->stopping = true;
+    set_state(mitmdump, MITM_STOPPING, "");
+    mitmdump->deadline_ms = clock_ms() + KILL_AFTER_MS;
+    if (mitmdump->pid > 0)
+        kill(mitmdump->pid, SIGTERM);
+}
+
+bool mitmdump_is_gone(const struct mitmdump *mitmdump)
+{
+    return mitmdump->stopping && mitmdump->pid == 0;
+}

@@ -1,0 +1,44 @@
+#ifndef HEALTHD_MITMDUMP_H
+#define HEALTHD_MITMDUMP_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "common/config.h"
+#include "common/error.h"
+#include "healthd/output.h"
+#include "healthd/report.h"
+
+/* One mitmdump and all that is known of it. The runner calls mitmdump_tick when deadline_ms is
+ * reached or something has happened, and reads the rest. */
+struct mitmdump {
+    const struct config *config;
+    char **command;
+    int diagnosis; /* sock_diag */
+
+    pid_t pid; /* 0: no process */
+    struct output output;
+    unsigned int failures; /* in a row */
+    int64_t started_ms;
+    int64_t deadline_ms; /* of the next thing to do, INT64_MAX for none */
+    bool stopping;
+    struct report report; /* what is told about it */
+};
+
+/* Prepares it; the first tick starts the process. 0, or -1 with error. */
+int mitmdump_init(struct mitmdump *mitmdump, const struct config *config, struct error *error);
+
+/* Does what is due: starts the process, looks for its listener, ends it by force. */
+void mitmdump_tick(struct mitmdump *mitmdump);
+
+/* The process has ended with that wait status. */
+void mitmdump_ended(struct mitmdump *mitmdump, int wait_status);
+
+/* Asks the process to end, with SIGTERM now and SIGKILL after 5 s. */
+void mitmdump_stop(struct mitmdump *mitmdump);
+
+/* True when it was told to stop and no process is left. */
+bool mitmdump_is_gone(const struct mitmdump *mitmdump);
+
+#endif

@@ -1,0 +1,59 @@
+#include "healthd/probe.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+#include <unistd.h>
+
+static int complain(const char *what)
+{
+    fprintf(stderr, "healthd: probe: %s: %s\n", what, strerror(errno));
+    return 1;
+}
+
+static int judge(const char *answer)
+{
+    const char *body = strstr(answer, "\r\n\r\n");
+    fputs(body != NULL ? body + 4 : "no answer\n", stdout);
+    return strncmp(answer, "HTTP/1.1 200 ", 13) == 0 ? 0 : 1;
+}
+
+static int ask(int fd, uint16_t port)
+{
+    static const char request[] = "GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n";
+    struct sockaddr_in healthd = {.sin_family = AF_INET, .sin_port = htons(port)};
+    char answer[2048];
+    size_t used = 0;
+    healthd.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    if (connect(fd, (struct sockaddr *)&healthd, sizeof(healthd)) != 0)
+        return complain("connect");
+    if (send(fd, request, sizeof(request) - 1, MSG_NOSIGNAL) < 0)
+        return complain("send");
+    while (used < sizeof(answer) - 1) {
+        ssize_t got = recv(fd, answer + used, sizeof(answer) - 1 - used, 0);
+        if (got < 0)
+            return complain("receive");
+        if (got == 0)
+            break;
+        used += (size_t)got;
+    }
+    answer[used] = '\0';
+    return judge(answer);
+}
+
+int probe(uint16_t port)
+{
+    const struct timeval deadline = {.tv_sec = 2};
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        return complain("socket");
+    setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &deadline, sizeof(deadline));
+    setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &deadline, sizeof(deadline));
+    int result = ask(fd, port);
+    close(fd);
+    return result;
+}

@@ -1,0 +1,101 @@
+#include "healthd/readiness.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "common/listener.h"
+#include "common/state.h"
+
+/* Each check returns 0, or -1 with the reason in error. They stand in the order in which the parts
+ * come up, so that the reason names the next thing that is awaited. */
+
+static int check_state_file(const struct readiness *readiness, struct state *state,
+                            struct error *error)
+{
+    const char *path = readiness->config->state_file;
+    if (state_read(path, readiness->config->user.uid, state, error) == 0)
+        return 0;
+    if (errno == ENOENT)
+        return error_set(error, 1, "no state file %s: setup has not run", path);
+    return error_prefix(error, "state file");
+}
+
+static int check_setup(const struct state *state, struct error *error)
+{
+    switch (state->setup) {
+    case SETUP_UNKNOWN:
+        return error_set(error, 1, "setup has not run (the state file has healthd's half alone)");
+    case SETUP_FAILED:
+        return error_set(error, 1, "setup failed: %s", state->setup_error);
+    case SETUP_DISABLED:
+        return error_set(error, 1,
+                         "redirect rules missing: removed by setup clear, or setup ran "
+                         "with transparent mode off");
+    case SETUP_RUNNING:
+    case SETUP_READY:
+        break;
+    }
+    return state_check_current(state, error);
+}
+
+static int check_ca(const struct state *state, struct error *error)
+{
+    if (strcmp(state->ca, "exported") == 0)
+        return 0;
+    if (state->setup == SETUP_RUNNING)
+        return error_set(error, 1, "setup is running: CA not exported yet");
+    return error_set(error, 1, "CA missing: not exported (setup prepare has not run)");
+}
+
+static int check_mitmdump(const struct readiness *readiness, struct error *error)
+{
+    const struct report *report = &readiness->report;
+    struct listener found;
+    if (report->state != MITM_LISTENING)
+        return error_set(error, 1, "mitmdump not listening: %s%s%s", mitm_state_name(report->state),
+                         report->error[0] != '\0' ? ": " : "", report->error);
+    /* The runner may not have noticed yet: the kernel has the last word. */
+    int there =
+        listener_find(readiness->diagnosis, AF_INET, readiness->config->port, &found, error);
+    if (there < 0)
+        return -1;
+    if (there == 0)
+        return error_set(error, 1, "mitmdump not listening on 127.0.0.1:%u",
+                         readiness->config->port);
+    if (found.uid != readiness->config->user.uid || found.inode != report->inode)
+        return error_set(error, 1, "port %u is held by another process, of uid %u",
+                         readiness->config->port, found.uid);
+    return 0;
+}
+
+static int check_rules(const struct readiness *readiness, const struct state *state,
+                       struct error *error)
+{
+    if (state->setup == SETUP_RUNNING)
+        return error_set(error, 1, "setup is running: redirect rules missing");
+    if (state->rules == 0)
+        return error_set(error, 1, "redirect rules missing (setup redirect has not run)");
+    if (!readiness->canary_lands)
+        return error_set(error, 1, "redirect rules not in effect: %s", readiness->canary_error);
+    return 0;
+}
+
+bool readiness_check(struct readiness *readiness, char reason[static REASON_SIZE])
+{
+    struct state state;
+    struct error error;
+    if (readiness->stopping) {
+        strlcpy(reason, "healthd is stopping", REASON_SIZE);
+        return false;
+    }
+    if (!readiness->config->transparent)
+        return true;
+    if (check_state_file(readiness, &state, &error) == 0 && check_setup(&state, &error) == 0 &&
+        check_ca(&state, &error) == 0 && check_mitmdump(readiness, &error) == 0 &&
+        check_rules(readiness, &state, &error) == 0)
+        return true;
+    strlcpy(reason, error.text, REASON_SIZE);
+    return false;
+}

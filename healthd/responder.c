@@ -1,0 +1,245 @@
+#include "healthd/responder.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/prctl.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "common/listener.h"
+#include "common/log.h"
+#include "common/privileges.h"
+#include "healthd/canary_probe.h"
+#include "healthd/clock.h"
+#include "healthd/readiness.h"
+
+enum { EVENTS_MAX = 64, STOP_WITHIN_MS = 5800 };
+
+/* epoll data, beside the server's small numbers. */
+static const uint64_t signals_data = UINT64_MAX;
+static const uint64_t control_data = UINT64_MAX - 1;
+
+struct responder {
+    const struct config *config;
+    struct readiness readiness;
+    struct canary_probe canary;
+    int epoll;
+    int signals;
+    int control;  /* -1: none, or closed */
+    pid_t runner; /* 0: none, or ended */
+    int64_t stop_by_ms;
+    int exit_status;
+    bool done;
+    char body[REASON_SIZE + 32];
+};
+
+static void answer_health(struct responder *responder, struct http_answer *answer)
+{
+    char reason[REASON_SIZE];
+    if (readiness_check(&responder->readiness, reason)) {
+        answer->body = "ok\n";
+        return;
+    }
+    answer->status = 503;
+    snprintf(responder->body, sizeof(responder->body), "mitm not ready: %s\n", reason);
+    answer->body = responder->body;
+}
+
+static void answer_request(void *context, const struct http_request *request,
+                           struct http_answer *answer)
+{
+    struct responder *responder = context;
+    bool is_health = strcmp(request->path, "/healthz") == 0;
+    bool is_live = strcmp(request->path, "/livez") == 0;
+    if (!is_health && !is_live) {
+        answer->status = 404;
+        answer->body = "not found\n";
+    } else if (request->method == METHOD_OTHER) {
+        answer->status = 405;
+        answer->body = "GET or HEAD only\n";
+    } else if (is_live) {
+        answer->body = "ok\n";
+    } else {
+        answer_health(responder, answer);
+    }
+}
+
+static void canary_landed(void *context)
+{
+    struct responder *responder = context;
+    if (!responder->readiness.canary_lands)
+        log_info("canary has landed: the redirect rules are in effect");
+    responder->readiness.canary_lands = true;
+    canary_probe_landed(&responder->canary);
+}
+
+static void fly_canary(struct responder *responder)
+{
+    struct readiness *readiness = &responder->readiness;
+    if (canary_probe_tick(&responder->canary, readiness->canary_error,
+                          sizeof(readiness->canary_error)))
+        return;
+    if (readiness->canary_lands)
+        log_error("redirect rules not in effect: %s", readiness->canary_error);
+    readiness->canary_lands = false;
+}
+
+static void take_report(struct responder *responder)
+{
+    struct report report;
+    ssize_t size;
+    while ((size = recv(responder->control, &report, sizeof(report), MSG_DONTWAIT)) ==
+           (ssize_t)sizeof(report)) {
+        report.error[sizeof(report.error) - 1] = '\0';
+        responder->readiness.report = report;
+    }
+    if (size < 0 && (errno == EAGAIN || errno == EINTR))
+        return;
+    close(responder->control);
+    responder->control = -1;
+}
+
+/* The runner sees the end of the socket pair: this process may not signal another user's. */
+static void stop(struct responder *responder)
+{
+    if (responder->readiness.stopping)
+        return;
+    log_info("stopping");
+    responder->readiness.stopping = true;
+    responder->stop_by_ms = clock_ms() + STOP_WITHIN_MS;
+    if (responder->control >= 0)
+        shutdown(responder->control, SHUT_WR);
+    responder->done = responder->runner == 0;
+}
+
+static void runner_ended(struct responder *responder, int status)
+{
+    responder->runner = 0;
+    responder->done = true;
+    if (responder->readiness.stopping)
+        return;
+    responder->exit_status = WIFEXITED(status) ? WEXITSTATUS(status) : 1;
+    if (WIFSIGNALED(status))
+        log_error("the runner was killed by signal %d", WTERMSIG(status));
+    else
+        log_error("the runner ended with status %d", WEXITSTATUS(status));
+}
+
+static void take_signals(struct responder *responder)
+{
+    struct signalfd_siginfo info;
+    int status;
+    pid_t pid;
+    while (read(responder->signals, &info, sizeof(info)) == (ssize_t)sizeof(info))
+        if (info.ssi_signo != SIGCHLD)
+            stop(responder);
+    while ((pid = waitpid(-1, &status, WNOHANG)) > 0)
+        if (pid == responder->runner)
+            runner_ended(responder, status);
+}
+
+static void take_event(struct responder *responder, uint64_t data)
+{
+    if (data == signals_data)
+        take_signals(responder);
+    else if (data == control_data)
+        take_report(responder);
+    else
+        server_event(data);
+}
+
+static int64_t earlier(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
+static int timeout_ms(const struct responder *responder, int64_t next_ms)
+{
+    if (responder->config->transparent)
+        next_ms = earlier(next_ms, responder->canary.deadline_ms);
+    if (responder->readiness.stopping)
+        next_ms = earlier(next_ms, responder->stop_by_ms);
+    if (next_ms == INT64_MAX)
+        return -1;
+    int64_t left = next_ms - clock_ms();
+    return left < 0 ? 0 : (int)left;
+}
+
+static void loop(struct responder *responder)
+{
+    struct epoll_event events[EVENTS_MAX];
+    while (!responder->done) {
+        if (responder->config->transparent)
+            fly_canary(responder);
+        int count = epoll_wait(responder->epoll, events, EVENTS_MAX,
+                               timeout_ms(responder, server_expire()));
+        for (int i = 0; i < count; i++)
+            take_event(responder, events[i].data.u64);
+        if (responder->readiness.stopping && clock_ms() >= responder->stop_by_ms)
+            responder->done = true;
+    }
+}
+
+static int watch(int epoll, int fd, uint64_t data)
+{
+    struct epoll_event event = {.events = EPOLLIN, .data.u64 = data};
+    return fd < 0 ? 0 : epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &event);
+}
+
+static int open_all(struct responder *responder, const struct listeners *listeners,
+                    struct error *error)
+{
+    const struct server_owner owner = {responder, answer_request, canary_landed};
+    sigset_t wanted;
+    sigemptyset(&wanted);
+    sigaddset(&wanted, SIGTERM);
+    sigaddset(&wanted, SIGINT);
+    sigaddset(&wanted, SIGCHLD);
+    sigprocmask(SIG_SETMASK, &wanted, NULL);
+    responder->signals = signalfd(-1, &wanted, SFD_NONBLOCK | SFD_CLOEXEC);
+    responder->epoll = epoll_create1(EPOLL_CLOEXEC);
+    if (watch(responder->epoll, responder->signals, signals_data) != 0 ||
+        watch(responder->epoll, responder->control, control_data) != 0)
+        return error_set(error, 1, "epoll: %s", strerror(errno));
+    responder->readiness.diagnosis = listener_diagnosis_open(error);
+    if (responder->readiness.diagnosis < 0)
+        return -1;
+    return server_open(responder->epoll, listeners, &owner, error);
+}
+
+/* Started without root there is nobody else to become. */
+static int become_healthd_user(const struct config *config, struct error *error)
+{
+    bool root = geteuid() == 0;
+    if (privileges_drop(root ? config->healthd_user.uid : geteuid(),
+                        root ? config->healthd_user.gid : getegid(), error) != 0)
+        return -1;
+    if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0)
+        return error_set(error, 1, "make this process undumpable: %s", strerror(errno));
+    return 0;
+}
+
+int responder_run(const struct config *config, const struct listeners *listeners, pid_t runner,
+                  int control)
+{
+    static struct responder responder;
+    struct error error;
+    responder.config = config;
+    responder.control = control;
+    responder.runner = runner;
+    responder.readiness.config = config;
+    strlcpy(responder.readiness.canary_error, "not tried yet",
+            sizeof(responder.readiness.canary_error));
+    canary_probe_init(&responder.canary);
+    if (become_healthd_user(config, &error) != 0 || open_all(&responder, listeners, &error) != 0) {
+        log_error("%s", error.text);
+        return error.status;
+    }
+    loop(&responder);
+    return responder.exit_status;
+}

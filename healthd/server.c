@@ -1,0 +1,201 @@
+#include "healthd/server.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "common/canary.h"
+#include "healthd/clock.h"
+
+enum {
+    CLIENTS_MAX = 128,
+    DEADLINE_MS = 2000,
+    ACCEPTS_MAX = 64,       /* in one go, so that the loop's other business is not held up */
+    DRAIN_MAX = 256 * 1024, /* bytes that a client may still send after the answer */
+    ANSWER_MAX = 2048,
+};
+
+/* A client that was answered is drained: closing with unread input would send a reset, which may
+ * overtake the answer. */
+enum client_state { CLIENT_FREE, CLIENT_READING, CLIENT_DRAINING };
+
+struct client {
+    enum client_state state;
+    int fd;
+    int64_t deadline_ms;
+    uint64_t number; /* in the order of arrival */
+    bool canary;
+    size_t used;
+    size_t drained;
+    char input[HTTP_REQUEST_MAX];
+};
+
+static struct {
+    int epoll;
+    struct server_owner owner;
+    struct listeners listeners;
+    uint64_t arrivals;
+    struct client clients[CLIENTS_MAX];
+} server;
+
+/* epoll data: the index of a client, or behind those, of a listening socket. */
+static int watch(int fd, uint64_t data)
+{
+    struct epoll_event event = {.events = EPOLLIN | EPOLLRDHUP, .data.u64 = data};
+    return epoll_ctl(server.epoll, EPOLL_CTL_ADD, fd, &event);
+}
+
+int server_open(int epoll, const struct listeners *listeners, const struct server_owner *owner,
+                struct error *error)
+{
+    server.epoll = epoll;
+    server.owner = *owner;
+    server.listeners = *listeners;
+    for (size_t i = 0; i < listeners->count; i++)
+        if (watch(listeners->fds[i], CLIENTS_MAX + i) != 0)
+            return error_set(error, 1, "epoll: %s", strerror(errno));
+    return 0;
+}
+
+static void end_client(struct client *client)
+{
+    close(client->fd);
+    client->state = CLIENT_FREE;
+}
+
+static void answer(struct client *client, const struct http_request *request)
+{
+    static const struct {
+        int status;
+        const char *body;
+    } refusals[] = {{400, "bad request\n"},
+                    {408, "request not complete within 2 s\n"},
+                    {431, "request larger than 4096 bytes\n"},
+                    {505, "HTTP/1.0 or HTTP/1.1 only\n"}};
+    char text[ANSWER_MAX];
+    struct http_answer answer = {.status = request->status,
+                                 .body = "",
+                                 .head_only = request->method == METHOD_HEAD,
+                                 .canary = client->canary};
+    for (size_t i = 0; i < sizeof(refusals) / sizeof(refusals[0]); i++)
+        if (refusals[i].status == request->status)
+            answer.body = refusals[i].body;
+    if (request->status == 200)
+        server.owner.answer(server.owner.context, request, &answer);
+    size_t size = http_format(&answer, text, sizeof(text));
+    /* A fresh connection's send buffer takes it whole. */
+    if (send(client->fd, text, size, MSG_NOSIGNAL) != (ssize_t)size) {
+        end_client(client);
+        return;
+    }
+    shutdown(client->fd, SHUT_WR);
+    client->state = CLIENT_DRAINING;
+}
+
+static void drain(struct client *client)
+{
+    char waste[4096];
+    ssize_t got = recv(client->fd, waste, sizeof(waste), 0);
+    if (got > 0)
+        client->drained += (size_t)got;
+    bool over = got == 0 || (got < 0 && errno != EAGAIN && errno != EINTR);
+    if (over || client->drained > DRAIN_MAX)
+        end_client(client);
+}
+
+static void read_request(struct client *client)
+{
+    struct http_request request;
+    ssize_t got =
+        recv(client->fd, client->input + client->used, sizeof(client->input) - client->used, 0);
+    if (got < 0 && (errno == EAGAIN || errno == EINTR))
+        return;
+    if (got < 0) {
+        end_client(client);
+        return;
+    }
+    client->used += (size_t)got;
+    if (http_parse(client->input, client->used, &request) > 0)
+        answer(client, &request);
+    else if (got == 0)
+        end_client(client);
+}
+
+/* A free place, or that of the client that has been there longest. */
+static struct client *take_place(void)
+{
+    struct client *oldest = &server.clients[0];
+    for (size_t i = 0; i < CLIENTS_MAX; i++) {
+        struct client *client = &server.clients[i];
+        if (client->state == CLIENT_FREE)
+            return client;
+        if (client->number < oldest->number)
+            oldest = client;
+    }
+    end_client(oldest);
+    return oldest;
+}
+
+static void begin_client(int fd)
+{
+    struct client *client = take_place();
+    client->state = CLIENT_READING;
+    client->fd = fd;
+    client->deadline_ms = clock_ms() + DEADLINE_MS;
+    client->number = ++server.arrivals;
+    client->used = 0;
+    client->drained = 0;
+    client->canary = canary_is_original_destination(fd);
+    if (client->canary)
+        server.owner.canary_landed(server.owner.context);
+    if (watch(fd, (uint64_t)(client - server.clients)) != 0)
+        end_client(client);
+    else
+        read_request(client);
+}
+
+static void accept_clients(int listener)
+{
+    for (int i = 0; i < ACCEPTS_MAX; i++) {
+        int fd = accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+        if (fd < 0)
+            return;
+        begin_client(fd);
+    }
+}
+
+void server_event(uint64_t data)
+{
+    if (data >= CLIENTS_MAX) {
+        accept_clients(server.listeners.fds[data - CLIENTS_MAX]);
+        return;
+    }
+    struct client *client = &server.clients[data];
+    if (client->state == CLIENT_READING)
+        read_request(client);
+    else if (client->state == CLIENT_DRAINING)
+        drain(client);
+}
+
+int64_t server_expire(void)
+{
+    const struct http_request too_late = {.status = 408, .method = METHOD_GET};
+    int64_t now = clock_ms();
+    int64_t next = INT64_MAX;
+    for (size_t i = 0; i < CLIENTS_MAX; i++) {
+        struct client *client = &server.clients[i];
+        if (client->state == CLIENT_FREE)
+            continue;
+        if (client->deadline_ms <= now) {
+            if (client->state == CLIENT_READING)
+                answer(client, &too_late);
+            if (client->state != CLIENT_FREE)
+                end_client(client);
+        } else if (client->deadline_ms < next) {
+            next = client->deadline_ms;
+        }
+    }
+    return next;
+}
