@@ -152,3 +152,22 @@ out:
         unlinkat(directory, temporary, 0);
     return result;
 }
+
+int file_update(int directory, const char *name, const void *data, size_t size, mode_t mode,
+                const char *path, struct error *error)
+{
+    const struct file_limits limits = {.max_size = (off_t)size, .owner = geteuid()};
+    struct error ignored;
+    struct stat st;
+    size_t old_size;
+    bool same = false;
+    int fd = file_open(directory, name, &limits, path, &ignored);
+    if (fd >= 0) {
+        char *old = file_read_open(fd, size, path, &old_size, &ignored);
+        same = old != NULL && old_size == size && memcmp(old, data, size) == 0 &&
+               fstat(fd, &st) == 0 && (st.st_mode & 07777) == mode && st.st_uid == geteuid();
+        free(old);
+        close(fd);
+    }
+    return same ? 0 : file_replace(directory, name, data, size, mode, path, error);
+}

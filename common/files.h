@@ -48,4 +48,8 @@ char *file_read_open(int fd, size_t max, const char *path, size_t *size, struct 
 int file_replace(int directory, const char *name, const void *data, size_t size, mode_t mode,
                  const char *path, struct error *error);
 
+/* The same, unless a file with that content is there already. */
+int file_update(int directory, const char *name, const void *data, size_t size, mode_t mode,
+                const char *path, struct error *error);
+
 #endif

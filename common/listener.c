@@ -33,11 +33,11 @@ int listener_diagnosis_open(struct error *error)
     return fd;
 }
 
-static bool is_v6only(const struct nlmsghdr *message)
+static bool is_v6only(struct nlmsghdr *message)
 {
     const struct inet_diag_msg *socket = NLMSG_DATA(message);
     unsigned int left = (unsigned int)NLMSG_PAYLOAD(message, sizeof(*socket));
-    const struct rtattr *attribute = (const struct rtattr *)(const void *)(socket + 1);
+    struct rtattr *attribute = (struct rtattr *)((char *)NLMSG_DATA(message) + sizeof(*socket));
     for (; RTA_OK(attribute, left); attribute = RTA_NEXT(attribute, left))
         if (attribute->rta_type == INET_DIAG_SKV6ONLY)
             return *(const uint8_t *)RTA_DATA(attribute) != 0;
@@ -46,7 +46,7 @@ static bool is_v6only(const struct nlmsghdr *message)
 
 /* How closely a listening socket fits: the kernel prefers the very address to a wildcard, and an
  * IPv6 wildcard that is not v6only takes IPv4 too. 0: not at all. */
-static int fit(const struct search *search, const struct nlmsghdr *message)
+static int fit(const struct search *search, struct nlmsghdr *message)
 {
     const struct inet_diag_msg *socket = NLMSG_DATA(message);
     const struct in6_addr *address = (const struct in6_addr *)(const void *)socket->id.idiag_src;
@@ -67,7 +67,7 @@ static int fit(const struct search *search, const struct nlmsghdr *message)
     return traffic_is_v4 ? 1 : 2;
 }
 
-static void consider(struct search *search, const struct nlmsghdr *message)
+static void consider(struct search *search, struct nlmsghdr *message)
 {
     const struct inet_diag_msg *socket = NLMSG_DATA(message);
     int how_well = fit(search, message);
@@ -90,7 +90,7 @@ static int read_dump(int diagnosis, struct search *search, struct error *error)
         if (size < 0)
             return error_set(error, EX_UNAVAILABLE, "sock_diag: receive: %s", strerror(errno));
         unsigned int left = (unsigned int)size;
-        const struct nlmsghdr *message = (const struct nlmsghdr *)(const void *)buffer;
+        struct nlmsghdr *message = (struct nlmsghdr *)(void *)buffer;
         for (; NLMSG_OK(message, left); message = NLMSG_NEXT(message, left)) {
             if (message->nlmsg_seq != search->sequence)
                 continue; /* left over from a dump that ended in an error */

@@ -100,19 +100,13 @@ static int ca_keep_or_make(struct store *store, struct error *error)
     return result;
 }
 
-/* Writes a file that follows from the CA, unless it is there with that content. */
+/* Writes a file that follows from the CA. */
 static int derive(const struct store *store, const char *name, const char *data, size_t size,
                   struct error *error)
 {
-    const struct file_limits limits = {.max_size = CA_FILE_MAX_BYTES, .owner = geteuid()};
-    struct error ignored;
     char path[PATH_MAX];
-    size_t old_size;
     path_of(store, name, path);
-    char *old = file_read(store->directory, name, &limits, path, &old_size, &ignored);
-    bool same = old != NULL && old_size == size && memcmp(old, data, size) == 0;
-    free(old);
-    return same ? 0 : file_replace(store->directory, name, data, size, 0644, path, error);
+    return file_update(store->directory, name, data, size, 0644, path, error);
 }
 
 /* RFC 7919's ffdhe2048 as PEM. The caller frees the BIO; NULL if OpenSSL refuses. */

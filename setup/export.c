@@ -45,7 +45,7 @@ static int write_file(const struct config *config, int directory, const char *na
 {
     char path[PATH_MAX];
     snprintf(path, sizeof(path), "%.3900s/%s", config->export_dir, name);
-    return file_replace(directory, name, data, size, 0644, path, error);
+    return file_update(directory, name, data, size, 0644, path, error);
 }
 
 /* The system's roots, those that mitmdump is told to trust (a host that is passed through shows its
