@@ -20,6 +20,9 @@ PACKAGES=(
   shellcheck socat util-linux
 )
 
+# for lint, and for a build by a second compiler, which CI does
+[[ -z ${CI-} ]] || PACKAGES+=(clang clang-format)
+
 say() { echo "deps: $*"; }
 
 # Print those of PACKAGES that are not installed.
