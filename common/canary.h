@@ -2,17 +2,26 @@
 #define COMMON_CANARY_H
 
 #include <stdbool.h>
+#include <sys/socket.h>
 
-/* The canary: an address on loopback that nobody uses, which the first redirect rule sends to the
- * health port. A connection to it that arrives there proves that the rules are live, without a
- * privilege and without a packet outside. */
-#define CANARY_ADDRESS "127.0.0.2"
+/* The canary: an address and port on loopback that nobody uses, which the first redirect rule sends
+ * to the health port. A connection to it that arrives there proves that the rules are live, without
+ * a privilege and without a packet outside. */
+#define CANARY_ADDRESS_V4 "127.0.0.2"
+#define CANARY_ADDRESS_V6 "::1"
 enum { CANARY_PORT = 9 };
 
 /* What healthd adds to an answer on a connection that came by the canary. */
-#define CANARY_HEADER "X-OpenSandbox-Canary: 127.0.0.2:9"
+#define CANARY_HEADER "X-OpenSandbox-Canary: yes"
 
-/* Was this accepted connection meant for the canary before it was redirected? */
-bool canary_is_original_destination(int accepted);
+/* The canary of AF_INET or AF_INET6 for people: "127.0.0.2:9", "[::1]:9". */
+const char *canary_name(int family);
+
+/* Fills in the canary's address. Returns its size. */
+socklen_t canary_address(int family, struct sockaddr_storage *address);
+
+/* The family of the canary that this accepted connection was meant for before it was redirected, or
+ * AF_UNSPEC if it was meant for something else. */
+int canary_of_connection(int accepted);
 
 #endif

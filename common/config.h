@@ -15,7 +15,7 @@
 
 #define CONFIG_PREFIX "OPENSANDBOX_EGRESS_"
 
-enum { CONFIG_VALUE_MAX = 4096, CONFIG_LIST_MAX = 64 };
+enum { CONFIG_VALUE_MAX = 4096, CONFIG_LIST_MAX = 64, EXTRA_PORTS_MAX = 13 };
 
 /* The items of a variable with several values. They point into text. */
 struct list {
@@ -23,6 +23,33 @@ struct list {
     char *items[CONFIG_LIST_MAX];
     char text[CONFIG_VALUE_MAX];
 };
+
+struct port_list {
+    size_t count;
+    uint16_t ports[EXTRA_PORTS_MAX];
+};
+
+struct uid_list {
+    size_t count;
+    uid_t uids[CONFIG_LIST_MAX];
+};
+
+/* A network: all bits of address behind prefix are zero. */
+struct cidr {
+    int family; /* AF_INET: the address is in its first four bytes; or AF_INET6 */
+    uint8_t prefix;
+    struct in6_addr address;
+};
+
+struct cidr_list {
+    size_t count;
+    struct cidr networks[CONFIG_LIST_MAX];
+};
+
+/* What becomes of TCP over IPv6 to the redirected ports. */
+enum ipv6_mode { IPV6_REDIRECT, IPV6_REJECT, IPV6_OFF };
+
+enum backend_choice { BACKEND_AUTO, BACKEND_IPTABLES, BACKEND_NFT };
 
 /* Where healthd answers. An empty host is every address of both families. */
 struct http_address {
@@ -46,6 +73,12 @@ struct config {
     char bin[PATH_MAX]; /* absolute after config_load, if it was found */
     char scripts_dir[PATH_MAX];
     struct list set;
+    struct port_list extra_ports;
+    enum ipv6_mode ipv6;
+    bool quic_allowed; /* UDP to the redirected ports */
+    struct cidr_list exclude_cidrs;
+    struct uid_list exclude_uids;
+    enum backend_choice backend;
     struct user healthd_user;
     struct http_address http;
     char state_file[PATH_MAX];

@@ -38,11 +38,19 @@ static int check_users(const struct config *config)
     return errors;
 }
 
+static bool is_redirected(const struct config *config, uint16_t port)
+{
+    for (size_t i = 0; i < config->extra_ports.count; i++)
+        if (config->extra_ports.ports[i] == port)
+            return true;
+    return port == 80 || port == 443;
+}
+
 static int check_ports(const struct config *config)
 {
     char value[8];
     const char *reason = NULL;
-    if (config->port == 80 || config->port == 443)
+    if (is_redirected(config, config->port))
         reason = "is a redirected port";
     else if (config->port != 0 && config->port == config->http.port)
         reason = "is the port of " CONFIG_PREFIX "HTTP_ADDR";

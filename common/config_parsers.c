@@ -81,6 +81,11 @@ static const char *split(const char *value, const char *separator, struct list *
     return NULL;
 }
 
+const char *parse_word_list(const char *value, void *field)
+{
+    return split(value, ",", field);
+}
+
 const char *parse_path_list(const char *value, void *field)
 {
     struct list *list = field;
@@ -147,22 +152,61 @@ const char *parse_address(const char *value, void *field)
     return reason != NULL ? reason : parse_port(colon + 1, &address->port);
 }
 
+/* The index of value in a list of words that ends with NULL, or -1. */
+static int word_index(const char *value, const char *const *words)
+{
+    for (int i = 0; words[i] != NULL; i++)
+        if (strcasecmp(value, words[i]) == 0)
+            return i;
+    return -1;
+}
+
 const char *parse_level(const char *value, void *field)
 {
-    static const char *const names[] = {"debug", "info", "warn", "error"};
-    for (int i = LEVEL_DEBUG; i <= LEVEL_ERROR; i++)
-        if (strcasecmp(value, names[i]) == 0) {
-            *(enum log_level *)field = (enum log_level)i;
-            return NULL;
-        }
-    return "unknown word";
+    static const char *const words[] = {"debug", "info", "warn", "error", NULL};
+    int index = word_index(value, words);
+    if (index < 0)
+        return "unknown word";
+    *(enum log_level *)field = (enum log_level)index;
+    return NULL;
 }
 
 const char *parse_format(const char *value, void *field)
 {
-    bool json = strcasecmp(value, "json") == 0;
-    if (!json && strcasecmp(value, "text") != 0)
+    static const char *const words[] = {"text", "json", NULL};
+    int index = word_index(value, words);
+    if (index < 0)
         return "unknown word";
-    *(enum log_format *)field = json ? FORMAT_JSON : FORMAT_TEXT;
+    *(enum log_format *)field = (enum log_format)index;
+    return NULL;
+}
+
+const char *parse_ipv6(const char *value, void *field)
+{
+    static const char *const words[] = {"redirect", "reject", "off", NULL};
+    int index = word_index(value, words);
+    if (index < 0)
+        return "unknown word";
+    *(enum ipv6_mode *)field = (enum ipv6_mode)index;
+    return NULL;
+}
+
+const char *parse_quic(const char *value, void *field)
+{
+    static const char *const words[] = {"reject", "allow", NULL};
+    int index = word_index(value, words);
+    if (index < 0)
+        return "unknown word";
+    *(bool *)field = index == 1;
+    return NULL;
+}
+
+const char *parse_backend(const char *value, void *field)
+{
+    static const char *const words[] = {"auto", "iptables", "nft", NULL};
+    int index = word_index(value, words);
+    if (index < 0)
+        return "unknown word";
+    *(enum backend_choice *)field = (enum backend_choice)index;
     return NULL;
 }

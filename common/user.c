@@ -5,10 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* 4294967295 is (uid_t)-1, which the set*id calls take for "leave it as it is": the process would
- * stay root. */
-static const long long id_max = 4294967294;
-
 static void take_home(struct user *user, const struct passwd *entry)
 {
     if (entry->pw_dir == NULL || entry->pw_dir[0] != '/' || entry->pw_dir[1] == '\0' ||
@@ -25,7 +21,7 @@ static int parse_numbers(const char *text, struct user *user, const char **reaso
     char *colon = strchr(uid_text, ':');
     if (colon != NULL)
         *colon = '\0';
-    user->uid = (uid_t)strtonum(uid_text, 0, id_max, reason);
+    user->uid = (uid_t)strtonum(uid_text, 0, UID_NUMBER_MAX, reason);
     if (*reason != NULL)
         return -1;
     const struct passwd *entry = getpwuid(user->uid);
@@ -33,7 +29,7 @@ static int parse_numbers(const char *text, struct user *user, const char **reaso
     if (entry != NULL)
         take_home(user, entry);
     if (colon != NULL)
-        user->gid = (gid_t)strtonum(colon + 1, 0, id_max, reason);
+        user->gid = (gid_t)strtonum(colon + 1, 0, UID_NUMBER_MAX, reason);
     user->known = true;
     return *reason == NULL ? 0 : -1;
 }

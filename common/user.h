@@ -7,6 +7,10 @@
 
 enum { USER_NAME_SIZE = 64 };
 
+/* 4294967295 is (uid_t)-1, which the set*id calls take for "leave it as it is": the process would
+ * stay root. */
+#define UID_NUMBER_MAX 4294967294LL
+
 /* A user as the configuration names it. */
 struct user {
     char name[USER_NAME_SIZE]; /* as given: a name, or "uid" or "uid:gid" */

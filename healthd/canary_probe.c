@@ -1,22 +1,20 @@
 #include "healthd/canary_probe.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
-#include <netinet/in.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "common/canary.h"
+#include "common/log.h"
 #include "healthd/clock.h"
 
 enum { EVERY_MS = 10 * 1000, AGAIN_MS = 1000, LATE_MS = 1000 };
 
-void canary_probe_init(struct canary_probe *probe)
+void canary_probe_init(struct canary_probe *probe, int family)
 {
-    probe->fd = -1;
-    probe->deadline_ms = 0;
+    *probe = (struct canary_probe){.family = family, .fd = -1, .error = "not tried yet"};
 }
 
 static void end(struct canary_probe *probe, int64_t next_in_ms)
@@ -27,25 +25,27 @@ static void end(struct canary_probe *probe, int64_t next_in_ms)
     probe->deadline_ms = clock_ms() + next_in_ms;
 }
 
-static bool fail(struct canary_probe *probe, const char *reason, char *why, size_t size)
+static void fail(struct canary_probe *probe, const char *reason)
 {
-    snprintf(why, size, "canary " CANARY_ADDRESS ":%d: %s", CANARY_PORT, reason);
+    snprintf(probe->error, sizeof(probe->error), "canary %s: %s", canary_name(probe->family),
+             reason);
+    if (probe->lands)
+        log_error("redirect rules not in effect: %s", probe->error);
+    probe->lands = false;
     end(probe, AGAIN_MS);
-    return false;
 }
 
 /* On loopback a connection is refused at once; one that is not may still be waiting for accept. */
-static bool begin(struct canary_probe *probe, char *why, size_t size)
+static void begin(struct canary_probe *probe)
 {
-    struct sockaddr_in canary = {.sin_family = AF_INET, .sin_port = htons(CANARY_PORT)};
-    inet_pton(AF_INET, CANARY_ADDRESS, &canary.sin_addr);
-    probe->fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    if (probe->fd < 0)
-        return fail(probe, strerror(errno), why, size);
-    if (connect(probe->fd, (struct sockaddr *)&canary, sizeof(canary)) != 0 && errno != EINPROGRESS)
-        return fail(probe, strerror(errno), why, size);
-    probe->deadline_ms = clock_ms() + LATE_MS;
-    return true;
+    struct sockaddr_storage canary;
+    socklen_t size = canary_address(probe->family, &canary);
+    probe->fd = socket(probe->family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (probe->fd < 0 ||
+        (connect(probe->fd, (struct sockaddr *)&canary, size) != 0 && errno != EINPROGRESS))
+        fail(probe, strerror(errno));
+    else
+        probe->deadline_ms = clock_ms() + LATE_MS;
 }
 
 static const char *connection_error(int fd)
@@ -57,16 +57,20 @@ static const char *connection_error(int fd)
     return "did not arrive here";
 }
 
-bool canary_probe_tick(struct canary_probe *probe, char *why, size_t size)
+void canary_probe_tick(struct canary_probe *probe)
 {
     if (clock_ms() < probe->deadline_ms)
-        return true;
+        return;
     if (probe->fd >= 0)
-        return fail(probe, connection_error(probe->fd), why, size);
-    return begin(probe, why, size);
+        fail(probe, connection_error(probe->fd));
+    else
+        begin(probe);
 }
 
 void canary_probe_landed(struct canary_probe *probe)
 {
+    if (!probe->lands)
+        log_info("canary %s has landed: the redirect is in effect", canary_name(probe->family));
+    probe->lands = true;
     end(probe, EVERY_MS);
 }

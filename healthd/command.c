@@ -32,11 +32,18 @@ static void add_set(struct command *command, const char *name, const char *value
     add(command, "%s=%s", name, value);
 }
 
-/* A form that every version since 7 knows. Never an empty host: mitmdump would listen on every
- * address, and be its own upstream. */
-static void add_mode(struct command *command, const struct config *config)
+/* Never an empty host: mitmdump would listen on every address, and be its own upstream. Two
+ * listeners need version 9; the other form is one that every version since 7 knows. An IPv6 address
+ * stands without brackets. */
+static void add_mode(struct command *command, const struct config *config, bool with_ipv6)
 {
     add(command, "--mode");
+    if (with_ipv6) {
+        add(command, "transparent@127.0.0.1:%u", config->port);
+        add(command, "--mode");
+        add(command, "transparent@::1:%u", config->port);
+        return;
+    }
     add(command, "transparent");
     add(command, "--listen-host");
     add(command, "127.0.0.1");
@@ -75,11 +82,11 @@ static void add_scripts(struct command *command, const struct config *config)
     }
 }
 
-char **command_build(const struct config *config)
+char **command_build(const struct config *config, bool with_ipv6)
 {
     static struct command command;
     add(&command, "%s", config->bin);
-    add_mode(&command, config);
+    add_mode(&command, config, with_ipv6);
     add_options(&command, config);
     add_scripts(&command, config);
     /* Last, so that they win over ours. */

@@ -3,8 +3,8 @@
 
 #include "common/config.h"
 
-/* mitmdump's command line. Returns an array for execv with NULL at its end, or NULL when memory is
- * out. It is made once and lives as long as the process. */
-char **command_build(const struct config *config);
+/* mitmdump's command line; with_ipv6: it listens on ::1, too. Returns an array for execv with NULL
+ * at its end, or NULL when memory is out. It is made once and lives as long as the process. */
+char **command_build(const struct config *config, bool with_ipv6);
 
 #endif

@@ -11,7 +11,7 @@
 #include <unistd.h>
 
 #include "common/access.h"
-#include "common/files.h"
+#include "common/ipv6.h"
 #include "common/listener.h"
 #include "common/log.h"
 #include "healthd/clock.h"
@@ -32,7 +32,8 @@ int mitmdump_init(struct mitmdump *mitmdump, const struct config *config, struct
     memset(mitmdump, 0, sizeof(*mitmdump));
     mitmdump->config = config;
     mitmdump->output.fd = -1;
-    mitmdump->command = command_build(config);
+    mitmdump->with_ipv6 = ipv6_is_redirected(config);
+    mitmdump->command = command_build(config, mitmdump->with_ipv6);
     if (mitmdump->command == NULL)
         return error_set(error, 1, "mitmdump's command line: out of memory or too long");
     mitmdump->diagnosis = listener_diagnosis_open(error);
@@ -42,7 +43,7 @@ int mitmdump_init(struct mitmdump *mitmdump, const struct config *config, struct
 static void set_state(struct mitmdump *mitmdump, enum mitm_state state, const char *why)
 {
     mitmdump->report.state = state;
-    mitmdump->report.inode = 0;
+    memset(mitmdump->report.inodes, 0, sizeof(mitmdump->report.inodes));
     if (why != NULL)
         strlcpy(mitmdump->report.error, why, sizeof(mitmdump->report.error));
 }
@@ -97,37 +98,51 @@ static void start(struct mitmdump *mitmdump)
     log_info("started mitmdump, pid %d", mitmdump->pid);
 }
 
-/* A listener that is there, and is ours: of our user, and open in our process. */
-static void found_listener(struct mitmdump *mitmdump, const struct listener *found)
+/* A listener of ours: of our user, and open in our process. Returns its inode, or 0 and why not. */
+static uint32_t find_own(const struct mitmdump *mitmdump, int family, uint32_t known,
+                         struct error *error)
 {
+    struct listener found;
+    const char *address = family == AF_INET ? "127.0.0.1" : "::1";
     uint16_t port = mitmdump->config->port;
-    char why[128];
-    if (mitmdump->report.inode == found->inode)
-        return;
-    if (found->uid != geteuid() || !spawn_has_socket(mitmdump->pid, found->inode)) {
-        snprintf(why, sizeof(why), "port %u is held by another process, of uid %u", port,
-                 found->uid);
-        set_state(mitmdump, MITM_STARTING, why);
-        return;
-    }
+    int there = listener_find(mitmdump->diagnosis, family, port, &found, error);
+    if (there == 1 && found.inode == known)
+        return known;
+    if (there == 1 && found.uid == geteuid() && spawn_has_socket(mitmdump->pid, found.inode))
+        return found.inode;
+    if (there == 1)
+        error_set(error, 1, "port %u of %s is held by another process, of uid %u", port, address,
+                  found.uid);
+    else if (there == 0)
+        error_set(error, 1, "nobody listens on port %u of %s", port, address);
+    return 0;
+}
+
+static void begin_listening(struct mitmdump *mitmdump)
+{
     set_state(mitmdump, MITM_LISTENING, "");
-    mitmdump->report.inode = found->inode;
-    log_info("mitmdump listens on 127.0.0.1:%u, %" PRId64 " ms after its start", port,
+    log_info("mitmdump listens on port %u of 127.0.0.1%s, %" PRId64 " ms after its start",
+             mitmdump->config->port, mitmdump->with_ipv6 ? " and ::1" : "",
              clock_ms() - mitmdump->started_ms);
 }
 
 static void look(struct mitmdump *mitmdump)
 {
-    struct listener found;
+    struct report *report = &mitmdump->report;
     struct error error;
-    int there = listener_find(mitmdump->diagnosis, AF_INET, mitmdump->config->port, &found, &error);
-    if (there == 1)
-        found_listener(mitmdump, &found);
-    else if (there < 0)
+    uint32_t v4 = find_own(mitmdump, AF_INET, report->inodes[0], &error);
+    uint32_t v6 = 0;
+    if (v4 != 0 && mitmdump->with_ipv6)
+        v6 = find_own(mitmdump, AF_INET6, report->inodes[1], &error);
+    bool listening = v4 != 0 && (v6 != 0 || !mitmdump->with_ipv6);
+    if (!listening)
         set_state(mitmdump, MITM_STARTING, error.text);
-    else if (mitmdump->report.state == MITM_LISTENING)
-        set_state(mitmdump, MITM_STARTING, "stopped listening");
-    bool listening = mitmdump->report.state == MITM_LISTENING;
+    else if (report->state != MITM_LISTENING)
+        begin_listening(mitmdump);
+    if (listening) {
+        report->inodes[0] = v4;
+        report->inodes[1] = v6;
+    }
     mitmdump->deadline_ms = clock_ms() + (listening ? LOOK_LISTENING_MS : LOOK_STARTING_MS);
 }
 

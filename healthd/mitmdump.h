@@ -15,7 +15,8 @@
 struct mitmdump {
     const struct config *config;
     char **command;
-    int diagnosis; /* sock_diag */
+    int diagnosis;  /* sock_diag */
+    bool with_ipv6; /* it listens on ::1, too */
 
     pid_t pid; /* 0: no process */
     struct output output;

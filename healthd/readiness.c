@@ -49,24 +49,33 @@ static int check_ca(const struct state *state, struct error *error)
     return error_set(error, 1, "CA missing: not exported (setup prepare has not run)");
 }
 
-static int check_mitmdump(const struct readiness *readiness, struct error *error)
+/* The runner may not have noticed yet: the kernel has the last word. */
+static int check_listener(const struct readiness *readiness, int family, uint32_t inode,
+                          struct error *error)
 {
-    const struct report *report = &readiness->report;
     struct listener found;
-    if (report->state != MITM_LISTENING)
-        return error_set(error, 1, "mitmdump not listening: %s%s%s", mitm_state_name(report->state),
-                         report->error[0] != '\0' ? ": " : "", report->error);
-    /* The runner may not have noticed yet: the kernel has the last word. */
-    int there =
-        listener_find(readiness->diagnosis, AF_INET, readiness->config->port, &found, error);
+    const char *address = family == AF_INET ? "127.0.0.1" : "::1";
+    uint16_t port = readiness->config->port;
+    int there = listener_find(readiness->diagnosis, family, port, &found, error);
     if (there < 0)
         return -1;
     if (there == 0)
-        return error_set(error, 1, "mitmdump not listening on 127.0.0.1:%u",
-                         readiness->config->port);
-    if (found.uid != readiness->config->user.uid || found.inode != report->inode)
-        return error_set(error, 1, "port %u is held by another process, of uid %u",
-                         readiness->config->port, found.uid);
+        return error_set(error, 1, "mitmdump not listening on port %u of %s", port, address);
+    if (found.uid != readiness->config->user.uid || found.inode != inode)
+        return error_set(error, 1, "port %u of %s is held by another process, of uid %u", port,
+                         address, found.uid);
+    return 0;
+}
+
+static int check_mitmdump(const struct readiness *readiness, struct error *error)
+{
+    const struct report *report = &readiness->report;
+    if (report->state != MITM_LISTENING)
+        return error_set(error, 1, "mitmdump not listening: %s%s%s", mitm_state_name(report->state),
+                         report->error[0] != '\0' ? ": " : "", report->error);
+    for (size_t i = 0; i < readiness->families; i++)
+        if (check_listener(readiness, readiness->canaries[i].family, report->inodes[i], error) != 0)
+            return -1;
     return 0;
 }
 
@@ -77,8 +86,10 @@ static int check_rules(const struct readiness *readiness, const struct state *st
         return error_set(error, 1, "setup is running: redirect rules missing");
     if (state->rules == 0)
         return error_set(error, 1, "redirect rules missing (setup redirect has not run)");
-    if (!readiness->canary_lands)
-        return error_set(error, 1, "redirect rules not in effect: %s", readiness->canary_error);
+    for (size_t i = 0; i < readiness->families; i++)
+        if (!readiness->canaries[i].lands)
+            return error_set(error, 1, "redirect rules not in effect: %s",
+                             readiness->canaries[i].error);
     return 0;
 }
 

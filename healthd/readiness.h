@@ -5,6 +5,7 @@
 #include <stddef.h>
 
 #include "common/config.h"
+#include "healthd/canary_probe.h"
 #include "healthd/report.h"
 
 /* What readiness is judged by. The responder fills it. */
@@ -12,9 +13,9 @@ struct readiness {
     const struct config *config;
     int diagnosis; /* sock_diag */
     bool stopping;
-    struct report report;   /* the runner's last */
-    bool canary_lands;      /* the last canary came to our own listener */
-    char canary_error[128]; /* why it did not */
+    struct report report; /* the runner's last */
+    size_t families;      /* 1: IPv4; 2: IPv6, too */
+    struct canary_probe canaries[2];
 };
 
 enum { REASON_SIZE = 512 };

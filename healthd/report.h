@@ -11,7 +11,8 @@ struct report {
     enum mitm_state state;
     uint32_t pid;
     uint32_t restarts;
-    uint32_t inode; /* of the listening socket, as sock_diag tells it; 0 while not listening */
+    uint32_t inodes[2]; /* of the listening sockets, IPv4 and IPv6, as sock_diag tells them; 0 while
+                           there is none */
     char error[STATE_ERROR_SIZE];
 };
 

@@ -11,10 +11,10 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "common/ipv6.h"
 #include "common/listener.h"
 #include "common/log.h"
 #include "common/privileges.h"
-#include "healthd/canary_probe.h"
 #include "healthd/clock.h"
 #include "healthd/readiness.h"
 
@@ -27,7 +27,6 @@ static const uint64_t control_data = UINT64_MAX - 1;
 struct responder {
     const struct config *config;
     struct readiness readiness;
-    struct canary_probe canary;
     int epoll;
     int signals;
     int control;  /* -1: none, or closed */
@@ -69,24 +68,18 @@ static void answer_request(void *context, const struct http_request *request,
     }
 }
 
-static void canary_landed(void *context)
+static void canary_landed(void *context, int family)
 {
-    struct responder *responder = context;
-    if (!responder->readiness.canary_lands)
-        log_info("canary has landed: the redirect rules are in effect");
-    responder->readiness.canary_lands = true;
-    canary_probe_landed(&responder->canary);
+    struct readiness *readiness = &((struct responder *)context)->readiness;
+    for (size_t i = 0; i < readiness->families; i++)
+        if (readiness->canaries[i].family == family)
+            canary_probe_landed(&readiness->canaries[i]);
 }
 
-static void fly_canary(struct responder *responder)
+static void fly_canaries(struct readiness *readiness)
 {
-    struct readiness *readiness = &responder->readiness;
-    if (canary_probe_tick(&responder->canary, readiness->canary_error,
-                          sizeof(readiness->canary_error)))
-        return;
-    if (readiness->canary_lands)
-        log_error("redirect rules not in effect: %s", readiness->canary_error);
-    readiness->canary_lands = false;
+    for (size_t i = 0; i < readiness->families; i++)
+        canary_probe_tick(&readiness->canaries[i]);
 }
 
 static void take_report(struct responder *responder)
@@ -160,8 +153,8 @@ static int64_t earlier(int64_t a, int64_t b)
 
 static int timeout_ms(const struct responder *responder, int64_t next_ms)
 {
-    if (responder->config->transparent)
-        next_ms = earlier(next_ms, responder->canary.deadline_ms);
+    for (size_t i = 0; i < responder->readiness.families; i++)
+        next_ms = earlier(next_ms, responder->readiness.canaries[i].deadline_ms);
     if (responder->readiness.stopping)
         next_ms = earlier(next_ms, responder->stop_by_ms);
     if (next_ms == INT64_MAX)
@@ -174,8 +167,7 @@ static void loop(struct responder *responder)
 {
     struct epoll_event events[EVENTS_MAX];
     while (!responder->done) {
-        if (responder->config->transparent)
-            fly_canary(responder);
+        fly_canaries(&responder->readiness);
         int count = epoll_wait(responder->epoll, events, EVENTS_MAX,
                                timeout_ms(responder, server_expire()));
         for (int i = 0; i < count; i++)
@@ -233,9 +225,10 @@ int responder_run(const struct config *config, const struct listeners *listeners
     responder.control = control;
     responder.runner = runner;
     responder.readiness.config = config;
-    strlcpy(responder.readiness.canary_error, "not tried yet",
-            sizeof(responder.readiness.canary_error));
-    canary_probe_init(&responder.canary);
+    if (config->transparent)
+        responder.readiness.families = ipv6_is_redirected(config) ? 2 : 1;
+    canary_probe_init(&responder.readiness.canaries[0], AF_INET);
+    canary_probe_init(&responder.readiness.canaries[1], AF_INET6);
     if (become_healthd_user(config, &error) != 0 || open_all(&responder, listeners, &error) != 0) {
         log_error("%s", error.text);
         return error.status;

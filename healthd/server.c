@@ -147,9 +147,10 @@ static void begin_client(int fd)
     client->number = ++server.arrivals;
     client->used = 0;
     client->drained = 0;
-    client->canary = canary_is_original_destination(fd);
+    int canary = canary_of_connection(fd);
+    client->canary = canary != AF_UNSPEC;
     if (client->canary)
-        server.owner.canary_landed(server.owner.context);
+        server.owner.canary_landed(server.owner.context, canary);
     if (watch(fd, (uint64_t)(client - server.clients)) != 0)
         end_client(client);
     else

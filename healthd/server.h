@@ -27,8 +27,8 @@ struct server_owner {
     void *context;
     /* Fills the answer's status and body; the body must live until the next call. */
     void (*answer)(void *context, const struct http_request *request, struct http_answer *answer);
-    /* A connection has come by the canary. */
-    void (*canary_landed)(void *context);
+    /* A connection has come by the canary of that family. */
+    void (*canary_landed)(void *context, int family);
 };
 
 /* Registers the listening sockets with epoll. The server is one for the process. 0 or -1. */

@@ -5,192 +5,190 @@
 #include <linux/netfilter/x_tables.h>
 #include <linux/netfilter/xt_multiport.h>
 #include <linux/netfilter/xt_owner.h>
+#include <linux/netfilter_ipv4/ipt_REJECT.h>
+#include <linux/netfilter_ipv6/ip6t_REJECT.h>
 #include <stddef.h>
 #include <string.h>
 
-/* Names, revisions and layouts are the kernel's: include/uapi/linux/netfilter/ of Linux, and the
- * xt_match and xt_target tables of net/netfilter/xt_multiport.c, xt_owner.c, xt_REDIRECT.c. */
-enum { MULTIPORT_REVISION = 1, OWNER_REVISION = 1, REDIRECT_REVISION = 0 };
+#include "setup/iptables_layout.h"
+
+/* The two members that both kinds of entry have, at different places. */
+uint16_t *entry_target_offset(int family, union entry *entry)
+{
+    return family == AF_INET ? &entry->v4.target_offset : &entry->v6.target_offset;
+}
+
+static uint16_t *next_offset(int family, union entry *entry)
+{
+    return family == AF_INET ? &entry->v4.next_offset : &entry->v6.next_offset;
+}
+
+uint16_t entry_header_size(int family)
+{
+    return family == AF_INET ? sizeof(struct ipt_entry) : sizeof(struct ip6t_entry);
+}
 
 /* Puts a match or target header and its data behind what is in the entry; both begin with the same
  * union of size, name and revision. Returns where the data is. */
-static void *append(union entry *entry, const char *name, uint8_t revision, size_t size)
+static void *append(int family, union entry *entry, const char *name, uint8_t revision, size_t size)
 {
-    struct xt_entry_match *header = (void *)(entry->bytes + entry->v4.next_offset);
+    uint16_t *end = next_offset(family, entry);
+    struct xt_entry_match *header = (void *)(entry->bytes + *end);
     size_t total = XT_ALIGN(sizeof(*header) + size);
     header->u.user.match_size = (uint16_t)total;
     header->u.user.revision = revision;
     strlcpy(header->u.user.name, name, sizeof(header->u.user.name));
-    entry->v4.next_offset = (uint16_t)(entry->v4.next_offset + total);
+    *end = (uint16_t)(*end + total);
     return header->data;
 }
 
-static void begin(union entry *entry)
+static void begin(int family, union entry *entry)
 {
     memset(entry, 0, sizeof(*entry));
-    entry->v4.target_offset = sizeof(struct ipt_entry);
-    entry->v4.next_offset = sizeof(struct ipt_entry);
-}
-
-static void end_matches(union entry *entry)
-{
-    entry->v4.target_offset = entry->v4.next_offset;
+    *entry_target_offset(family, entry) = entry_header_size(family);
+    *next_offset(family, entry) = entry_header_size(family);
 }
 
 /* A verdict or a jump: libiptc reads the name and makes the number of it. */
-static void append_standard_target(union entry *entry, const char *name)
+static void append_standard_target(int family, union entry *entry, const char *name)
 {
-    append(entry, name, 0,
+    append(family, entry, name, 0,
            sizeof(struct xt_standard_target) - offsetof(struct xt_standard_target, verdict));
 }
 
-static void encode_header(const struct rule *rule, struct ipt_ip *ip)
+void entry_prefix_to_mask(uint8_t prefix, struct in6_addr *mask)
 {
-    ip->proto = rule->protocol;
-    if (rule->has_destination) {
-        memcpy(&ip->dst, &rule->destination, sizeof(ip->dst));
-        ip->dmsk.s_addr = rule->prefix == 0 ? 0 : htonl(UINT32_MAX << (32 - rule->prefix));
-    }
-    if (rule->out_loopback) {
-        strlcpy(ip->outiface, "lo", sizeof(ip->outiface));
-        memset(ip->outiface_mask, 0xff, sizeof("lo"));
-    }
+    memset(mask, 0, sizeof(*mask));
+    for (int bit = 0; bit < prefix; bit++)
+        mask->s6_addr[bit / 8] |= (uint8_t)(0x80 >> (bit % 8));
 }
 
-static void encode_matches(const struct rule *rule, union entry *entry)
+static void encode_interface(const struct rule *rule, char name[IFNAMSIZ],
+                             unsigned char mask[IFNAMSIZ])
+{
+    if (!rule->out_loopback)
+        return;
+    strlcpy(name, "lo", IFNAMSIZ);
+    memset(mask, 0xff, sizeof("lo"));
+}
+
+static void encode_header(int family, const struct rule *rule, union entry *entry)
+{
+    struct in6_addr mask;
+    entry_prefix_to_mask(rule->destination.prefix, &mask);
+    if (family == AF_INET) {
+        struct ipt_ip *ip = &entry->v4.ip;
+        ip->proto = rule->protocol;
+        memcpy(&ip->dst, &rule->destination.address, sizeof(ip->dst));
+        memcpy(&ip->dmsk, &mask, sizeof(ip->dmsk));
+        encode_interface(rule, ip->outiface, ip->outiface_mask);
+        return;
+    }
+    struct ip6t_ip6 *ip6 = &entry->v6.ipv6;
+    ip6->proto = rule->protocol;
+    ip6->flags = rule->protocol != 0 ? IP6T_F_PROTO : 0;
+    ip6->dst = rule->destination.address;
+    ip6->dmsk = mask;
+    encode_interface(rule, ip6->outiface, ip6->outiface_mask);
+}
+
+static void encode_matches(int family, const struct rule *rule, union entry *entry)
 {
     if (rule->port_count > 0) {
         struct xt_multiport_v1 *ports =
-            append(entry, "multiport", MULTIPORT_REVISION, sizeof(struct xt_multiport_v1));
+            append(family, entry, "multiport", MULTIPORT_REVISION, sizeof(*ports));
         ports->flags = XT_MULTIPORT_DESTINATION;
         ports->count = rule->port_count;
         memcpy(ports->ports, rule->ports, rule->port_count * sizeof(rule->ports[0]));
     }
     if (rule->has_owner) {
         struct xt_owner_match_info *owner =
-            append(entry, "owner", OWNER_REVISION, sizeof(struct xt_owner_match_info));
+            append(family, entry, "owner", OWNER_REVISION, sizeof(*owner));
         owner->match = XT_OWNER_UID;
         owner->uid_min = rule->owner;
         owner->uid_max = rule->owner;
     }
 }
 
-static void encode_target(const struct rule *rule, union entry *entry)
+static void encode_redirect(int family, uint16_t port, union entry *entry)
 {
-    if (rule->verdict == VERDICT_RETURN) {
-        append_standard_target(entry, IPTC_LABEL_RETURN);
+    if (family == AF_INET) {
+        struct nf_nat_ipv4_multi_range_compat *ranges =
+            append(family, entry, "REDIRECT", REDIRECT_REVISION, sizeof(*ranges));
+        ranges->rangesize = 1;
+        ranges->range[0].flags = NF_NAT_RANGE_PROTO_SPECIFIED;
+        ranges->range[0].min.all = htons(port);
+        ranges->range[0].max.all = htons(port);
         return;
     }
-    struct nf_nat_ipv4_multi_range_compat *ranges =
-        append(entry, "REDIRECT", REDIRECT_REVISION, sizeof(*ranges));
-    ranges->rangesize = 1;
-    ranges->range[0].flags = NF_NAT_RANGE_PROTO_SPECIFIED;
-    ranges->range[0].min.all = htons(rule->to_port);
-    ranges->range[0].max.all = htons(rule->to_port);
+    struct nf_nat_range *range =
+        append(family, entry, "REDIRECT", REDIRECT_REVISION, sizeof(*range));
+    range->flags = NF_NAT_RANGE_PROTO_SPECIFIED;
+    range->min_proto.all = htons(port);
+    range->max_proto.all = htons(port);
 }
 
-void entry_encode(const struct rule *rule, union entry *entry)
+/* ipt_reject_info and ip6t_reject_info are one 32-bit number each. */
+uint32_t entry_reject_with(int family, enum verdict verdict)
 {
-    begin(entry);
-    encode_header(rule, &entry->v4.ip);
-    encode_matches(rule, entry);
-    end_matches(entry);
-    encode_target(rule, entry);
+    if (verdict == VERDICT_TCP_RESET)
+        return family == AF_INET ? (uint32_t)IPT_TCP_RESET : (uint32_t)IP6T_TCP_RESET;
+    return family == AF_INET ? (uint32_t)IPT_ICMP_PORT_UNREACHABLE
+                             : (uint32_t)IP6T_ICMP6_PORT_UNREACH;
 }
 
-void entry_encode_jump(const char *chain, union entry *entry)
+static void encode_target(int family, const struct rule *rule, union entry *entry)
 {
-    begin(entry);
-    append_standard_target(entry, chain);
-}
-
-static bool decode_header(const struct ipt_ip *ip, struct rule *rule)
-{
-    static const unsigned char lo_mask[IFNAMSIZ] = {0xff, 0xff, 0xff};
-    uint32_t mask = ntohl(ip->dmsk.s_addr);
-    if (ip->flags != 0 || ip->invflags != 0 || ip->smsk.s_addr != 0 || ip->iniface_mask[0] != 0)
-        return false;
-    rule->protocol = (uint8_t)ip->proto;
-    rule->prefix = mask == 0 ? 0 : (uint8_t)__builtin_popcount(mask);
-    rule->has_destination = mask != 0;
-    if (mask != (rule->prefix == 0 ? 0 : UINT32_MAX << (32 - rule->prefix)))
-        return false;
-    memcpy(&rule->destination, &ip->dst, sizeof(ip->dst));
-    rule->out_loopback = ip->outiface_mask[0] != 0;
-    return !rule->out_loopback || (strcmp(ip->outiface, "lo") == 0 &&
-                                   memcmp(ip->outiface_mask, lo_mask, sizeof(lo_mask)) == 0);
-}
-
-static bool decode_ports(const struct xt_multiport_v1 *ports, struct rule *rule)
-{
-    if (ports->flags != XT_MULTIPORT_DESTINATION || ports->invert != 0 ||
-        ports->count > RULE_PORTS_MAX || rule->port_count > 0)
-        return false;
-    rule->port_count = ports->count;
-    for (int i = 0; i < ports->count; i++) {
-        if (ports->pflags[i] != 0)
-            return false;
-        rule->ports[i] = ports->ports[i];
+    if (rule->verdict == VERDICT_RETURN) {
+        append_standard_target(family, entry, IPTC_LABEL_RETURN);
+    } else if (rule->verdict == VERDICT_REDIRECT) {
+        encode_redirect(family, rule->to_port, entry);
+    } else {
+        uint32_t *with = append(family, entry, "REJECT", REJECT_REVISION, sizeof(*with));
+        *with = entry_reject_with(family, rule->verdict);
     }
-    return true;
 }
 
-static bool decode_owner(const struct xt_owner_match_info *owner, struct rule *rule)
+void entry_encode(int family, const struct rule *rule, union entry *entry)
 {
-    if (owner->match != XT_OWNER_UID || owner->invert != 0 || owner->uid_min != owner->uid_max ||
-        rule->has_owner)
+    begin(family, entry);
+    encode_header(family, rule, entry);
+    encode_matches(family, rule, entry);
+    *entry_target_offset(family, entry) = *next_offset(family, entry);
+    encode_target(family, rule, entry);
+}
+
+void entry_encode_jump(int family, const char *chain, union entry *entry)
+{
+    begin(family, entry);
+    append_standard_target(family, entry, chain);
+}
+
+bool entry_is_unconditional(int family, const void *live)
+{
+    static const union entry all;
+    const struct ipt_entry *v4 = live;
+    const struct ip6t_entry *v6 = live;
+    if (family == AF_INET)
+        return memcmp(&v4->ip, &all.v4.ip, sizeof(v4->ip)) == 0 && v4->target_offset == sizeof(*v4);
+    return memcmp(&v6->ipv6, &all.v6.ipv6, sizeof(v6->ipv6)) == 0 &&
+           v6->target_offset == sizeof(*v6);
+}
+
+static uint16_t size_of_live(int family, const void *live)
+{
+    return family == AF_INET ? ((const struct ipt_entry *)live)->next_offset
+                             : ((const struct ip6t_entry *)live)->next_offset;
+}
+
+bool entry_copy(int family, const void *live, const char *target, union entry *copy)
+{
+    uint16_t size = size_of_live(family, live);
+    memset(copy, 0, sizeof(*copy));
+    if (size > sizeof(copy->bytes))
         return false;
-    rule->has_owner = true;
-    rule->owner = owner->uid_min;
+    memcpy(copy->bytes, live, size);
+    struct xt_entry_target *header = (void *)(copy->bytes + *entry_target_offset(family, copy));
+    strlcpy(header->u.user.name, target, sizeof(header->u.user.name));
     return true;
-}
-
-static bool decode_match(const struct xt_entry_match *match, struct rule *rule)
-{
-    const void *data = match->data;
-    if (strcmp(match->u.user.name, "multiport") == 0 &&
-        match->u.user.revision == MULTIPORT_REVISION)
-        return decode_ports(data, rule);
-    if (strcmp(match->u.user.name, "owner") == 0 && match->u.user.revision == OWNER_REVISION)
-        return decode_owner(data, rule);
-    return false;
-}
-
-static bool decode_matches(const struct ipt_entry *entry, struct rule *rule)
-{
-    const unsigned char *bytes = (const unsigned char *)entry;
-    size_t offset = sizeof(*entry);
-    while (offset < entry->target_offset) {
-        const struct xt_entry_match *match = (const void *)(bytes + offset);
-        if (!decode_match(match, rule))
-            return false;
-        offset += match->u.match_size;
-    }
-    return true;
-}
-
-static bool decode_target(const struct ipt_entry *entry, const char *name, struct rule *rule)
-{
-    const struct xt_entry_target *target =
-        (const void *)((const unsigned char *)entry + entry->target_offset);
-    if (strcmp(name, IPTC_LABEL_RETURN) == 0) {
-        rule->verdict = VERDICT_RETURN;
-        return true;
-    }
-    if (strcmp(name, "REDIRECT") != 0 || target->u.user.revision != REDIRECT_REVISION)
-        return false;
-    const struct nf_nat_ipv4_multi_range_compat *ranges = (const void *)target->data;
-    if (ranges->rangesize != 1 || ranges->range[0].flags != NF_NAT_RANGE_PROTO_SPECIFIED ||
-        ranges->range[0].min.all != ranges->range[0].max.all)
-        return false;
-    rule->verdict = VERDICT_REDIRECT;
-    rule->to_port = ntohs(ranges->range[0].min.all);
-    return true;
-}
-
-bool entry_decode(const struct ipt_entry *entry, const char *target, struct rule *rule)
-{
-    memset(rule, 0, sizeof(*rule));
-    return decode_header(&entry->ip, rule) && decode_matches(entry, rule) &&
-           decode_target(entry, target, rule);
 }

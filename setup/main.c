@@ -20,12 +20,13 @@ enum { WAIT_SECONDS = 60, WAIT_SECONDS_MAX = 3600 };
 struct arguments {
     enum command command;
     unsigned int wait_seconds; /* 0: do not wait */
+    bool dry_run;
 };
 
 static void print_help(FILE *out)
 {
     fprintf(out,
-            "usage: setup [prepare | redirect [--wait[=SECONDS]] | clear | status]\n"
+            "usage: setup [prepare | redirect [--wait[=SECONDS]] [--dry-run] | clear | status]\n"
             "\n"
             "  (no command)  prepare, then redirect: the init container\n"
             "  prepare       confdir, CA and export\n"
@@ -50,6 +51,10 @@ static void usage_error(const char *argument)
 static void parse_option(const char *option, struct arguments *arguments)
 {
     const char *reason = NULL;
+    if (arguments->command == COMMAND_REDIRECT && strcmp(option, "--dry-run") == 0) {
+        arguments->dry_run = true;
+        return;
+    }
     if (arguments->command != COMMAND_REDIRECT || strncmp(option, "--wait", 6) != 0)
         usage_error(option);
     if (option[6] == '\0') {
@@ -116,7 +121,7 @@ static int work(const struct config *config, const struct arguments *arguments, 
     if (progress_begin(config, &state, error) != 0)
         return -1;
     /* What cannot be finished is not begun. */
-    int result = command == COMMAND_ALL ? redirect_check_capabilities(error) : 0;
+    int result = command == COMMAND_ALL ? redirect_check(config, error) : 0;
     if (result == 0 && (command == COMMAND_ALL || command == COMMAND_PREPARE))
         result = prepare(config, &state, error);
     if (result == 0 && (command == COMMAND_ALL || command == COMMAND_REDIRECT))
@@ -142,7 +147,9 @@ int main(int argc, char **argv)
         return EX_CONFIG;
     if (arguments.command == COMMAND_STATUS)
         return status_print(&config);
-    if (work(&config, &arguments, &error) == 0)
+    int result = arguments.dry_run ? redirect_dry_run(&config, stdout, &error)
+                                   : work(&config, &arguments, &error);
+    if (result == 0)
         return 0;
     log_error("%s", error.text);
     return error.status;

@@ -1,6 +1,5 @@
 #include "setup/proof.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
 #include <poll.h>
@@ -15,23 +14,39 @@
 
 enum { DEADLINE_MS = 1000 };
 
-static struct sockaddr_in address_of(const char *host, uint16_t port)
+/* An address of either family. */
+union address {
+    struct sockaddr any;
+    struct sockaddr_in v4;
+    struct sockaddr_in6 v6;
+    struct sockaddr_storage space;
+};
+
+static socklen_t loopback(int family, uint16_t port, union address *address)
 {
-    struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(port)};
-    inet_pton(AF_INET, host, &address.sin_addr);
-    return address;
+    memset(address, 0, sizeof(*address));
+    address->any.sa_family = (sa_family_t)family;
+    if (family == AF_INET) {
+        address->v4.sin_port = htons(port);
+        address->v4.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+        return sizeof(address->v4);
+    }
+    address->v6.sin6_port = htons(port);
+    address->v6.sin6_addr = in6addr_loopback;
+    return sizeof(address->v6);
 }
 
 /* -1 with errno, EADDRINUSE where somebody else has the port. */
-static int listen_on_health_port(uint16_t port)
+static int listen_on_health_port(int family, uint16_t port)
 {
-    struct sockaddr_in address = address_of("127.0.0.1", port);
+    union address address;
+    socklen_t size = loopback(family, port, &address);
     int one = 1;
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    int fd = socket(family, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (fd < 0)
         return -1;
     setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
-    if (bind(fd, (struct sockaddr *)&address, sizeof(address)) == 0 && listen(fd, 8) == 0)
+    if (bind(fd, &address.any, size) == 0 && listen(fd, 8) == 0)
         return fd;
     int reason = errno;
     close(fd);
@@ -39,49 +54,52 @@ static int listen_on_health_port(uint16_t port)
     return -1;
 }
 
-static int connect_to_canary(struct error *error)
+static int connect_to_canary(int family, struct error *error)
 {
-    struct sockaddr_in canary = address_of(CANARY_ADDRESS, CANARY_PORT);
+    union address canary;
+    socklen_t size = canary_address(family, &canary.space);
     const struct timeval deadline = {.tv_sec = DEADLINE_MS / 1000};
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    int fd = socket(family, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (fd < 0)
         return error_set(error, 1, "proof: socket: %s", strerror(errno));
     setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &deadline, sizeof(deadline));
     setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &deadline, sizeof(deadline));
-    if (connect(fd, (struct sockaddr *)&canary, sizeof(canary)) == 0)
+    if (connect(fd, &canary.any, size) == 0)
         return fd;
-    error_set(error, EX_UNAVAILABLE, "proof: connect to the canary " CANARY_ADDRESS ":%d: %s%s",
-              CANARY_PORT, strerror(errno),
+    error_set(error, EX_UNAVAILABLE, "proof: connect to the canary %s: %s%s", canary_name(family),
+              strerror(errno),
               errno == ECONNREFUSED ? " (the redirect rules are not in effect)" : "");
     close(fd);
     return -1;
 }
 
 /* The canary's connection is the only one that counts; others may come to the same port. */
-static int expect_on(int listener, int connected, struct error *error)
+static int expect_on(int family, int listener, int connected, struct error *error)
 {
     struct pollfd incoming = {.fd = listener, .events = POLLIN};
-    struct sockaddr_in ours = {0};
+    union address ours = {0};
     socklen_t size = sizeof(ours);
-    if (getsockname(connected, (struct sockaddr *)&ours, &size) != 0)
+    if (getsockname(connected, &ours.any, &size) != 0)
         return error_set(error, 1, "proof: getsockname: %s", strerror(errno));
     while (poll(&incoming, 1, DEADLINE_MS) == 1) {
-        struct sockaddr_in peer = {0};
-        size = sizeof(peer);
-        int accepted = accept4(listener, (struct sockaddr *)&peer, &size, SOCK_CLOEXEC);
+        union address peer = {0};
+        socklen_t peer_size = sizeof(peer);
+        int accepted = accept4(listener, &peer.any, &peer_size, SOCK_CLOEXEC);
         if (accepted < 0)
             continue;
-        bool proved = canary_is_original_destination(accepted);
+        bool proved = canary_of_connection(accepted) == family;
         close(accepted);
-        if (peer.sin_port != ours.sin_port || peer.sin_addr.s_addr != ours.sin_addr.s_addr)
+        if (memcmp(&peer, &ours, size) != 0)
             continue;
         if (proved)
             return 0;
         return error_set(error, EX_UNAVAILABLE,
-                         "proof: the canary's connection arrived with another destination");
+                         "proof: the connection to %s arrived with another destination",
+                         canary_name(family));
     }
     return error_set(error, EX_UNAVAILABLE,
-                     "proof: the canary's connection did not arrive at the health port");
+                     "proof: the connection to %s did not arrive at the health port",
+                     canary_name(family));
 }
 
 /* healthd says in every answer whether the connection came by the canary. */
@@ -106,18 +124,18 @@ static int expect_answer(int connected, uint16_t port, struct error *error)
                      port);
 }
 
-int proof_run(uint16_t health_port, struct error *error)
+int proof_run(int family, uint16_t health_port, struct error *error)
 {
     int result = -1;
     int connected = -1;
-    int listener = listen_on_health_port(health_port);
+    int listener = listen_on_health_port(family, health_port);
     if (listener < 0 && errno != EADDRINUSE)
-        return error_set(error, 1, "proof: listen on 127.0.0.1:%u: %s", health_port,
-                         strerror(errno));
-    connected = connect_to_canary(error);
+        return error_set(error, 1, "proof: listen on port %u of loopback (IPv%c): %s", health_port,
+                         family == AF_INET ? '4' : '6', strerror(errno));
+    connected = connect_to_canary(family, error);
     if (connected < 0)
         goto out;
-    result = listener >= 0 ? expect_on(listener, connected, error)
+    result = listener >= 0 ? expect_on(family, listener, connected, error)
                            : expect_answer(connected, health_port, error);
 out:
     if (connected >= 0)

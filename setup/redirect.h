@@ -1,21 +1,31 @@
 #ifndef SETUP_REDIRECT_H
 #define SETUP_REDIRECT_H
 
+#include <stdio.h>
+
 #include "common/config.h"
 #include "common/error.h"
 #include "common/state.h"
 
 /* `setup redirect`: installs the rules and proves that they work, or leaves them as they were.
- * wait_seconds: how long to wait for mitmdump's listener first, 0 for not at all. Fills the rules'
+ * wait_seconds: how long to wait for mitmdump's listeners first, 0 for not at all. Fills the rules'
  * keys of state. 0, or -1 with error. */
 int redirect(const struct config *config, unsigned int wait_seconds, struct state *state,
              struct error *error);
 
-/* `setup clear`: removes exactly our rules. */
+/* `setup redirect --dry-run`: prints what would be installed in the backend's own syntax. Needs no
+ * privilege, and changes nothing. */
+int redirect_dry_run(const struct config *config, FILE *out, struct error *error);
+
+/* `setup clear`: removes exactly our rules, from whichever backend. */
 int redirect_clear(struct state *state, struct error *error);
 
-/* 0, or -1 with an error (77) that names each capability which the rules need and this process
- * lacks. */
-int redirect_check_capabilities(struct error *error);
+/* Can the rules be installed at all? 0, or -1 with the error that redirect would end in: 77 and the
+ * capability, 69 and what the kernel lacks. */
+int redirect_check(const struct config *config, struct error *error);
+
+/* Prints each live rule and each that should be there. Returns how many differ, or -1 with error.
+ */
+int redirect_compare(const struct config *config, FILE *out, struct error *error);
 
 #endif

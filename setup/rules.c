@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "common/canary.h"
+#include "common/ipv6.h"
 
 static struct rule *append(struct rule_list *list, enum verdict verdict)
 {
@@ -16,31 +17,45 @@ static struct rule *append(struct rule_list *list, enum verdict verdict)
 static void match_destination(struct rule *rule, int family, const char *address, uint8_t prefix)
 {
     rule->has_destination = true;
-    rule->prefix = prefix;
-    inet_pton(family, address, &rule->destination);
+    rule->destination.family = family;
+    rule->destination.prefix = prefix;
+    inet_pton(family, address, &rule->destination.address);
 }
 
-static void match_tcp(struct rule *rule, const uint16_t *ports, size_t count)
+/* Keeps the ports sorted, each once, as nft lists them. */
+static void add_port(struct rule *rule, uint16_t port)
 {
-    rule->protocol = IPPROTO_TCP;
-    rule->port_count = (uint8_t)count;
-    memcpy(rule->ports, ports, count * sizeof(*ports));
+    int i = 0;
+    while (i < rule->port_count && rule->ports[i] < port)
+        i++;
+    if (i < rule->port_count && rule->ports[i] == port)
+        return;
+    memmove(&rule->ports[i + 1], &rule->ports[i],
+            (size_t)(rule->port_count - i) * sizeof(rule->ports[0]));
+    rule->ports[i] = port;
+    rule->port_count++;
+}
+
+static void match_redirected_ports(const struct config *config, struct rule *rule, uint8_t protocol)
+{
+    rule->protocol = protocol;
+    add_port(rule, 80);
+    add_port(rule, 443);
+    for (size_t i = 0; i < config->extra_ports.count; i++)
+        add_port(rule, config->extra_ports.ports[i]);
 }
 
 /* Before every exemption: a canary that an exemption lets pass proves nothing. */
 static void add_canary(const struct config *config, struct rule_list *list)
 {
-    static const uint16_t port = CANARY_PORT;
     struct rule *rule = append(list, VERDICT_REDIRECT);
-    match_destination(rule, AF_INET, CANARY_ADDRESS, 32);
-    match_tcp(rule, &port, 1);
+    if (list->family == AF_INET)
+        match_destination(rule, AF_INET, CANARY_ADDRESS_V4, 32);
+    else
+        match_destination(rule, AF_INET6, CANARY_ADDRESS_V6, 128);
+    rule->protocol = IPPROTO_TCP;
+    add_port(rule, CANARY_PORT);
     rule->to_port = config->http.port;
-}
-
-static void add_loopback(struct rule_list *list)
-{
-    append(list, VERDICT_RETURN)->out_loopback = true;
-    match_destination(append(list, VERDICT_RETURN), AF_INET, "127.0.0.0", 8);
 }
 
 static void add_owner(struct rule_list *list, uid_t uid)
@@ -50,51 +65,104 @@ static void add_owner(struct rule_list *list, uid_t uid)
     rule->owner = uid;
 }
 
-static void add_redirect(const struct config *config, struct rule_list *list)
+/* What stays inside the pod, the proxy itself, and what the configuration excludes. */
+static void add_exemptions(const struct config *config, struct rule_list *list)
 {
-    static const uint16_t ports[] = {80, 443};
-    struct rule *rule = append(list, VERDICT_REDIRECT);
-    match_tcp(rule, ports, sizeof(ports) / sizeof(ports[0]));
-    rule->to_port = config->port;
+    append(list, VERDICT_RETURN)->out_loopback = true;
+    if (list->family == AF_INET)
+        match_destination(append(list, VERDICT_RETURN), AF_INET, "127.0.0.0", 8);
+    else
+        match_destination(append(list, VERDICT_RETURN), AF_INET6, "::1", 128);
+    add_owner(list, config->user.uid);
+    for (size_t i = 0; i < config->exclude_uids.count; i++)
+        add_owner(list, config->exclude_uids.uids[i]);
+    for (size_t i = 0; i < config->exclude_cidrs.count; i++) {
+        const struct cidr *network = &config->exclude_cidrs.networks[i];
+        if (network->family != list->family)
+            continue;
+        struct rule *rule = append(list, VERDICT_RETURN);
+        rule->has_destination = true;
+        rule->destination = *network;
+    }
 }
 
-void rules_build(const struct config *config, int family, struct rule_list *list)
+static void build_nat(const struct config *config, struct rule_list *list)
 {
-    list->family = family;
-    list->count = 0;
+    if (list->family == AF_INET6 && config->ipv6 != IPV6_REDIRECT)
+        return;
     add_canary(config, list);
-    add_loopback(list);
-    add_owner(list, config->user.uid);
-    add_redirect(config, list);
+    add_exemptions(config, list);
+    struct rule *redirect = append(list, VERDICT_REDIRECT);
+    match_redirected_ports(config, redirect, IPPROTO_TCP);
+    redirect->to_port = config->port;
+}
+
+/* The guard. */
+static void build_filter(const struct config *config, struct rule_list *list)
+{
+    bool is_ipv6 = list->family == AF_INET6;
+    bool refuse_tcp = is_ipv6 && config->ipv6 == IPV6_REJECT;
+    if ((is_ipv6 && config->ipv6 == IPV6_OFF) || (config->quic_allowed && !refuse_tcp))
+        return;
+    add_exemptions(config, list);
+    if (!config->quic_allowed)
+        match_redirected_ports(config, append(list, VERDICT_PORT_UNREACHABLE), IPPROTO_UDP);
+    if (refuse_tcp)
+        match_redirected_ports(config, append(list, VERDICT_TCP_RESET), IPPROTO_TCP);
+}
+
+void rules_build(const struct config *config, struct ruleset *set)
+{
+    static const struct {
+        enum table table;
+        int family;
+    } order[LISTS_COUNT] = {{TABLE_FILTER, AF_INET},
+                            {TABLE_FILTER, AF_INET6},
+                            {TABLE_NAT, AF_INET6},
+                            {TABLE_NAT, AF_INET}};
+    set->ipv6_required = config->ipv6 != IPV6_OFF && ipv6_is_present();
+    for (size_t i = 0; i < LISTS_COUNT; i++) {
+        struct rule_list *list = &set->lists[i];
+        list->table = order[i].table;
+        list->family = order[i].family;
+        list->count = 0;
+        if (list->table == TABLE_NAT)
+            build_nat(config, list);
+        else
+            build_filter(config, list);
+    }
+}
+
+size_t rules_count(const struct ruleset *set)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < LISTS_COUNT; i++)
+        count += set->lists[i].count;
+    return count;
+}
+
+bool rules_are_required(const struct ruleset *set, const struct rule_list *list)
+{
+    return list->family == AF_INET || set->ipv6_required;
+}
+
+const char *table_name(enum table table)
+{
+    return table == TABLE_NAT ? "nat" : "filter";
+}
+
+static bool cidr_equal(const struct cidr *a, const struct cidr *b)
+{
+    return a->family == b->family && a->prefix == b->prefix &&
+           memcmp(&a->address, &b->address, sizeof(a->address)) == 0;
 }
 
 bool rule_equal(const struct rule *a, const struct rule *b)
 {
     return a->protocol == b->protocol && a->port_count == b->port_count &&
            memcmp(a->ports, b->ports, sizeof(a->ports)) == 0 &&
-           a->has_destination == b->has_destination && a->prefix == b->prefix &&
-           memcmp(&a->destination, &b->destination, sizeof(a->destination)) == 0 &&
-           a->out_loopback == b->out_loopback && a->has_owner == b->has_owner &&
-           a->owner == b->owner && a->verdict == b->verdict && a->to_port == b->to_port;
-}
-
-void rule_print(FILE *out, int family, const struct rule *rule)
-{
-    char address[INET6_ADDRSTRLEN];
-    fputs("-A " RULE_CHAIN, out);
-    if (rule->has_destination)
-        fprintf(out, " -d %s/%u", inet_ntop(family, &rule->destination, address, sizeof(address)),
-                rule->prefix);
-    if (rule->out_loopback)
-        fputs(" -o lo", out);
-    if (rule->protocol != 0)
-        fprintf(out, " -p %s", rule->protocol == IPPROTO_TCP ? "tcp" : "udp");
-    for (int i = 0; i < rule->port_count; i++)
-        fprintf(out, "%s%u", i == 0 ? " -m multiport --dports " : ",", rule->ports[i]);
-    if (rule->has_owner)
-        fprintf(out, " -m owner --uid-owner %u", rule->owner);
-    if (rule->verdict == VERDICT_REDIRECT)
-        fprintf(out, " -j REDIRECT --to-ports %u\n", rule->to_port);
-    else
-        fputs(" -j RETURN\n", out);
+           a->has_destination == b->has_destination &&
+           cidr_equal(&a->destination, &b->destination) && a->out_loopback == b->out_loopback &&
+           a->has_owner == b->has_owner && a->owner == b->owner && a->verdict == b->verdict &&
+           a->to_port == b->to_port;
 }

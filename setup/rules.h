@@ -5,7 +5,6 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <stdio.h>
 #include <sys/types.h>
 
 #include "common/config.h"
@@ -13,39 +12,56 @@
 /* The rules as data: what they are is here, how they get into the kernel is a backend's business.
  */
 
-enum { RULE_PORTS_MAX = 15, RULES_MAX = 160 };
+enum { RULE_PORTS_MAX = 15, RULES_MAX = 2 * CONFIG_LIST_MAX + 8 };
 
-#define RULE_CHAIN "OPENSANDBOX_EGRESS"
+enum table { TABLE_NAT, TABLE_FILTER };
 
-enum verdict { VERDICT_RETURN, VERDICT_REDIRECT };
+enum verdict { VERDICT_RETURN, VERDICT_REDIRECT, VERDICT_PORT_UNREACHABLE, VERDICT_TCP_RESET };
 
-/* One rule; a member that is zero matches everything. */
+/* One rule of OUTPUT; a member that is zero matches everything. */
 struct rule {
     uint8_t protocol; /* IPPROTO_TCP or IPPROTO_UDP */
     uint8_t port_count;
     uint16_t ports[RULE_PORTS_MAX]; /* destination ports */
     bool has_destination;
-    uint8_t prefix;
-    struct in6_addr destination; /* IPv4: its first four bytes */
-    bool out_loopback;           /* leaves by the interface lo */
+    struct cidr destination;
+    bool out_loopback; /* leaves by the interface lo */
     bool has_owner;
     uid_t owner; /* of the sending socket */
     enum verdict verdict;
     uint16_t to_port; /* VERDICT_REDIRECT */
 };
 
+/* What one table has to hold for one family. */
 struct rule_list {
-    int family; /* AF_INET or AF_INET6 */
-    size_t count;
+    enum table table;
+    int family;   /* AF_INET or AF_INET6 */
+    size_t count; /* 0: nothing of ours may be in this table */
     struct rule rules[RULES_MAX];
 };
 
-/* Fills list with the nat rules of family, in their order. */
-void rules_build(const struct config *config, int family, struct rule_list *list);
+enum { LISTS_COUNT = 4 };
+
+/* Everything, in the order in which it is installed: first what refuses, last what lets through to
+ * the proxy, so that a failure in between fails closed. */
+struct ruleset {
+    struct rule_list lists[LISTS_COUNT];
+    /* Without an IPv6 address in the namespace nobody needs the IPv6 lists; they are installed
+     * where the kernel takes them, in case that one comes later. */
+    bool ipv6_required;
+};
+
+const char *table_name(enum table table);
+
+/* Fills set from the configuration. */
+void rules_build(const struct config *config, struct ruleset *set);
+
+/* The number of rules in all lists. */
+size_t rules_count(const struct ruleset *set);
+
+/* False for a list that may fail: see ipv6_required. */
+bool rules_are_required(const struct ruleset *set, const struct rule_list *list);
 
 bool rule_equal(const struct rule *a, const struct rule *b);
-
-/* Prints a rule in iptables-save's syntax, with newline. */
-void rule_print(FILE *out, int family, const struct rule *rule);
 
 #endif

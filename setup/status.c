@@ -12,8 +12,7 @@
 #include "common/state.h"
 #include "setup/ca.h"
 #include "setup/export.h"
-#include "setup/iptables.h"
-#include "setup/rules.h"
+#include "setup/redirect.h"
 
 static void print_configuration(const struct config *config)
 {
@@ -72,11 +71,9 @@ static int print_ca(const struct config *config, const struct state *state)
 
 static int print_rules(const struct config *config)
 {
-    struct rule_list list;
     struct error error;
-    printf("rules (iptables, table nat)\n");
-    rules_build(config, AF_INET, &list);
-    int differences = iptables_compare(&list, stdout, &error);
+    printf("rules\n");
+    int differences = redirect_compare(config, stdout, &error);
     if (differences >= 0)
         return differences;
     printf("  UNKNOWN: %s\n", error.text);

@@ -1,0 +1,269 @@
+#include "setup/iptables_table.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "setup/iptables_entry.h"
+#include "setup/iptables_live.h"
+#include "setup/iptables_text.h"
+#include "setup/xtables_lock.h"
+
+/* How often a commit is tried again that another program's change made void. */
+enum { ATTEMPTS = 20 };
+
+struct table_snapshot {
+    bool has_chain;
+    bool has_jump;
+    size_t count;
+    union entry *entries; /* each copied whole */
+};
+
+/* What is wanted of the table: rules, an earlier content, or nothing (an empty list). */
+struct wish {
+    const struct rule_list *list;
+    const struct table_snapshot *earlier;
+    struct table_snapshot *before; /* taken before the first change */
+    bool changed;
+};
+
+static int remove_jumps(const struct live *live)
+{
+    const struct xtc *xtc = live->xtc;
+    unsigned int position = 0;
+    const void *entry = xtc->first_rule(live_output, live->handle);
+    while (entry != NULL) {
+        if (!live_is_jump(live, entry)) {
+            entry = xtc->next_rule(entry, live->handle);
+            position++;
+            continue;
+        }
+        if (!xtc->delete_num_entry(live_output, position, live->handle))
+            return -1;
+        /* The iterator is void now. */
+        entry = xtc->first_rule(live_output, live->handle);
+        for (unsigned int i = 0; i < position && entry != NULL; i++)
+            entry = xtc->next_rule(entry, live->handle);
+    }
+    return 0;
+}
+
+static int insert_jump(const struct live *live)
+{
+    union entry jump;
+    entry_encode_jump(live->list->family, live_chain, &jump);
+    return live->xtc->insert_entry(live_output, &jump, 0, live->handle) ? 0 : -1;
+}
+
+static int empty_chain(const struct live *live)
+{
+    bool done = live_has_chain(live) ? live->xtc->flush_entries(live_chain, live->handle)
+                                     : live->xtc->create_chain(live_chain, live->handle);
+    return done ? 0 : -1;
+}
+
+static int write_rules(const struct live *live)
+{
+    const struct rule_list *list = live->list;
+    if (empty_chain(live) != 0)
+        return -1;
+    for (size_t i = 0; i < list->count; i++) {
+        union entry entry;
+        entry_encode(list->family, &list->rules[i], &entry);
+        if (!live->xtc->append_entry(live_chain, &entry, live->handle))
+            return -1;
+    }
+    if (live_jump_matches(live))
+        return 0;
+    return remove_jumps(live) == 0 ? insert_jump(live) : -1;
+}
+
+static int delete_ours(const struct live *live)
+{
+    const struct xtc *xtc = live->xtc;
+    if (remove_jumps(live) != 0)
+        return -1;
+    if (!live_has_chain(live))
+        return 0;
+    return xtc->flush_entries(live_chain, live->handle) &&
+                   xtc->delete_chain(live_chain, live->handle)
+               ? 0
+               : -1;
+}
+
+static int write_snapshot(const struct live *live, const struct table_snapshot *earlier)
+{
+    if (!earlier->has_chain)
+        return delete_ours(live);
+    if (empty_chain(live) != 0 || remove_jumps(live) != 0)
+        return -1;
+    for (size_t i = 0; i < earlier->count; i++)
+        if (!live->xtc->append_entry(live_chain, &earlier->entries[i], live->handle))
+            return -1;
+    return earlier->has_jump ? insert_jump(live) : 0;
+}
+
+static int snapshot_add(struct table_snapshot *snapshot, const struct live *live, const void *entry)
+{
+    union entry *grown =
+        reallocarray(snapshot->entries, snapshot->count + 1, sizeof(*snapshot->entries));
+    if (grown == NULL)
+        return -1;
+    snapshot->entries = grown;
+    const char *target = live->xtc->get_target(entry, live->handle);
+    if (!entry_copy(live->list->family, entry, target, &grown[snapshot->count]))
+        return -1;
+    snapshot->count++;
+    return 0;
+}
+
+/* NULL when memory is out, or an entry is larger than any of ours. */
+static struct table_snapshot *take_snapshot(const struct live *live)
+{
+    struct table_snapshot *snapshot = calloc(1, sizeof(*snapshot));
+    if (snapshot == NULL)
+        return NULL;
+    snapshot->has_jump = live_has_jump(live);
+    snapshot->has_chain = live_has_chain(live);
+    const void *entry =
+        snapshot->has_chain ? live->xtc->first_rule(live_chain, live->handle) : NULL;
+    for (; entry != NULL; entry = live->xtc->next_rule(entry, live->handle))
+        if (snapshot_add(snapshot, live, entry) != 0) {
+            table_snapshot_free(snapshot);
+            return NULL;
+        }
+    return snapshot;
+}
+
+static bool is_fulfilled(const struct wish *wish, const struct live *live)
+{
+    if (wish->earlier != NULL && wish->earlier->has_chain)
+        return wish->changed;
+    if (wish->earlier == NULL && wish->list->count > 0)
+        return live_chain_matches(live) && live_jump_matches(live);
+    return !live_has_chain(live) && !live_has_jump(live);
+}
+
+static int write_wish(const struct wish *wish, const struct live *live)
+{
+    if (wish->earlier != NULL)
+        return write_snapshot(live, wish->earlier);
+    return wish->list->count > 0 ? write_rules(live) : delete_ours(live);
+}
+
+enum outcome { DONE, AGAIN, BROKEN };
+
+/* One commit. Its own verdict is not the last word: under contention it reports EINVAL for a
+ * replacement that worked, and success for one that another program has overwritten since. The next
+ * look tells. */
+static enum outcome change(struct wish *wish, const struct live *live, struct error *error)
+{
+    if (wish->earlier == NULL && wish->before == NULL) {
+        wish->before = take_snapshot(live);
+        if (wish->before == NULL) {
+            error_set(error, 1, "%s: table %s: cannot copy the rules of chain %s",
+                      live->xtc->program, table_name(wish->list->table), live_chain);
+            return BROKEN;
+        }
+    }
+    if (write_wish(wish, live) != 0) {
+        live_error(live, "build", error);
+        return BROKEN;
+    }
+    if (live->xtc->commit(live->handle)) {
+        wish->changed = true;
+        return AGAIN;
+    }
+    bool contended = errno == EAGAIN || errno == EINVAL;
+    live_error(live, "commit", error);
+    return contended ? AGAIN : BROKEN;
+}
+
+/* One look at the table, and one commit if it is not as wished. */
+static enum outcome attempt(struct wish *wish, struct error *error)
+{
+    struct live live;
+    if (live_open(&live, wish->list, error) != 0) {
+        if (errno == EAGAIN)
+            return AGAIN;
+        return wish->list->count == 0 && live_is_absent(errno) ? DONE : BROKEN;
+    }
+    enum outcome outcome = is_fulfilled(wish, &live) ? DONE : change(wish, &live, error);
+    live_close(&live);
+    return outcome;
+}
+
+static int fulfil(struct wish *wish, struct error *error)
+{
+    const struct timespec pause = {.tv_nsec = 1000 * 1000};
+    enum outcome outcome = AGAIN;
+    int lock = xtables_lock(error);
+    if (lock == -1)
+        return -1;
+    error_set(error, EX_UNAVAILABLE, "iptables: table %s: other programs change it all the time",
+              table_name(wish->list->table));
+    for (int i = 0; i < ATTEMPTS && outcome == AGAIN; i++) {
+        outcome = attempt(wish, error);
+        if (outcome == AGAIN && !wish->changed)
+            nanosleep(&pause, NULL);
+    }
+    if (lock >= 0)
+        close(lock);
+    return outcome == DONE ? 0 : -1;
+}
+
+int table_apply(const struct rule_list *list, bool *changed, struct table_snapshot **snapshot,
+                struct error *error)
+{
+    struct wish wish = {.list = list};
+    int result = fulfil(&wish, error);
+    *changed = *changed || wish.changed;
+    *snapshot = wish.before;
+    return result;
+}
+
+int table_restore(const struct rule_list *list, const struct table_snapshot *snapshot,
+                  struct error *error)
+{
+    struct wish wish = {.list = list, .earlier = snapshot};
+    return fulfil(&wish, error);
+}
+
+void table_snapshot_free(struct table_snapshot *snapshot)
+{
+    if (snapshot != NULL)
+        free(snapshot->entries);
+    free(snapshot);
+}
+
+/* The jump's row says where it is, unless that is where it should be. */
+static void print_jumps(const struct live *live, FILE *out)
+{
+    int position = 1;
+    for (const void *entry = live->xtc->first_rule(live_output, live->handle); entry != NULL;
+         entry = live->xtc->next_rule(entry, live->handle), position++)
+        if (live_is_jump(live, entry))
+            iptables_print_jump(out, live->list, position,
+                                entry_is_unconditional(live->list->family, entry));
+}
+
+int table_print_live(const struct rule_list *list, FILE *out, struct error *error)
+{
+    struct live live;
+    if (live_open(&live, list, error) != 0)
+        return live_is_absent(errno) ? 0 : -1;
+    print_jumps(&live, out);
+    const void *entry =
+        live_has_chain(&live) ? live.xtc->first_rule(live_chain, live.handle) : NULL;
+    for (; entry != NULL; entry = live.xtc->next_rule(entry, live.handle)) {
+        struct rule rule;
+        const char *target = live.xtc->get_target(entry, live.handle);
+        if (entry_decode(list->family, entry, target, &rule))
+            iptables_print_row(out, list, &rule);
+        else
+            iptables_print_unknown(out, list, target);
+    }
+    live_close(&live);
+    return 0;
+}

@@ -1,0 +1,210 @@
+#include "setup/backend.h"
+
+#include <errno.h>
+#include <linux/capability.h>
+#include <nftables/libnftables.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/log.h"
+#include "common/privileges.h"
+#include "setup/nft_text.h"
+
+/* The nft backend: one table of our own for both families, replaced in one transaction. Each list
+ * of rules is a chain; two base chains lead to them. */
+
+/* What ours was before a change: the table's text, "" for none. */
+struct nft_undo {
+    char *text;
+};
+
+/* Whatever the table held before, it is this afterwards: added, so that it can be deleted. */
+static void print_script(const struct ruleset *set, FILE *out)
+{
+    fputs("add table " NFT_TABLE "\ndelete table " NFT_TABLE "\n", out);
+    nft_print_table(set, out);
+}
+
+/* Runs commands in one transaction. Returns what they print in newly allocated memory, or NULL with
+ * the error's first line. */
+static char *run(const char *commands, struct error *error)
+{
+    char *printed = NULL;
+    struct nft_ctx *nft = nft_ctx_new(NFT_CTX_DEFAULT);
+    if (nft == NULL) {
+        error_set(error, EX_UNAVAILABLE, "nft: %s", strerror(errno));
+        return NULL;
+    }
+    nft_ctx_buffer_output(nft);
+    nft_ctx_buffer_error(nft);
+    if (nft_run_cmd_from_buffer(nft, commands) == 0) {
+        printed = strdup(nft_ctx_get_output_buffer(nft));
+    } else {
+        const char *text = nft_ctx_get_error_buffer(nft);
+        bool permission = !capability_held(CAP_NET_ADMIN);
+        error_set(error, permission ? EX_NOPERM : EX_UNAVAILABLE,
+                  "nft: table " NFT_TABLE ": %.*s%s", (int)strcspn(text, "\n"), text,
+                  permission ? " (needs CAP_NET_ADMIN)" : "");
+    }
+    nft_ctx_free(nft);
+    return printed;
+}
+
+/* Some versions of nft call -100 "dstnat" on this hook, and some write the number. */
+static char *normalize(char *text)
+{
+    static const char name[] = "priority dstnat;", number[] = "priority -100;";
+    char *found = text != NULL ? strstr(text, name) : NULL;
+    if (found == NULL)
+        return text;
+    memcpy(found, number, sizeof(number) - 1);
+    const char *rest = found + sizeof(name) - 1;
+    memmove(found + sizeof(number) - 1, rest, strlen(rest) + 1);
+    return text;
+}
+
+/* The text of our table, "" if there is none. */
+static char *read_live(struct error *error)
+{
+    char *tables = run("list tables", error);
+    if (tables == NULL)
+        return NULL;
+    bool there = strstr(tables, "table " NFT_TABLE "\n") != NULL;
+    free(tables);
+    return there ? normalize(run("list table " NFT_TABLE, error)) : strdup("");
+}
+
+static char *print_to_text(void (*print)(const struct ruleset *set, FILE *out),
+                           const struct ruleset *set, struct error *error)
+{
+    char *text = NULL;
+    size_t size = 0;
+    FILE *out = open_memstream(&text, &size);
+    if (out != NULL) {
+        print(set, out);
+        if (fclose(out) == 0)
+            return text;
+    }
+    error_set(error, 1, "nft: %s", strerror(errno));
+    free(text);
+    return NULL;
+}
+
+static int replace(const char *script, struct error *error)
+{
+    char *printed = run(script, error);
+    free(printed);
+    return printed != NULL ? 0 : -1;
+}
+
+static int check(const struct ruleset *set, struct error *error)
+{
+    (void)set;
+    if (!capability_held(CAP_NET_ADMIN))
+        return error_set(error, EX_NOPERM, "nft: needs CAP_NET_ADMIN");
+    char *live = read_live(error);
+    free(live);
+    return live != NULL ? 0 : -1;
+}
+
+static void undo_free(void *undo)
+{
+    struct nft_undo *before = undo;
+    if (before != NULL)
+        free(before->text);
+    free(before);
+}
+
+static int take_back(const struct ruleset *set, const void *undo, struct error *error)
+{
+    const struct nft_undo *before = undo;
+    char *script = NULL;
+    (void)set;
+    if (asprintf(&script, "add table " NFT_TABLE "\ndelete table " NFT_TABLE "\n%s", before->text) <
+        0)
+        return error_set(error, 1, "nft: %s", strerror(errno));
+    int result = replace(script, error);
+    free(script);
+    return result;
+}
+
+static size_t count_lines(const char *text)
+{
+    size_t lines = 0;
+    for (; *text != '\0'; text++)
+        lines += *text == '\n';
+    return lines;
+}
+
+/* What is there is believed, not what was said: the table is read again. */
+static int write_and_verify(const struct ruleset *set, const char *wanted, struct error *error)
+{
+    char *script = print_to_text(print_script, set, error);
+    if (script == NULL)
+        return -1;
+    int result = replace(script, error);
+    free(script);
+    if (result != 0)
+        return -1;
+    char *live = read_live(error);
+    if (live == NULL)
+        return -1;
+    if (count_lines(live) != count_lines(wanted))
+        result = error_set(error, EX_UNAVAILABLE,
+                           "nft: table " NFT_TABLE " does not hold what was written to it");
+    else if (strcmp(live, wanted) != 0)
+        log_warn("nft: this libnftables lists table " NFT_TABLE " otherwise than was expected");
+    free(live);
+    return result;
+}
+
+static int apply(const struct ruleset *set, bool *changed, void **undo, struct error *error)
+{
+    struct error undo_error;
+    int result = -1;
+    char *wanted = print_to_text(nft_print_table, set, error);
+    struct nft_undo *before = calloc(1, sizeof(*before));
+    *undo = NULL;
+    if (wanted == NULL || before == NULL)
+        goto out;
+    before->text = read_live(error);
+    if (before->text == NULL)
+        goto out;
+    result = 0;
+    if (strcmp(before->text, wanted) == 0)
+        goto out;
+    result = write_and_verify(set, wanted, error);
+    if (result != 0 && take_back(set, before, &undo_error) != 0)
+        log_error("not put back as it was: %s", undo_error.text);
+    if (result != 0)
+        goto out;
+    *changed = true;
+    *undo = before;
+    before = NULL;
+out:
+    undo_free(before);
+    free(wanted);
+    return result;
+}
+
+static int print_live(const struct ruleset *set, FILE *out, struct error *error)
+{
+    (void)set;
+    char *live = read_live(error);
+    if (live == NULL)
+        return -1;
+    fputs(live, out);
+    free(live);
+    return 0;
+}
+
+const struct backend nft_backend = {
+    .name = "nft",
+    .check = check,
+    .apply = apply,
+    .take_back = take_back,
+    .undo_free = undo_free,
+    .print_wanted = nft_print_table,
+    .print_live = print_live,
+    .print_script = print_script,
+};

@@ -1,0 +1,14 @@
+#ifndef SETUP_NFT_TEXT_H
+#define SETUP_NFT_TEXT_H
+
+#include <stdio.h>
+
+#include "setup/rules.h"
+
+#define NFT_TABLE "inet opensandbox_egress"
+
+/* Prints the set as our nft table, as nft lists it and reads it: a chain for each list, and two
+ * base chains that lead to them. Nothing for an empty set. */
+void nft_print_table(const struct ruleset *set, FILE *out);
+
+#endif

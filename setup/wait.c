@@ -1,0 +1,54 @@
+#include "setup/wait.h"
+
+#include <netinet/in.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "common/ipv6.h"
+#include "common/listener.h"
+#include "common/log.h"
+
+enum { LOOK_EVERY_MS = 10 };
+
+/* 1 if mitmdump listens there, 0 if not yet, -1 with error if somebody else does. */
+static int look(int diagnosis, int family, const struct config *config, struct error *error)
+{
+    struct listener found;
+    int there = listener_find(diagnosis, family, config->port, &found, error);
+    if (there == 1 && found.uid != config->user.uid)
+        return error_set(error, EX_UNAVAILABLE,
+                         "port %u is held by uid %u, expected mitmdump as uid %u", config->port,
+                         found.uid, config->user.uid);
+    if (there == 0)
+        error_set(error, EX_UNAVAILABLE, "nobody listens on port %u of %s", config->port,
+                  family == AF_INET ? "127.0.0.1" : "::1");
+    return there;
+}
+
+static bool listens(int diagnosis, const struct config *config, bool with_ipv6, struct error *error)
+{
+    return look(diagnosis, AF_INET, config, error) == 1 &&
+           (!with_ipv6 || look(diagnosis, AF_INET6, config, error) == 1);
+}
+
+int wait_for_mitmdump(const struct config *config, unsigned int seconds, struct error *error)
+{
+    const struct timespec pause = {.tv_nsec = LOOK_EVERY_MS * 1000000L};
+    bool with_ipv6 = ipv6_is_redirected(config);
+    bool there = false;
+    int diagnosis = listener_diagnosis_open(error);
+    if (diagnosis < 0)
+        return -1;
+    log_info("waiting for mitmdump on port %u, at most %u s", config->port, seconds);
+    for (unsigned long looks = seconds * 1000UL / LOOK_EVERY_MS; looks > 0 && !there; looks--) {
+        there = listens(diagnosis, config, with_ipv6, error);
+        if (!there)
+            nanosleep(&pause, NULL);
+    }
+    close(diagnosis);
+    if (there)
+        return 0;
+    error->status = EX_UNAVAILABLE;
+    return error_prefix(error, "mitmdump did not listen within %u s", seconds);
+}
