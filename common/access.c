@@ -6,6 +6,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "common/addons.h"
+
 /* Every directory on the way must be searchable, and path itself accessible. */
 static int check_path(const char *path, int access, struct error *error)
 {
@@ -74,6 +76,8 @@ int access_check(const struct config *config, struct error *error)
     for (size_t i = 0; i < config->scripts.count; i++)
         if (check_readable(config, "addon", config->scripts.items[i], error) != 0)
             return -1;
+    if (addons_check(config, error) != 0)
+        return -1;
     if (!config->ssl_insecure)
         return check_readable(config, "trust directory", config->upstream_trust_dir, error);
     return 0;

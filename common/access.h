@@ -5,7 +5,8 @@
 #include "common/error.h"
 
 /* Asked by a process that is the mitmproxy user: may that user execute mitmdump and its
- * interpreter, and read the addons and the trust directory? 0, or -1 with an error that names the
+ * interpreter, and read the addons and the trust directory? And may nobody else
+ * write the addons? 0, or -1 with an error that names the
  * first obstacle. */
 int access_check(const struct config *config, struct error *error);
 

@@ -34,6 +34,9 @@ static const struct variable {
      "hosts whose TLS is passed through undecrypted"},
     {"MITMPROXY_CONFDIR", parse_path, FIELD(confdir), NULL, "an absolute path",
      "mitmproxy's directory with CA and key"},
+    {"MITMPROXY_CA_DIR", parse_path, FIELD(ca_dir), NULL,
+     "the absolute path of a directory with tls.crt and tls.key, or mitmproxy-ca.pem",
+     "read-only source of a fixed CA"},
     {"MITMPROXY_UPSTREAM_TRUST_DIR", parse_path, FIELD(upstream_trust_dir), "/etc/ssl/certs",
      "the absolute path of an OpenSSL hashed directory", "CAs that upstream servers may have"},
     {"MITMPROXY_SSL_INSECURE", parse_switch, FIELD(ssl_insecure), "off",
@@ -45,6 +48,9 @@ static const struct variable {
      "an executable's absolute path, or its name on PATH", "the mitmdump program"},
     {"MITMPROXY_SCRIPTS_DIR", parse_path, FIELD(scripts_dir), "/opt/opensandbox/mitmscripts",
      "the absolute path of the directory with stream.py", "where the shipped addons are"},
+    {"MITMPROXY_WRITABLE_SCRIPTS", parse_switch, FIELD(writable_scripts), "off",
+     "1 true yes y on, or 0 false no n off",
+     "accept addons that others than root and MITMPROXY_USER can write"},
     {"MITMPROXY_SET", parse_set_list, FIELD(set), NULL,
      "mitmproxy options as name=value, separated by \";\", at most 64", "further options"},
     {"MITMPROXY_EXTRA_PORTS", parse_port_list, FIELD(extra_ports), NULL,
@@ -71,6 +77,8 @@ static const struct variable {
      "the absolute path of a file in a directory of its own", "state shared by both programs"},
     {"EXPORT_DIR", parse_path, FIELD(export_dir), "/opt/opensandbox", "an absolute path",
      "where CA certificate and bundles are exported"},
+    {"EXPORT_MOUNT", parse_path, FIELD(export_mount), NULL, "an absolute path",
+     "where applications see EXPORT_DIR, for the paths in trust.env"},
 #undef FIELD
 };
 enum { VARIABLE_COUNT = sizeof(variables) / sizeof(variables[0]) };
@@ -203,6 +211,8 @@ int config_load(struct config *config, const char *program)
         errors++;
     }
     take_default_confdir(config);
+    if (config->export_mount[0] == '\0')
+        strlcpy(config->export_mount, config->export_dir, sizeof(config->export_mount));
     warn_of_unknown_variables();
     return errors + config_check(config);
 }

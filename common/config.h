@@ -67,6 +67,7 @@ struct config {
     struct list scripts;
     struct list ignore_hosts;
     char confdir[PATH_MAX];
+    char ca_dir[PATH_MAX]; /* "" for none */
     char upstream_trust_dir[PATH_MAX];
     bool ssl_insecure;
     struct user user;
@@ -83,6 +84,8 @@ struct config {
     struct http_address http;
     char state_file[PATH_MAX];
     char export_dir[PATH_MAX];
+    char export_mount[PATH_MAX]; /* the export directory as applications see it */
+    bool writable_scripts;       /* addons that others can write are accepted */
     enum log_level log_level;
     enum log_format log_format;
 };

@@ -6,7 +6,9 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 /* The kernel's own bound on links in one path (MAXSYMLINKS). */
@@ -143,4 +145,18 @@ int directory_make(const char *path, mode_t mode, struct error *error)
 {
     struct walk walk = {.make = true, .mode = mode};
     return walk_start(&walk, path, error);
+}
+
+int directory_lock(int directory)
+{
+    const struct timespec pause = {.tv_nsec = 5 * 1000 * 1000};
+    for (int tries = 0; tries < 200; tries++) {
+        if (flock(directory, LOCK_EX | LOCK_NB) == 0)
+            return 0;
+        if (errno != EWOULDBLOCK && errno != EINTR)
+            return -1;
+        nanosleep(&pause, NULL);
+    }
+    errno = EWOULDBLOCK;
+    return -1;
 }

@@ -26,6 +26,11 @@ int directory_open(const char *path, struct error *error);
  * all owned by the caller. */
 int directory_make(const char *path, mode_t mode, struct error *error);
 
+/* Locks an open directory against others that do the same, for as long as the descriptor is open.
+ * Anybody who can open the directory can lock it, so this waits for a second at most. 0, or -1 with
+ * errno (EWOULDBLOCK). */
+int directory_lock(int directory);
+
 /* Opens the directory of a file's absolute path, and points *name to the last component in path. */
 int directory_of(const char *path, const char **name, struct error *error);
 

@@ -6,7 +6,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -235,22 +234,6 @@ static void copy_half(struct state *to, enum state_half half, const struct state
     }
 }
 
-/* Anybody who can open the directory can lock it: whoever holds the lock for longer than a write
- * takes is not waited for. */
-static int lock(int directory)
-{
-    const struct timespec pause = {.tv_nsec = 5 * 1000 * 1000};
-    for (int tries = 0; tries < 200; tries++) {
-        if (flock(directory, LOCK_EX | LOCK_NB) == 0)
-            return 0;
-        if (errno != EWOULDBLOCK && errno != EINTR)
-            return -1;
-        nanosleep(&pause, NULL);
-    }
-    errno = EWOULDBLOCK;
-    return -1;
-}
-
 int state_write(const char *path, uid_t owner, enum state_half half, const struct state *state,
                 struct error *error)
 {
@@ -261,7 +244,7 @@ int state_write(const char *path, uid_t owner, enum state_half half, const struc
     if (directory < 0)
         return -1;
     int result = -1;
-    if (lock(directory) != 0) {
+    if (directory_lock(directory) != 0) {
         error_set(error, 1, "%s: lock its directory: %s", path, strerror(errno));
         goto out;
     }

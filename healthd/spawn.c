@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 /* The kernel takes mitmdump before healthd when memory runs out. */
@@ -24,6 +25,13 @@ static void raise_oom_score(void)
     ssize_t ignored = write(fd, oom_score, sizeof(oom_score) - 1);
     (void)ignored;
     close(fd);
+}
+
+/* A core of mitmdump would hold the CA's key. */
+static void forbid_core_dumps(void)
+{
+    const struct rlimit none = {0, 0};
+    setrlimit(RLIMIT_CORE, &none);
 }
 
 static void reset_signals(void)
@@ -50,6 +58,7 @@ __attribute__((noreturn)) static void run(char *const *command, const char *home
         _exit(127);
     raise_oom_score();
     reset_signals();
+    forbid_core_dumps();
     setenv("HOME", home, 1);
     /* Debian's 8.1.1 keeps its last words in a buffer otherwise. */
     setenv("PYTHONUNBUFFERED", "1", 0);

@@ -16,7 +16,7 @@
 enum { SOURCE_MAX_BYTES = 16 * 1024 * 1024 };
 
 struct bundle {
-    BIO *text;
+    STACK_OF(X509) * certificates;
     unsigned char (*digests)[SHA256_DIGEST_LENGTH]; /* of the certificates in it */
     size_t count;
     size_t capacity;
@@ -33,8 +33,8 @@ struct bundle *bundle_new(void)
     struct bundle *bundle = calloc(1, sizeof(*bundle));
     if (bundle == NULL)
         return NULL;
-    bundle->text = BIO_new(BIO_s_mem());
-    if (bundle->text == NULL) {
+    bundle->certificates = sk_X509_new_null();
+    if (bundle->certificates == NULL) {
         free(bundle);
         return NULL;
     }
@@ -45,7 +45,7 @@ void bundle_free(struct bundle *bundle)
 {
     if (bundle == NULL)
         return;
-    BIO_free(bundle->text);
+    sk_X509_pop_free(bundle->certificates, X509_free);
     free(bundle->digests);
     free(bundle);
 }
@@ -70,6 +70,18 @@ static bool is_new(struct bundle *bundle, const unsigned char *der, long size)
     return true;
 }
 
+/* False for what is no certificate. */
+static bool add_der(struct bundle *bundle, const unsigned char *der, long size)
+{
+    const unsigned char *at = der;
+    X509 *certificate = d2i_X509(NULL, &at, size);
+    if (certificate == NULL)
+        return false;
+    if (!is_new(bundle, der, size) || sk_X509_push(bundle->certificates, certificate) < 1)
+        X509_free(certificate);
+    return true;
+}
+
 size_t bundle_add_pem(struct bundle *bundle, const char *pem, size_t size)
 {
     BIO *in = BIO_new_mem_buf(pem, (int)size);
@@ -78,11 +90,8 @@ size_t bundle_add_pem(struct bundle *bundle, const char *pem, size_t size)
     unsigned char *der;
     long length;
     while (in != NULL && PEM_read_bio(in, &name, &header, &der, &length) == 1) {
-        if (strcmp(name, PEM_STRING_X509) == 0) {
+        if (strcmp(name, PEM_STRING_X509) == 0 && add_der(bundle, der, length))
             found++;
-            if (is_new(bundle, der, length))
-                PEM_write_bio(bundle->text, PEM_STRING_X509, "", der, length);
-        }
         OPENSSL_free(name);
         OPENSSL_free(header);
         OPENSSL_free(der);
@@ -147,9 +156,7 @@ size_t bundle_add_directory(struct bundle *bundle, const char *path)
     return found;
 }
 
-const char *bundle_text(const struct bundle *bundle, size_t *size)
+const STACK_OF(X509) * bundle_certificates(const struct bundle *bundle)
 {
-    char *text;
-    *size = (size_t)BIO_get_mem_data(bundle->text, &text);
-    return text;
+    return bundle->certificates;
 }

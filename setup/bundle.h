@@ -1,20 +1,18 @@
 #ifndef SETUP_BUNDLE_H
 #define SETUP_BUNDLE_H
 
-#include <openssl/bio.h>
+#include <openssl/x509.h>
 #include <stddef.h>
 
-#include "common/error.h"
-
-/* Certificates one after the other as PEM, each once, in the order in which they came. */
+/* Certificates, each once, in the order in which they came. */
 struct bundle;
 
 /* NULL when memory is out; freed with bundle_free. */
 struct bundle *bundle_new(void);
 void bundle_free(struct bundle *bundle);
 
-/* Adds every certificate in PEM text that is not in the bundle yet; other blocks are passed over.
- * Returns how many certificates the text held. */
+/* Adds every certificate in PEM text that is not in the bundle yet; other blocks, and what does not
+ * parse, are passed over. Returns how many certificates the text held. */
 size_t bundle_add_pem(struct bundle *bundle, const char *pem, size_t size);
 
 /* Adds the roots of the system, from where its distribution keeps them. Returns how many. */
@@ -24,7 +22,7 @@ size_t bundle_add_system_roots(struct bundle *bundle);
  * Returns how many. */
 size_t bundle_add_directory(struct bundle *bundle, const char *path);
 
-/* The bundle's text; it belongs to the bundle. */
-const char *bundle_text(const struct bundle *bundle, size_t *size);
+/* All of them; they belong to the bundle. */
+const STACK_OF(X509) * bundle_certificates(const struct bundle *bundle);
 
 #endif

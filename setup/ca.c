@@ -3,28 +3,34 @@
 #include <openssl/bio.h>
 #include <openssl/err.h>
 #include <openssl/pem.h>
-#include <openssl/x509v3.h>
-#include <stdint.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
-#include "common/log.h"
-
-enum { DAY = 24 * 60 * 60, WARN_DAYS = 30 };
-
-/* OpenSSL's last reason, in words. */
-static const char *openssl_reason(void)
+const char *openssl_reason(void)
 {
     const char *reason = ERR_reason_error_string(ERR_peek_last_error());
     ERR_clear_error();
     return reason != NULL ? reason : "unknown reason";
 }
 
-static X509 *first_certificate(const struct ca *ca)
+X509 *ca_certificate(const struct ca *ca)
 {
     return sk_X509_value(ca->certificates, 0);
+}
+
+bool certificate_is_self_signed(X509 *certificate)
+{
+    return X509_self_signed(certificate, 0) == 1;
+}
+
+X509 *ca_root(const struct ca *ca)
+{
+    for (int i = 0; i < sk_X509_num(ca->certificates); i++)
+        if (certificate_is_self_signed(sk_X509_value(ca->certificates, i)))
+            return sk_X509_value(ca->certificates, i);
+    return NULL;
 }
 
 /* A key that needs a password is an error, never a prompt. */
@@ -34,137 +40,91 @@ static int no_password(char *buffer, int size, int writing, void *argument)
     return -1;
 }
 
-static int parse_certificates(const char *pem, size_t size, struct ca *ca, struct error *error)
+STACK_OF(X509) * certificates_from_pem(const char *pem, size_t size, struct error *error)
 {
     BIO *bio = BIO_new_mem_buf(pem, (int)size);
+    STACK_OF(X509) *certificates = sk_X509_new_null();
     X509 *certificate;
-    ca->certificates = sk_X509_new_null();
-    if (bio == NULL || ca->certificates == NULL)
-        return error_set(error, 1, "out of memory");
-    while ((certificate = PEM_read_bio_X509(bio, NULL, no_password, NULL)) != NULL)
-        sk_X509_push(ca->certificates, certificate);
-    BIO_free(bio);
-    /* The loop ends with "no start line" at the end of the file, else with a damaged block. */
-    if (ERR_GET_REASON(ERR_peek_last_error()) != PEM_R_NO_START_LINE)
-        return error_set(error, EX_CONFIG, "damaged certificate: %s", openssl_reason());
+    if (bio == NULL || certificates == NULL) {
+        error_set(error, 1, "out of memory");
+        goto fail;
+    }
     ERR_clear_error();
-    if (sk_X509_num(ca->certificates) == 0)
-        return error_set(error, EX_CONFIG, "no certificate in it");
-    return 0;
+    while ((certificate = PEM_read_bio_X509(bio, NULL, no_password, NULL)) != NULL)
+        sk_X509_push(certificates, certificate);
+    /* The loop ends with "no start line" at the end of the text, else with a damaged block. */
+    if (ERR_GET_REASON(ERR_peek_last_error()) != PEM_R_NO_START_LINE) {
+        error_set(error, EX_CONFIG, "damaged certificate: %s", openssl_reason());
+        goto fail;
+    }
+    ERR_clear_error();
+    BIO_free(bio);
+    return certificates;
+fail:
+    BIO_free(bio);
+    sk_X509_pop_free(certificates, X509_free);
+    return NULL;
 }
 
-int ca_parse(const char *pem, size_t size, struct ca *ca, struct error *error)
+static int count(const char *text, const char *word)
 {
-    memset(ca, 0, sizeof(*ca));
+    int found = 0;
+    for (text = strstr(text, word); text != NULL; text = strstr(text + 1, word))
+        found++;
+    return found;
+}
+
+static int parse_key(const char *pem, size_t size, struct ca *ca, struct error *error)
+{
+    /* Each key has a first and a last line that ends so. */
+    if (count(pem, "PRIVATE KEY-----") > 2)
+        return error_set(error, EX_CONFIG, "more than one private key in it");
     BIO *bio = BIO_new_mem_buf(pem, (int)size);
     if (bio == NULL)
         return error_set(error, 1, "out of memory");
     ca->key = PEM_read_bio_PrivateKey(bio, NULL, no_password, NULL);
     BIO_free(bio);
-    if (ca->key == NULL) {
-        if (strstr(pem, "ENCRYPTED") != NULL)
-            return error_set(error, EX_CONFIG, "the private key is encrypted");
-        return error_set(error, EX_CONFIG, "no usable private key in it: %s", openssl_reason());
+    if (ca->key != NULL) {
+        ERR_clear_error();
+        return 0;
     }
-    ERR_clear_error();
-    return parse_certificates(pem, size, ca, error);
+    if (strstr(pem, "ENCRYPTED") != NULL)
+        return error_set(error, EX_CONFIG,
+                         "the private key is encrypted; mitmdump cannot ask for its password");
+    return error_set(error, EX_CONFIG, "no usable private key in it: %s", openssl_reason());
 }
 
-static void time_to_text(const ASN1_TIME *when, char text[static 32])
+int ca_parse(const char *pem, size_t size, struct ca *ca, struct error *error)
 {
-    struct tm utc;
-    strlcpy(text, "?", 32);
-    if (ASN1_TIME_to_tm(when, &utc) == 1)
-        strftime(text, 32, "%Y-%m-%d %H:%M:%S UTC", &utc);
-}
-
-static int check_validity(X509 *certificate, const char *path, struct error *error)
-{
-    const ASN1_TIME *from = X509_get0_notBefore(certificate);
-    const ASN1_TIME *until = X509_get0_notAfter(certificate);
-    time_t soon = time(NULL) + WARN_DAYS * DAY;
-    char text[32];
-    if (X509_cmp_current_time(from) > 0) {
-        time_to_text(from, text);
-        return error_set(error, EX_CONFIG, "the certificate is not valid before %s", text);
-    }
-    time_to_text(until, text);
-    if (X509_cmp_current_time(until) < 0)
-        return error_set(error, EX_CONFIG, "the certificate expired at %s", text);
-    if (X509_cmp_time(until, &soon) < 0)
-        log_warn("%s: the certificate expires at %s", path, text);
+    memset(ca, 0, sizeof(*ca));
+    if (size == 0)
+        return error_set(error, EX_CONFIG, "empty");
+    if (strncmp(pem, "\xef\xbb\xbf", 3) == 0)
+        return error_set(error, EX_CONFIG, "begins with a byte order mark, expected PEM");
+    if (memchr(pem, '\0', size) != NULL)
+        return error_set(error, EX_CONFIG, "has NUL bytes, expected PEM");
+    if (parse_key(pem, size, ca, error) != 0)
+        return -1;
+    ca->certificates = certificates_from_pem(pem, size, error);
+    if (ca->certificates == NULL)
+        return -1;
+    if (sk_X509_num(ca->certificates) == 0)
+        return error_set(error, EX_CONFIG, "no certificate in it");
     return 0;
-}
-
-int ca_check(const struct ca *ca, const char *path, struct error *error)
-{
-    X509 *certificate = first_certificate(ca);
-    if (X509_check_private_key(certificate, ca->key) != 1)
-        return error_set(error, EX_CONFIG, "the key does not belong to the first certificate");
-    if (X509_check_ca(certificate) != 1)
-        return error_set(error, EX_CONFIG,
-                         "the first certificate is not a CA's (basicConstraints CA:TRUE)");
-    if ((X509_get_key_usage(certificate) & KU_KEY_CERT_SIGN) == 0)
-        return error_set(error, EX_CONFIG,
-                         "the first certificate may not sign (keyUsage lacks keyCertSign)");
-    return check_validity(certificate, path, error);
-}
-
-static int add_extension(X509 *certificate, int nid, const char *value)
-{
-    X509V3_CTX context;
-    X509V3_set_ctx_nodb(&context);
-    X509V3_set_ctx(&context, certificate, certificate, NULL, NULL, 0);
-    X509_EXTENSION *extension = X509V3_EXT_conf_nid(NULL, &context, nid, value);
-    int added = extension != NULL && X509_add_ext(certificate, extension, -1) == 1;
-    X509_EXTENSION_free(extension);
-    return added;
-}
-
-/* 127 random bits, positive: RFC 5280, 4.1.2.2. */
-static int set_serial(X509 *certificate)
-{
-    BIGNUM *serial = BN_new();
-    int set = serial != NULL && BN_rand(serial, 127, BN_RAND_TOP_ONE, BN_RAND_BOTTOM_ANY) == 1 &&
-              BN_to_ASN1_INTEGER(serial, X509_get_serialNumber(certificate)) != NULL;
-    BN_free(serial);
-    return set;
-}
-
-static int set_name(X509 *certificate)
-{
-    static const unsigned char name[] = "mitmproxy";
-    X509_NAME *subject = X509_get_subject_name(certificate);
-    return X509_NAME_add_entry_by_txt(subject, "CN", MBSTRING_ASC, name, -1, -1, 0) == 1 &&
-           X509_NAME_add_entry_by_txt(subject, "O", MBSTRING_ASC, name, -1, -1, 0) == 1 &&
-           X509_set_issuer_name(certificate, subject) == 1;
-}
-
-/* "hash" is the SHA-1 of the public key, which mitmproxy before 12.2.3 takes for granted when it
- * names the issuer's key in a leaf. */
-static int fill_certificate(X509 *certificate, EVP_PKEY *key)
-{
-    return X509_set_version(certificate, X509_VERSION_3) == 1 && set_serial(certificate) &&
-           X509_gmtime_adj(X509_getm_notBefore(certificate), -2L * DAY) != NULL &&
-           X509_time_adj_ex(X509_getm_notAfter(certificate), 3650, 0, NULL) != NULL &&
-           X509_set_pubkey(certificate, key) == 1 && set_name(certificate) &&
-           add_extension(certificate, NID_basic_constraints, "critical,CA:TRUE") &&
-           add_extension(certificate, NID_key_usage, "critical,keyCertSign,cRLSign") &&
-           add_extension(certificate, NID_subject_key_identifier, "hash") &&
-           X509_sign(certificate, key, EVP_sha256()) > 0;
 }
 
 int ca_generate(struct ca *ca, struct error *error)
 {
-    X509 *certificate = X509_new();
+    memset(ca, 0, sizeof(*ca));
     ca->certificates = sk_X509_new_null();
     ca->key = EVP_EC_gen("P-256");
-    if (certificate == NULL || ca->certificates == NULL || ca->key == NULL ||
-        !fill_certificate(certificate, ca->key) ||
-        sk_X509_push(ca->certificates, certificate) < 1) {
-        X509_free(certificate);
-        return error_set(error, 1, "make a CA: %s", openssl_reason());
-    }
+    if (ca->certificates == NULL || ca->key == NULL)
+        return error_set(error, 1, "make a CA key: %s", openssl_reason());
+    const struct issue issue = {.key = ca->key, .signer = ca->key};
+    X509 *certificate = certificate_issue(&issue, error);
+    if (certificate == NULL)
+        return -1;
+    sk_X509_push(ca->certificates, certificate);
     return 0;
 }
 
@@ -184,35 +144,33 @@ static char *take_bio(BIO *bio, size_t *size)
     return copy;
 }
 
+static int write_certificates(BIO *bio, const STACK_OF(X509) * certificates)
+{
+    for (int i = 0; i < sk_X509_num(certificates); i++)
+        if (PEM_write_bio_X509(bio, sk_X509_value(certificates, i)) != 1)
+            return 0;
+    return 1;
+}
+
 char *ca_to_pem(const struct ca *ca, size_t *size, struct error *error)
 {
     BIO *bio = BIO_new(BIO_s_secmem());
-    int written = bio != NULL && PEM_write_bio_PrivateKey(bio, ca->key, NULL, NULL, 0, NULL, NULL);
-    for (int i = 0; written && i < sk_X509_num(ca->certificates); i++)
-        written = PEM_write_bio_X509(bio, sk_X509_value(ca->certificates, i));
-    char *pem = written ? take_bio(bio, size) : NULL;
-    if (pem == NULL)
-        error_set(error, 1, "write the CA as PEM: %s", openssl_reason());
-    return pem;
+    if (bio != NULL && PEM_write_bio_PrivateKey(bio, ca->key, NULL, NULL, 0, NULL, NULL) == 1 &&
+        write_certificates(bio, ca->certificates))
+        return take_bio(bio, size);
+    BIO_free(bio);
+    error_set(error, 1, "write the CA as PEM: %s", openssl_reason());
+    return NULL;
 }
 
-char *certificate_to_pem(X509 *certificate, size_t *size, struct error *error)
+char *certificates_to_pem(const STACK_OF(X509) * certificates, size_t *size, struct error *error)
 {
     BIO *bio = BIO_new(BIO_s_mem());
-    char *pem = NULL;
-    if (bio != NULL && PEM_write_bio_X509(bio, certificate) == 1)
-        pem = take_bio(bio, size);
-    if (pem == NULL)
-        error_set(error, 1, "write a certificate as PEM: %s", openssl_reason());
-    return pem;
-}
-
-X509 *certificate_from_pem(const char *pem, size_t size)
-{
-    BIO *bio = BIO_new_mem_buf(pem, (int)size);
-    X509 *certificate = bio != NULL ? PEM_read_bio_X509(bio, NULL, no_password, NULL) : NULL;
+    if (bio != NULL && write_certificates(bio, certificates))
+        return take_bio(bio, size);
     BIO_free(bio);
-    return certificate;
+    error_set(error, 1, "write certificates as PEM: %s", openssl_reason());
+    return NULL;
 }
 
 void certificate_sha256(X509 *certificate, char hex[static 65])

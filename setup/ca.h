@@ -3,6 +3,7 @@
 
 #include <openssl/evp.h>
 #include <openssl/x509.h>
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "common/error.h"
@@ -21,23 +22,44 @@ int ca_generate(struct ca *ca, struct error *error);
  * with error (78) which does not name the file. The caller frees it with ca_free in both cases. */
 int ca_parse(const char *pem, size_t size, struct ca *ca, struct error *error);
 
-/* Is it fit for use: does the key match, is the certificate a CA's and valid now? 0, or -1 with
- * error (78). Logs a warning from 30 days before the end, with path in it. */
-int ca_check(const struct ca *ca, const char *path, struct error *error);
-
 /* The key (PKCS#8), then the certificates, as PEM in newly allocated memory; the caller clears it
  * (explicit_bzero) and frees it. NULL with error. */
 char *ca_to_pem(const struct ca *ca, size_t *size, struct error *error);
 
-/* One certificate in PEM, in newly allocated memory which the caller frees. NULL with error. */
-char *certificate_to_pem(X509 *certificate, size_t *size, struct error *error);
+/* The CA's own certificate; it belongs to the CA. */
+X509 *ca_certificate(const struct ca *ca);
 
-/* The first certificate in PEM text, or NULL; the caller frees it with X509_free. */
-X509 *certificate_from_pem(const char *pem, size_t size);
+/* The certificate that clients have to trust: the first self-signed one of the CA's, NULL if there
+ * is none. It belongs to the CA. */
+X509 *ca_root(const struct ca *ca);
+
+/* What certificate_issue makes a certificate of. */
+struct issue {
+    X509 *subject;              /* whose name and key it gets, or NULL for a new CA's name */
+    EVP_PKEY *key;              /* the new CA's key, where subject is NULL */
+    X509 *issuer;               /* NULL: self-signed */
+    EVP_PKEY *signer;           /* the issuer's key */
+    const ASN1_TIME *not_after; /* NULL: in ten years */
+};
+
+/* Makes a CA's certificate, valid from two days ago. NULL with error; the caller frees it. */
+X509 *certificate_issue(const struct issue *issue, struct error *error);
+
+bool certificate_is_self_signed(X509 *certificate);
+
+/* Certificates in PEM, in newly allocated memory which the caller frees. NULL with error. */
+char *certificates_to_pem(const STACK_OF(X509) * certificates, size_t *size, struct error *error);
+
+/* The certificates in PEM text, an empty stack for none; the caller frees it with
+ * sk_X509_pop_free(..., X509_free). NULL with error for a damaged one. */
+STACK_OF(X509) * certificates_from_pem(const char *pem, size_t size, struct error *error);
 
 /* SHA-256 of the certificate's DER form in lower-case hex. */
 void certificate_sha256(X509 *certificate, char hex[static 65]);
 
 void ca_free(struct ca *ca);
+
+/* OpenSSL's last reason, in words; its queue is empty then. */
+const char *openssl_reason(void);
 
 #endif

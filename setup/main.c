@@ -1,6 +1,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -137,12 +139,21 @@ static int work(const struct config *config, const struct arguments *arguments, 
     return result;
 }
 
+/* The CA's key is in this process's memory for a while. */
+static void forbid_core_dumps(void)
+{
+    const struct rlimit none = {0, 0};
+    setrlimit(RLIMIT_CORE, &none);
+    prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+}
+
 int main(int argc, char **argv)
 {
     static struct config config;
     struct error error = {0};
     struct arguments arguments = parse_arguments(argc, argv);
     umask(022);
+    forbid_core_dumps();
     if (config_load(&config, "setup") > 0)
         return EX_CONFIG;
     if (arguments.command == COMMAND_STATUS)

@@ -15,6 +15,7 @@
 #include "common/log.h"
 #include "common/privileges.h"
 #include "setup/ca.h"
+#include "setup/ca_source.h"
 #include "setup/ca_store.h"
 #include "setup/claim.h"
 #include "setup/export.h"
@@ -114,14 +115,14 @@ struct verdict {
 
 /* The child: becomes the mitmproxy user and does the work in the confdir, so that whoever owns the
  * place gains nothing that he does not have. */
-static int work_as_user(const struct config *config, int out)
+static int work_as_user(const struct config *config, struct ca *source, int out)
 {
     struct verdict verdict = {0};
     size_t size = 0;
     char *pem = NULL;
     if (privileges_drop(config->user.uid, config->user.gid, &verdict.error) == 0 &&
         access_check(config, &verdict.error) == 0)
-        pem = ca_store_prepare(config, &size, &verdict.error);
+        pem = ca_store_prepare(config, source, &size, &verdict.error);
     verdict.failed = pem == NULL;
     bool sent = write(out, &verdict, sizeof(verdict)) == (ssize_t)sizeof(verdict) &&
                 (pem == NULL || write(out, pem, size) == (ssize_t)size);
@@ -144,8 +145,9 @@ static char *read_verdict(int in, size_t *size, struct error *error)
     return file_read_open(in, CA_FILE_MAX_BYTES, "certificate", size, error);
 }
 
-/* Returns the CA's certificate as PEM, which the caller frees. */
-static char *prepare_as_user(const struct config *config, size_t *size, struct error *error)
+/* Returns the CA's roots as PEM, which the caller frees. */
+static char *prepare_as_user(const struct config *config, struct ca *source, size_t *size,
+                             struct error *error)
 {
     int ends[2];
     if (pipe2(ends, O_CLOEXEC) != 0) {
@@ -155,7 +157,7 @@ static char *prepare_as_user(const struct config *config, size_t *size, struct e
     pid_t child = fork();
     if (child == 0) {
         close(ends[0]);
-        _exit(work_as_user(config, ends[1]));
+        _exit(work_as_user(config, source, ends[1]));
     }
     close(ends[1]);
     char *pem = NULL;
@@ -171,14 +173,20 @@ static char *prepare_as_user(const struct config *config, size_t *size, struct e
 
 int prepare(const struct config *config, struct state *state, struct error *error)
 {
+    struct ca source;
     size_t size = 0;
-    if (check_capabilities(config, error) != 0 || give_confdir(config, error) != 0)
+    char *roots = NULL;
+    /* What is wrong with the source is known before anything is touched. */
+    int given = ca_source_read(config, &source, error);
+    if (given < 0)
         return -1;
-    char *pem = prepare_as_user(config, &size, error);
-    if (pem == NULL)
+    if (check_capabilities(config, error) == 0 && give_confdir(config, error) == 0)
+        roots = prepare_as_user(config, given == 1 ? &source : NULL, &size, error);
+    ca_free(&source);
+    if (roots == NULL)
         return -1;
-    int result = export_certificate(config, pem, size, state->ca_sha256, error);
-    free(pem);
+    int result = export_roots(config, roots, size, state->ca_sha256, error);
+    free(roots);
     strlcpy(state->ca, result == 0 ? "exported" : "", sizeof(state->ca));
     return result;
 }

@@ -1,16 +1,15 @@
 #include "setup/status.h"
 
-#include <openssl/asn1.h>
 #include <openssl/x509.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "common/files.h"
 #include "common/state.h"
 #include "setup/ca.h"
+#include "setup/ca_check.h"
 #include "setup/export.h"
 #include "setup/redirect.h"
 
@@ -26,47 +25,66 @@ static void print_configuration(const struct config *config)
     printf("  health       port %u\n", config->http.port);
 }
 
-static void print_certificate(X509 *certificate, const char *sha256)
+static void print_certificate(X509 *certificate, const char *what, const char *sha256)
 {
     char subject[256];
-    char until[32] = "?";
-    struct tm utc;
+    char until[32];
     X509_NAME_oneline(X509_get_subject_name(certificate), subject, sizeof(subject));
-    if (ASN1_TIME_to_tm(X509_get0_notAfter(certificate), &utc) == 1)
-        strftime(until, sizeof(until), "%Y-%m-%d %H:%M:%S UTC", &utc);
-    printf("  subject      %s\n  sha256       %s\n  valid until  %s\n", subject, sha256, until);
+    time_to_text(X509_get0_notAfter(certificate), until);
+    printf("  %-12s %s\n  sha256       %s\n  valid until  %s\n", what, subject, sha256, until);
 }
 
-/* Prints the exported certificate. Returns how many things are wrong with it. */
-static int print_ca(const struct config *config, const struct state *state)
+/* The exported roots, the current one first; none, with the reason in error. The caller frees them.
+ */
+static STACK_OF(X509) * read_roots(const struct config *config, struct error *error)
 {
     const struct file_limits limits = {.max_size = 256 * 1024, .owner = 0};
-    struct error error;
-    char sha256[STATE_SHA256_SIZE];
-    char *pem = NULL;
     size_t size;
-    printf("CA\n");
-    int directory = directory_open(config->export_dir, &error);
-    if (directory >= 0) {
-        pem = file_read(directory, EXPORT_CERTIFICATE, &limits, EXPORT_CERTIFICATE, &size, &error);
-        close(directory);
-    }
-    X509 *certificate = pem != NULL ? certificate_from_pem(pem, size) : NULL;
+    int directory = directory_open(config->export_dir, error);
+    if (directory < 0)
+        return sk_X509_new_null();
+    char *pem = file_read(directory, EXPORT_ROOTS, &limits, EXPORT_ROOTS, &size, error);
+    close(directory);
+    STACK_OF(X509) *roots = pem != NULL ? certificates_from_pem(pem, size, error) : NULL;
     free(pem);
-    if (certificate == NULL) {
-        printf("  NOT exported: %s\n", pem == NULL ? error.text : "not a certificate");
-        return 1;
-    }
-    certificate_sha256(certificate, sha256);
-    print_certificate(certificate, sha256);
-    int wrong = X509_cmp_current_time(X509_get0_notAfter(certificate)) < 0;
-    if (wrong)
+    return roots != NULL ? roots : sk_X509_new_null();
+}
+
+/* Returns how many things are wrong with the current root. */
+static int judge_root(X509 *root, const char *sha256, const struct state *state)
+{
+    int wrong = 0;
+    if (certificate_has_expired(root)) {
         printf("  EXPIRED\n");
-    X509_free(certificate);
-    if (strcmp(sha256, state->ca_sha256) == 0)
-        return wrong;
-    printf("  DIFFERS from the one that setup wrote down: %s\n", state->ca_sha256);
-    return wrong + 1;
+        wrong++;
+    }
+    if (strcmp(sha256, state->ca_sha256) != 0) {
+        printf("  DIFFERS from the one that setup wrote down: %s\n", state->ca_sha256);
+        wrong++;
+    }
+    return wrong;
+}
+
+/* Prints the exported roots. Returns how many things are wrong with them. */
+static int print_ca(const struct config *config, const struct state *state)
+{
+    struct error error = {.text = "no certificate in " EXPORT_ROOTS};
+    STACK_OF(X509) *roots = read_roots(config, &error);
+    int wrong = 0;
+    printf("CA\n");
+    for (int i = 0; i < sk_X509_num(roots); i++) {
+        char sha256[STATE_SHA256_SIZE];
+        certificate_sha256(sk_X509_value(roots, i), sha256);
+        print_certificate(sk_X509_value(roots, i), i == 0 ? "subject" : "earlier CA", sha256);
+        if (i == 0)
+            wrong += judge_root(sk_X509_value(roots, i), sha256, state);
+    }
+    if (sk_X509_num(roots) == 0) {
+        printf("  NOT exported: %s\n", error.text);
+        wrong = 1;
+    }
+    sk_X509_pop_free(roots, X509_free);
+    return wrong;
 }
 
 static int print_rules(const struct config *config)

@@ -1,0 +1,73 @@
+#include "common/addons.h"
+
+#include <errno.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+/* In a sticky directory others can add names, but not replace ours. */
+static bool others_can_write(const struct stat *st, const struct user *user)
+{
+    bool by_group = (st->st_mode & S_IWGRP) != 0 && st->st_gid != 0 && st->st_gid != user->gid;
+    bool by_all = (st->st_mode & S_IWOTH) != 0;
+    if (st->st_uid != 0 && st->st_uid != user->uid)
+        return true;
+    return (by_group || by_all) && !(S_ISDIR(st->st_mode) && (st->st_mode & S_ISVTX) != 0);
+}
+
+static int check_one(const char *path, const struct config *config, struct error *error)
+{
+    struct stat st;
+    if (stat(path, &st) != 0)
+        return error_set(error, EX_CONFIG, "%s: %s", path, strerror(errno));
+    if (!others_can_write(&st, &config->user))
+        return 0;
+    return error_set(error, EX_CONFIG,
+                     "%s (uid %u, gid %u, mode %04o) can be written by others than root and user "
+                     "%s; set " CONFIG_PREFIX "MITMPROXY_WRITABLE_SCRIPTS=on to accept that",
+                     path, st.st_uid, st.st_gid, st.st_mode & 07777, config->user.name);
+}
+
+/* The path itself and every directory on the way to it. */
+static int check_path(const char *path, const struct config *config, struct error *error)
+{
+    char prefix[PATH_MAX];
+    if (strlcpy(prefix, path, sizeof(prefix)) >= sizeof(prefix))
+        return error_set(error, EX_CONFIG, "%s: %s", path, strerror(ENAMETOOLONG));
+    if (check_one("/", config, error) != 0)
+        return -1;
+    for (char *slash = strchr(prefix + 1, '/'); slash != NULL; slash = strchr(slash + 1, '/')) {
+        *slash = '\0';
+        if (check_one(prefix, config, error) != 0)
+            return -1;
+        *slash = '/';
+    }
+    return check_one(prefix, config, error);
+}
+
+/* By the name that is configured, whose directories may hold links, and where they lead. */
+static int check_addon(const char *path, const struct config *config, struct error *error)
+{
+    char resolved[PATH_MAX];
+    if (realpath(path, resolved) == NULL)
+        return error_set(error, EX_CONFIG, "addon %s: %s", path, strerror(errno));
+    if (check_path(path, config, error) != 0 || check_path(resolved, config, error) != 0)
+        return error_prefix(error, "addon %.200s", path);
+    return 0;
+}
+
+int addons_check(const struct config *config, struct error *error)
+{
+    char stream[PATH_MAX + 16];
+    if (config->writable_scripts)
+        return 0;
+    snprintf(stream, sizeof(stream), "%s/stream.py", config->scripts_dir);
+    if (check_addon(stream, config, error) != 0)
+        return -1;
+    for (size_t i = 0; i < config->scripts.count; i++)
+        if (check_addon(config->scripts.items[i], config, error) != 0)
+            return -1;
+    return 0;
+}

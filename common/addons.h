@@ -1,0 +1,12 @@
+#ifndef COMMON_ADDONS_H
+#define COMMON_ADDONS_H
+
+#include "common/config.h"
+#include "common/error.h"
+
+/* Addons are code that runs where the CA's key is. Can anybody but root and the mitmproxy user
+ * write to one, or to a directory above it? 0 if not, or if MITMPROXY_WRITABLE_SCRIPTS allows it;
+ * else -1 with an error that names the place and its mode. */
+int addons_check(const struct config *config, struct error *error);
+
+#endif
