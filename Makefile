@@ -50,7 +50,8 @@ $(BUILD)/obj/%.o: %.c Makefile
 deps: ## install what building, demo and tests need (root; Debian)
 	./tests/lib/deps.sh
 
-demo: deps ## watch real HTTPS being intercepted (root)
+demo: ## watch real HTTPS being intercepted (root)
+	./tests/lib/deps.sh demo
 	+$(MAKE) --no-print-directory all
 	./tests/demo.sh
 
@@ -65,7 +66,7 @@ install: all ## install programs, addons and entrypoint (PREFIX, DESTDIR)
 	install -m 0644 mitmscripts/*.py $(DESTDIR)$(SCRIPTS_DIR)/
 
 lint: ## shellcheck and clang-format, as CI runs them
-	shellcheck -x entrypoint.sh .ci/run tests/*.sh tests/lib/*.sh
+	shellcheck -x entrypoint.sh .ci/run tests/*.sh tests/lib/*.sh tests/*.bats
 	clang-format --dry-run --Werror common/*.[ch] setup/*.[ch] healthd/*.[ch]
 
 clean: ## remove what was built (build/venv stays: `rm -r build` removes it too)

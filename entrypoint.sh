@@ -21,7 +21,9 @@ setup | healthd)
   [ "$status" -ne 78 ] || exit 78
   # The redirect waits for mitmdump, which only healthd starts; it must not
   # outlive healthd, which takes the place of this shell.
-  [ "$status" -ne 0 ] || setpriv --pdeathsig TERM setup redirect --wait &
+  if [ "$status" -eq 0 ]; then
+    (exec setup redirect --wait --while=$$) &
+  fi
   exec healthd
   ;;
 *)

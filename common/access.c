@@ -64,7 +64,8 @@ static int check_readable(const struct config *config, const char *what, const c
 {
     if (check_path(path, R_OK, error) == 0)
         return 0;
-    return error_prefix(error, "%s cannot be read by user %s", what, config->user.name);
+    return error_prefix(error, "%s %.200s cannot be read by user %s", what, path,
+                        config->user.name);
 }
 
 int access_check(const struct config *config, struct error *error)

@@ -8,26 +8,40 @@
 #include <sys/stat.h>
 
 /* In a sticky directory others can add names, but not replace ours. */
-static bool others_can_write(const struct stat *st, const struct user *user)
+static bool others_can_write(const struct stat *st, const struct user *user, bool sticky_will_do)
 {
     bool by_group = (st->st_mode & S_IWGRP) != 0 && st->st_gid != 0 && st->st_gid != user->gid;
     bool by_all = (st->st_mode & S_IWOTH) != 0;
     if (st->st_uid != 0 && st->st_uid != user->uid)
         return true;
-    return (by_group || by_all) && !(S_ISDIR(st->st_mode) && (st->st_mode & S_ISVTX) != 0);
+    return (by_group || by_all) &&
+           !(sticky_will_do && S_ISDIR(st->st_mode) && (st->st_mode & S_ISVTX) != 0);
 }
 
-static int check_one(const char *path, const struct config *config, struct error *error)
+static int check_one(const char *path, bool sticky_will_do, const struct config *config,
+                     struct error *error)
 {
     struct stat st;
     if (stat(path, &st) != 0)
         return error_set(error, EX_CONFIG, "%s: %s", path, strerror(errno));
-    if (!others_can_write(&st, &config->user))
+    if (!others_can_write(&st, &config->user, sticky_will_do))
         return 0;
     return error_set(error, EX_CONFIG,
                      "%s (uid %u, gid %u, mode %04o) can be written by others than root and user "
                      "%s; set " CONFIG_PREFIX "MITMPROXY_WRITABLE_SCRIPTS=on to accept that",
                      path, st.st_uid, st.st_gid, st.st_mode & 07777, config->user.name);
+}
+
+/* Where an addon is, names must not be added either: Python takes modules and byte code from there
+ * (__pycache__, which may not be there). */
+static int check_place(const char *directory, const struct config *config, struct error *error)
+{
+    char cache[PATH_MAX + 16];
+    struct stat st;
+    if (check_one(directory, false, config, error) != 0)
+        return -1;
+    snprintf(cache, sizeof(cache), "%s/__pycache__", directory);
+    return lstat(cache, &st) == 0 ? check_one(cache, false, config, error) : 0;
 }
 
 /* The path itself and every directory on the way to it. */
@@ -36,15 +50,18 @@ static int check_path(const char *path, const struct config *config, struct erro
     char prefix[PATH_MAX];
     if (strlcpy(prefix, path, sizeof(prefix)) >= sizeof(prefix))
         return error_set(error, EX_CONFIG, "%s: %s", path, strerror(ENAMETOOLONG));
-    if (check_one("/", config, error) != 0)
+    if (check_one("/", true, config, error) != 0)
         return -1;
     for (char *slash = strchr(prefix + 1, '/'); slash != NULL; slash = strchr(slash + 1, '/')) {
         *slash = '\0';
-        if (check_one(prefix, config, error) != 0)
+        bool last = strchr(slash + 1, '/') == NULL;
+        int result =
+            last ? check_place(prefix, config, error) : check_one(prefix, true, config, error);
+        if (result != 0)
             return -1;
         *slash = '/';
     }
-    return check_one(prefix, config, error);
+    return check_one(prefix, false, config, error);
 }
 
 /* By the name that is configured, whose directories may hold links, and where they lead. */

@@ -15,7 +15,8 @@ static const struct variable {
     const char *name; /* behind CONFIG_PREFIX */
     const char *(*parse)(const char *value, void *field);
     size_t offset;
-    const char *initial; /* what an unset or empty variable counts as, NULL for none */
+    const char *initial; /* what an unset or empty variable counts as; behind "=" only words for
+                            people, NULL for none */
     const char *accepted;
     const char *meaning;
 } variables[] = {
@@ -32,7 +33,8 @@ static const struct variable {
     {"MITMPROXY_IGNORE_HOSTS", parse_regex_list, FIELD(ignore_hosts), NULL,
      "regular expressions, separated by \";\", at most 64",
      "hosts whose TLS is passed through undecrypted"},
-    {"MITMPROXY_CONFDIR", parse_path, FIELD(confdir), NULL, "an absolute path",
+    {"MITMPROXY_CONFDIR", parse_path, FIELD(confdir),
+     "=.mitmproxy in the user's home, else /var/lib/mitmproxy/.mitmproxy", "an absolute path",
      "mitmproxy's directory with CA and key"},
     {"MITMPROXY_CA_DIR", parse_path, FIELD(ca_dir), NULL,
      "the absolute path of a directory with tls.crt and tls.key, or mitmproxy-ca.pem",
@@ -73,11 +75,11 @@ static const struct variable {
     {"HTTP_ADDR", parse_address, FIELD(http), ":18080",
      "[host]:port, where host is empty or an IP address (IPv6 in brackets)",
      "where healthd answers"},
-    {"STATE_FILE", parse_path, FIELD(state_file), "/run/opensandbox-egress/state",
+    {"STATE_FILE", parse_file, FIELD(state_file), "/run/opensandbox-egress/state",
      "the absolute path of a file in a directory of its own", "state shared by both programs"},
     {"EXPORT_DIR", parse_path, FIELD(export_dir), "/opt/opensandbox", "an absolute path",
      "where CA certificate and bundles are exported"},
-    {"EXPORT_MOUNT", parse_path, FIELD(export_mount), NULL, "an absolute path",
+    {"EXPORT_MOUNT", parse_path, FIELD(export_mount), "=EXPORT_DIR", "an absolute path",
      "where applications see EXPORT_DIR, for the paths in trust.env"},
 #undef FIELD
 };
@@ -132,8 +134,10 @@ static const char *load(const struct variable *variable, struct config *config)
         value = "";
     if (!copy_trimmed(trimmed, value))
         return "too long";
-    if (trimmed[0] == '\0')
-        return variable->initial != NULL ? variable->parse(variable->initial, field) : NULL;
+    if (trimmed[0] == '\0') {
+        bool none = variable->initial == NULL || variable->initial[0] == '=';
+        return none ? NULL : variable->parse(variable->initial, field);
+    }
     if (has_control_characters(trimmed))
         return "control characters";
     return variable->parse(trimmed, field);
@@ -219,8 +223,10 @@ int config_load(struct config *config, const char *program)
 
 void config_print_help(FILE *out)
 {
-    for (size_t i = 0; i < VARIABLE_COUNT; i++)
+    for (size_t i = 0; i < VARIABLE_COUNT; i++) {
+        const char *initial = variables[i].initial != NULL ? variables[i].initial : "none";
         fprintf(out, "  %s\n      %s; accepted: %s; default: %s\n", variables[i].name,
                 variables[i].meaning, variables[i].accepted,
-                variables[i].initial != NULL ? variables[i].initial : "none");
+                initial[0] == '=' ? initial + 1 : initial);
+    }
 }

@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "common/canary.h"
 #include "common/config.h"
 
 /* A value that did not parse has left its field zero and was reported already. */
@@ -21,6 +22,10 @@ static int check_user(const char *name, const struct user *user)
     }
     if (user->uid == 0) {
         config_report(name, user->name, "is root");
+        return 1;
+    }
+    if (user->gid == 0) {
+        config_report(name, user->name, "has root's group");
         return 1;
     }
     return 0;
@@ -46,6 +51,15 @@ static bool is_redirected(const struct config *config, uint16_t port)
     return port == 80 || port == 443;
 }
 
+/* A listener on the canary's own port would be reached without any rule. */
+static int check_health_port(const struct config *config)
+{
+    if (config->http.port != CANARY_PORT)
+        return 0;
+    config_report("HTTP_ADDR", ":9", "is the canary's port");
+    return 1;
+}
+
 static int check_ports(const struct config *config)
 {
     char value[8];
@@ -54,11 +68,13 @@ static int check_ports(const struct config *config)
         reason = "is a redirected port";
     else if (config->port != 0 && config->port == config->http.port)
         reason = "is the port of " CONFIG_PREFIX "HTTP_ADDR";
+    else if (config->port == CANARY_PORT)
+        reason = "is the canary's port";
     if (reason == NULL)
-        return 0;
+        return check_health_port(config);
     snprintf(value, sizeof(value), "%u", config->port);
     config_report("MITMPROXY_PORT", value, reason);
-    return 1;
+    return 1 + check_health_port(config);
 }
 
 /* Is there a file of that type (S_IFREG, S_IFDIR)? Access rights are another question, which is

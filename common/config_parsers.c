@@ -46,6 +46,16 @@ const char *parse_path(const char *value, void *field)
     return NULL;
 }
 
+const char *parse_file(const char *value, void *field)
+{
+    const char *last = strrchr(value, '/');
+    if (last == NULL || last[1] == '\0' || strcmp(last, "/.") == 0 || strcmp(last, "/..") == 0)
+        return "not the path of a file";
+    if (last == value)
+        return "a file in the root directory";
+    return parse_path(value, field);
+}
+
 const char *parse_program(const char *value, void *field)
 {
     if (strchr(value, '/') != NULL)
@@ -93,6 +103,8 @@ const char *parse_path_list(const char *value, void *field)
     for (size_t i = 0; reason == NULL && i < list->count; i++)
         if (list->items[i][0] != '/')
             reason = "not an absolute path";
+    if (reason != NULL)
+        list->count = 0;
     return reason;
 }
 
@@ -101,23 +113,38 @@ const char *parse_regex_list(const char *value, void *field)
     return split(value, ";", field);
 }
 
-/* mitmproxy's own form, name=value or a bare name. */
+/* What has a variable of its own, or would take mitmdump from where the redirect leads. */
+static bool is_reserved(const char *item, size_t length)
+{
+    static const char *const names[] = {"confdir", "mode",    "listen_host", "listen_port",
+                                        "server",  "scripts", NULL};
+    for (int i = 0; names[i] != NULL; i++)
+        if (strlen(names[i]) == length && strncmp(item, names[i], length) == 0)
+            return true;
+    return false;
+}
+
 const char *parse_set_list(const char *value, void *field)
 {
     struct list *list = field;
     const char *reason = split(value, ";", list);
     for (size_t i = 0; reason == NULL && i < list->count; i++) {
-        size_t name = strspn(list->items[i], "abcdefghijklmnopqrstuvwxyz0123456789_");
-        if (name == 0 || (list->items[i][name] != '=' && list->items[i][name] != '\0'))
-            reason = "not an option";
+        size_t length = strspn(list->items[i], "abcdefghijklmnopqrstuvwxyz0123456789_");
+        if (length == 0 || list->items[i][length] != '=')
+            reason = "not of the form name=value";
+        else if (is_reserved(list->items[i], length))
+            reason = "an option that healthd sets itself";
     }
+    if (reason != NULL)
+        list->count = 0;
     return reason;
 }
 
 const char *parse_user(const char *value, void *field)
 {
     const char *reason = NULL;
-    user_parse(value, field, &reason);
+    if (user_parse(value, field, &reason) != 0)
+        memset(field, 0, sizeof(struct user));
     return reason;
 }
 

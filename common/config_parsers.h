@@ -7,6 +7,7 @@
 const char *parse_switch(const char *value, void *field);     /* bool */
 const char *parse_port(const char *value, void *field);       /* uint16_t */
 const char *parse_path(const char *value, void *field);       /* char[PATH_MAX], absolute */
+const char *parse_file(const char *value, void *field);       /* the same, with a directory */
 const char *parse_program(const char *value, void *field);    /* char[PATH_MAX], path or name */
 const char *parse_word_list(const char *value, void *field);  /* struct list, by "," */
 const char *parse_path_list(const char *value, void *field);  /* struct list, by "," */

@@ -6,9 +6,7 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
 /* The kernel's own bound on links in one path (MAXSYMLINKS). */
@@ -74,8 +72,8 @@ static int walk_enter(struct walk *walk, const char *name, bool last, struct err
     if (next < 0 && errno == EACCES && last)
         next = openat(walk->at, name, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     if (next < 0)
-        return error_set(error, errno == EACCES ? EX_NOPERM : 1, "%s: open %s: %s", walk->path,
-                         name, strerror(errno));
+        return error_set(error, errno == EACCES ? EX_NOPERM : EX_CONFIG, "%s: open %s: %s",
+                         walk->path, name, strerror(errno));
     close(walk->at);
     walk->at = next;
     return 0;
@@ -145,18 +143,4 @@ int directory_make(const char *path, mode_t mode, struct error *error)
 {
     struct walk walk = {.make = true, .mode = mode};
     return walk_start(&walk, path, error);
-}
-
-int directory_lock(int directory)
-{
-    const struct timespec pause = {.tv_nsec = 5 * 1000 * 1000};
-    for (int tries = 0; tries < 200; tries++) {
-        if (flock(directory, LOCK_EX | LOCK_NB) == 0)
-            return 0;
-        if (errno != EWOULDBLOCK && errno != EINTR)
-            return -1;
-        nanosleep(&pause, NULL);
-    }
-    errno = EWOULDBLOCK;
-    return -1;
 }

@@ -1,5 +1,6 @@
 #include "common/files.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -8,9 +9,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/random.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
+
+/* After so many seconds a temporary file is nobody's any more. */
+enum { LEFT_AFTER_S = 60 };
 
 int directory_of(const char *path, const char **name, struct error *error)
 {
@@ -44,17 +50,26 @@ static int judge(int fd, const struct file_limits *limits, const char *path, str
     return 0;
 }
 
+/* Keeps errno. ENXIO: a socket, or a device that is not there. */
+static int open_error(const char *path, struct error *error)
+{
+    int reason = errno;
+    if (reason == ELOOP)
+        error_set(error, EX_CONFIG, "%s: a symbolic link, expected a regular file", path);
+    else if (reason == ENXIO || reason == ENODEV)
+        error_set(error, EX_CONFIG, "%s: not a regular file", path);
+    else
+        error_set(error, 1, "%s: %s", path, strerror(reason));
+    errno = reason;
+    return -1;
+}
+
 int file_open(int directory, const char *name, const struct file_limits *limits, const char *path,
               struct error *error)
 {
     int fd = openat(directory, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
-    if (fd < 0) {
-        int reason = errno;
-        error_set(error, reason == ELOOP ? EX_CONFIG : 1, "%s: %s", path,
-                  reason == ELOOP ? "a symbolic link, expected a regular file" : strerror(reason));
-        errno = reason;
-        return -1;
-    }
+    if (fd < 0)
+        return open_error(path, error);
     if (judge(fd, limits, path, error) != 0) {
         close(fd);
         errno = EINVAL;
@@ -115,59 +130,110 @@ static int write_all(int fd, const char *data, size_t size)
     return 0;
 }
 
-int file_replace(int directory, const char *name, const void *data, size_t size, mode_t mode,
-                 const char *path, struct error *error)
+/* EINVAL: file systems that cannot do it to a directory. */
+static int sync_directory(int directory, const char *path, struct error *error)
+{
+    if (fsync(directory) == 0 || errno == EINVAL)
+        return 0;
+    return error_set(error, 1, "%s: fsync of its directory: %s", path, strerror(errno));
+}
+
+int file_replace(int directory, const char *name, const struct file_content *content,
+                 struct error *error)
 {
     char temporary[NAME_MAX];
     uint64_t random = 0;
     int result = -1;
-    int fd = -1;
-
     /* Nobody can wait at a name that cannot be guessed; O_EXCL refuses one that is taken. */
     if (getrandom(&random, sizeof(random), 0) != (ssize_t)sizeof(random))
-        return error_set(error, 1, "%s: getrandom: %s", path, strerror(errno));
+        return error_set(error, 1, "%s: getrandom: %s", content->path, strerror(errno));
     snprintf(temporary, sizeof(temporary), ".%.200s.%016" PRIx64, name, random);
-    fd = openat(directory, temporary, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+    int fd =
+        openat(directory, temporary, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
     if (fd < 0)
-        return error_set(error, 1, "%s: create %s: %s", path, temporary, strerror(errno));
+        return error_set(error, 1, "%s: create %s: %s", content->path, temporary, strerror(errno));
     /* The mode is set, not asked for: the umask must not decide. */
-    if (write_all(fd, data, size) != 0 || fchmod(fd, mode) != 0 || fsync(fd) != 0) {
-        error_set(error, 1, "%s: write: %s", path, strerror(errno));
-        goto out;
-    }
-    if (renameat(directory, temporary, directory, name) != 0) {
-        error_set(error, 1, "%s: rename: %s", path, strerror(errno));
-        goto out;
-    }
-    temporary[0] = '\0';
-    /* EINVAL: file systems that cannot do it to a directory. */
-    if (fsync(directory) != 0 && errno != EINVAL) {
-        error_set(error, 1, "%s: fsync of its directory: %s", path, strerror(errno));
-        goto out;
-    }
-    result = 0;
-out:
+    if (write_all(fd, content->data, content->size) != 0 || fchmod(fd, content->mode) != 0 ||
+        (content->durable && fsync(fd) != 0))
+        error_set(error, 1, "%s: write: %s", content->path, strerror(errno));
+    else if (renameat(directory, temporary, directory, name) != 0)
+        error_set(error, 1, "%s: rename: %s", content->path, strerror(errno));
+    else
+        result = 0;
     close(fd);
-    if (temporary[0] != '\0')
+    if (result != 0)
         unlinkat(directory, temporary, 0);
+    else if (content->durable)
+        result = sync_directory(directory, content->path, error);
     return result;
 }
 
-int file_update(int directory, const char *name, const void *data, size_t size, mode_t mode,
-                const char *path, struct error *error)
+static bool is_same(int fd, const struct file_content *content)
 {
-    const struct file_limits limits = {.max_size = (off_t)size, .owner = geteuid()};
     struct error ignored;
     struct stat st;
-    size_t old_size;
+    size_t size = 0;
+    char *old = file_read_open(fd, content->size, content->path, &size, &ignored);
+    bool same = old != NULL && size == content->size && memcmp(old, content->data, size) == 0 &&
+                fstat(fd, &st) == 0 && (st.st_mode & 07777) == content->mode &&
+                st.st_uid == geteuid();
+    free(old);
+    return same;
+}
+
+int file_update(int directory, const char *name, const struct file_content *content,
+                struct error *error)
+{
+    const struct file_limits limits = {.max_size = (off_t)content->size, .owner = geteuid()};
+    struct error ignored;
     bool same = false;
-    int fd = file_open(directory, name, &limits, path, &ignored);
+    int fd = file_open(directory, name, &limits, content->path, &ignored);
     if (fd >= 0) {
-        char *old = file_read_open(fd, size, path, &old_size, &ignored);
-        same = old != NULL && old_size == size && memcmp(old, data, size) == 0 &&
-               fstat(fd, &st) == 0 && (st.st_mode & 07777) == mode && st.st_uid == geteuid();
-        free(old);
+        same = is_same(fd, content);
         close(fd);
     }
-    return same ? 0 : file_replace(directory, name, data, size, mode, path, error);
+    return same ? 0 : file_replace(directory, name, content, error);
+}
+
+int file_lock(int fd, int wait_ms)
+{
+    const struct timespec pause = {.tv_nsec = 5 * 1000 * 1000};
+    for (int waited = 0;; waited += 5) {
+        if (flock(fd, LOCK_EX | LOCK_NB) == 0)
+            return 0;
+        if (errno != EWOULDBLOCK && errno != EINTR)
+            return -1;
+        if (waited >= wait_ms)
+            break;
+        nanosleep(&pause, NULL);
+    }
+    errno = EWOULDBLOCK;
+    return -1;
+}
+
+/* ".NAME." and sixteen hexadecimal digits, as file_replace names them; a new one is in use. */
+static bool is_left_over(int directory, const char *name)
+{
+    struct stat st;
+    const char *dot = strrchr(name, '.');
+    if (name[0] != '.' || dot == name || strlen(dot + 1) != 16 ||
+        strspn(dot + 1, "0123456789abcdef") != 16)
+        return false;
+    return fstatat(directory, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(st.st_mode) &&
+           st.st_uid == geteuid() && time(NULL) - st.st_mtime > LEFT_AFTER_S;
+}
+
+void directory_clean(int directory)
+{
+    int copy = openat(directory, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    DIR *list = copy >= 0 ? fdopendir(copy) : NULL;
+    if (list == NULL) {
+        if (copy >= 0)
+            close(copy);
+        return;
+    }
+    for (struct dirent *entry = readdir(list); entry != NULL; entry = readdir(list))
+        if (is_left_over(directory, entry->d_name))
+            unlinkat(directory, entry->d_name, 0);
+    closedir(list);
 }

@@ -1,6 +1,7 @@
 #ifndef COMMON_FILES_H
 #define COMMON_FILES_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -26,10 +27,12 @@ int directory_open(const char *path, struct error *error);
  * all owned by the caller. */
 int directory_make(const char *path, mode_t mode, struct error *error);
 
-/* Locks an open directory against others that do the same, for as long as the descriptor is open.
- * Anybody who can open the directory can lock it, so this waits for a second at most. 0, or -1 with
- * errno (EWOULDBLOCK). */
-int directory_lock(int directory);
+/* Locks an open file or directory against others that do the same, for as long as the descriptor is
+ * open. Waits for so many milliseconds at most. 0, or -1 with errno (EWOULDBLOCK). */
+int file_lock(int fd, int wait_ms);
+
+/* Removes temporary files of file_replace that a process which was killed has left. */
+void directory_clean(int directory);
 
 /* Opens the directory of a file's absolute path, and points *name to the last component in path. */
 int directory_of(const char *path, const char **name, struct error *error);
@@ -48,13 +51,22 @@ char *file_read(int directory, const char *name, const struct file_limits *limit
 /* Reads what is left behind an open descriptor, at most max bytes, as file_read does. */
 char *file_read_open(int fd, size_t max, const char *path, size_t *size, struct error *error);
 
-/* Puts a file in place of whatever has the name, whole or not at all: temporary file, fsync,
- * rename, fsync of the directory. Owner is the caller. path stands in messages only. */
-int file_replace(int directory, const char *name, const void *data, size_t size, mode_t mode,
-                 const char *path, struct error *error);
+/* What a file is to be. */
+struct file_content {
+    const char *path; /* for messages */
+    const void *data;
+    size_t size;
+    mode_t mode;
+    bool durable; /* on disk when the call returns; else only whole */
+};
 
-/* The same, unless a file with that content is there already. */
-int file_update(int directory, const char *name, const void *data, size_t size, mode_t mode,
-                const char *path, struct error *error);
+/* Puts a file in place of whatever has the name, whole or not at all: temporary file, (fsync,)
+ * rename. Owner is the caller. 0, or -1 with error. */
+int file_replace(int directory, const char *name, const struct file_content *content,
+                 struct error *error);
+
+/* The same, unless a file of the caller's with that content and mode is there already. */
+int file_update(int directory, const char *name, const struct file_content *content,
+                struct error *error);
 
 #endif

@@ -1,21 +1,30 @@
 #include "common/ipv6.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
-/* One line an address; no file at all in a kernel without IPv6, an empty one where the
- * namespace has it disabled (net.ipv6.conf.all.disable_ipv6). */
+static bool kernel_has_ipv6(void)
+{
+    int fd = socket(AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    if (fd >= 0)
+        close(fd);
+    return fd >= 0 || errno != EAFNOSUPPORT;
+}
+
+/* The file has a line an address; it is empty where the namespace has IPv6 disabled
+ * (net.ipv6.conf.all.disable_ipv6). In doubt IPv6 is there. */
 bool ipv6_is_present(void)
 {
     char byte;
     int fd = open("/proc/net/if_inet6", O_RDONLY | O_CLOEXEC);
     if (fd < 0)
-        return false;
-    bool present = read(fd, &byte, 1) == 1;
+        return kernel_has_ipv6();
+    ssize_t got = read(fd, &byte, 1);
     close(fd);
-    return present;
+    return got != 0;
 }
 
 bool ipv6_loopback_is_usable(void)
@@ -24,8 +33,9 @@ bool ipv6_loopback_is_usable(void)
                                          .sin6_addr = IN6ADDR_LOOPBACK_INIT};
     int fd = socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (fd < 0)
-        return false;
-    bool usable = bind(fd, (const struct sockaddr *)&address, sizeof(address)) == 0;
+        return errno != EAFNOSUPPORT;
+    bool usable =
+        bind(fd, (const struct sockaddr *)&address, sizeof(address)) == 0 || errno != EADDRNOTAVAIL;
     close(fd);
     return usable;
 }

@@ -15,8 +15,10 @@ const char *parse_port_list(const char *value, void *field)
     const char *reason = parse_word_list(value, &list);
     ports->count = 0;
     for (size_t i = 0; reason == NULL && i < list.count; i++) {
-        if (ports->count == EXTRA_PORTS_MAX)
-            return "too many items";
+        if (ports->count == EXTRA_PORTS_MAX) {
+            reason = "too many items";
+            break;
+        }
         reason = parse_port(list.items[i], &ports->ports[ports->count]);
         /* These are redirected anyway. */
         if (reason == NULL && ports->ports[ports->count] != 80 && ports->ports[ports->count] != 443)

@@ -1,17 +1,21 @@
 #include "common/state.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "common/files.h"
+#include "common/log.h"
 
-enum { FILE_MAX_BYTES = 8192 };
+enum { FILE_MAX_BYTES = 8192, LOCK_WAIT_MS = 1000 };
 
 static const char version_line[] = "version=1";
 
@@ -38,6 +42,8 @@ static const struct key {
     {"setup.boot", STATE_SETUP, TEXT(boot), NULL},
     {"setup.backend", STATE_SETUP, TEXT(backend), NULL},
     {"setup.rules", STATE_SETUP, KIND_NUMBER, offsetof(struct state, rules), 0, NULL},
+    {"setup.port", STATE_SETUP, KIND_NUMBER, offsetof(struct state, port), 0, NULL},
+    {"setup.user", STATE_SETUP, KIND_NUMBER, offsetof(struct state, user), 0, NULL},
     {"setup.ca", STATE_SETUP, TEXT(ca), NULL},
     {"setup.ca_sha256", STATE_SETUP, TEXT(ca_sha256), NULL},
     {"setup.time", STATE_SETUP, KIND_TIME, offsetof(struct state, setup_time), 0, NULL},
@@ -219,7 +225,8 @@ static int write_to(int directory, const char *name, const char *path, const str
         print_key(out, &keys[i], state);
     long size = ftell(out);
     fclose(out);
-    return file_replace(directory, name, text, (size_t)size, 0644, path, error);
+    const struct file_content content = {path, text, (size_t)size, 0644, true};
+    return file_replace(directory, name, &content, error);
 }
 
 static void copy_half(struct state *to, enum state_half half, const struct state *from)
@@ -234,6 +241,40 @@ static void copy_half(struct state *to, enum state_half half, const struct state
     }
 }
 
+/* The lock is a file of root's and the mitmproxy group's, which setup makes: others can open the
+ * directory, and could lock that for ever. A writer that does not get it goes on without: the file
+ * is whole in any case. Returns a descriptor or -1. */
+static int lock(int directory, const char *name, const char *path)
+{
+    char lock_name[NAME_MAX];
+    snprintf(lock_name, sizeof(lock_name), ".%.200s.lock", name);
+    int fd = openat(directory, lock_name, O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+    if (fd >= 0 && file_lock(fd, LOCK_WAIT_MS) != 0)
+        log_warn("%s: written without its lock: %s", path, strerror(errno));
+    return fd;
+}
+
+int state_make_lock(const char *path, gid_t gid, struct error *error)
+{
+    const char *name;
+    char lock_name[NAME_MAX];
+    int directory = directory_of(path, &name, error);
+    if (directory < 0)
+        return -1;
+    snprintf(lock_name, sizeof(lock_name), ".%.200s.lock", name);
+    int fd = openat(directory, lock_name, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+    /* The mode comes last: until the group is right nobody else shall open it. */
+    if (fd >= 0 && gid != (gid_t)-1 && fchown(fd, (uid_t)-1, gid) == 0)
+        fchmod(fd, 0660);
+    int reason = errno;
+    if (fd >= 0)
+        close(fd);
+    close(directory);
+    if (fd >= 0 || reason == EEXIST)
+        return 0;
+    return error_set(error, 1, "%s: make its %s: %s", path, lock_name, strerror(reason));
+}
+
 int state_write(const char *path, uid_t owner, enum state_half half, const struct state *state,
                 struct error *error)
 {
@@ -243,15 +284,12 @@ int state_write(const char *path, uid_t owner, enum state_half half, const struc
     int directory = directory_of(path, &name, error);
     if (directory < 0)
         return -1;
-    int result = -1;
-    if (directory_lock(directory) != 0) {
-        error_set(error, 1, "%s: lock its directory: %s", path, strerror(errno));
-        goto out;
-    }
+    int lock_fd = lock(directory, name, path);
     read_from(directory, name, path, owner, &merged, &ignored);
     copy_half(&merged, half, state);
-    result = write_to(directory, name, path, &merged, error);
-out:
+    int result = write_to(directory, name, path, &merged, error);
+    if (lock_fd >= 0)
+        close(lock_fd);
     close(directory);
     return result;
 }

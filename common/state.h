@@ -31,6 +31,8 @@ struct state {
     char boot[NAMESPACE_ID_SIZE];
     char backend[STATE_WORD_SIZE];     /* that holds the rules, "" for none */
     uint32_t rules;                    /* how many are installed, 0 for none */
+    uint32_t port;                     /* that the rules redirect to, with rules > 0 */
+    uint32_t user;                     /* the uid that they let through, with rules > 0 */
     char ca[STATE_WORD_SIZE];          /* "exported", or "" */
     char ca_sha256[STATE_SHA256_SIZE]; /* of the exported certificate, lower-case hex */
     int64_t setup_time;                /* seconds since 1970, of the last write of this half */
@@ -51,9 +53,12 @@ const char *mitm_state_name(enum mitm_state state);
  * or -1 with error and errno (ENOENT if there is none); state is all zero then. */
 int state_read(const char *path, uid_t owner, struct state *state, struct error *error);
 
+/* Makes the file by which writers keep out of each other's way, beside the state file, for the
+ * caller and the group (-1 for none). 0, also if it is there, or -1 with error. */
+int state_make_lock(const char *path, gid_t gid, struct error *error);
+
 /* Replaces one half of the file by that of state, stamped with the time, and keeps the other as it
- * is in the file; a file that does not read is begun anew. Takes a lock on the directory meanwhile.
- * The directory must be there. */
+ * is in the file; a file that does not read is begun anew. The directory must be there. */
 int state_write(const char *path, uid_t owner, enum state_half half, const struct state *state,
                 struct error *error);
 

@@ -26,8 +26,21 @@ __attribute__((format(printf, 2, 3))) static void add(struct command *command, c
     va_end(args);
 }
 
-static void add_set(struct command *command, const char *name, const char *value)
+/* mitmproxy refuses an option that is set twice: MITMPROXY_SET has the last word. */
+static bool is_set_by_user(const struct config *config, const char *name)
 {
+    size_t length = strlen(name);
+    for (size_t i = 0; i < config->set.count; i++)
+        if (strncmp(config->set.items[i], name, length) == 0 && config->set.items[i][length] == '=')
+            return true;
+    return false;
+}
+
+static void add_set(struct command *command, const struct config *config, const char *name,
+                    const char *value)
+{
+    if (is_set_by_user(config, name))
+        return;
     add(command, "--set");
     add(command, "%s=%s", name, value);
 }
@@ -53,23 +66,26 @@ static void add_mode(struct command *command, const struct config *config, bool 
 
 static void add_options(struct command *command, const struct config *config)
 {
-    add_set(command, "confdir", config->confdir);
+    add_set(command, config, "confdir", config->confdir);
     /* The upstream is connected to when there is something to say to it, not before. */
-    add_set(command, "connection_strategy", "lazy");
+    add_set(command, config, "connection_strategy", "lazy");
     /* Bounded memory: larger bodies pass through. */
-    add_set(command, "stream_large_bodies", "1m");
+    add_set(command, config, "stream_large_bodies", "1m");
     /* A pod's address, which redirected connections come from, may be a public one. */
-    add_set(command, "block_global", "false");
+    add_set(command, config, "block_global", "false");
     /* URLs carry secrets. */
-    add_set(command, "flow_detail", "0");
-    add_set(command, "termlog_verbosity", config->log_level == LEVEL_DEBUG ? "info" : "warn");
+    add_set(command, config, "flow_detail", "0");
+    add_set(command, config, "termlog_verbosity",
+            config->log_level == LEVEL_DEBUG ? "info" : "warn");
     if (config->ssl_insecure)
-        add_set(command, "ssl_insecure", "true");
+        add_set(command, config, "ssl_insecure", "true");
     else
-        add_set(command, "ssl_verify_upstream_trusted_confdir", config->upstream_trust_dir);
+        add_set(command, config, "ssl_verify_upstream_trusted_confdir", config->upstream_trust_dir);
     /* Said once for each pattern: all of them count. */
-    for (size_t i = 0; i < config->ignore_hosts.count; i++)
-        add_set(command, "ignore_hosts", config->ignore_hosts.items[i]);
+    for (size_t i = 0; i < config->ignore_hosts.count; i++) {
+        add(command, "--set");
+        add(command, "ignore_hosts=%s", config->ignore_hosts.items[i]);
+    }
 }
 
 static void add_scripts(struct command *command, const struct config *config)
@@ -89,7 +105,6 @@ char **command_build(const struct config *config, bool with_ipv6)
     add_mode(&command, config, with_ipv6);
     add_options(&command, config);
     add_scripts(&command, config);
-    /* Last, so that they win over ours. */
     for (size_t i = 0; i < config->set.count; i++) {
         add(&command, "--set");
         add(&command, "%s", config->set.items[i]);

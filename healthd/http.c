@@ -14,6 +14,9 @@ struct span {
     size_t size;
 };
 
+/* More digits than a 64-bit length can have mean an overflow elsewhere. */
+enum { LENGTH_DIGITS_MAX = 18 };
+
 /* What the header fields say that matters here. */
 struct fields {
     int hosts;
@@ -132,7 +135,7 @@ static bool is_number(struct span value)
     for (size_t i = 0; i < value.size; i++)
         if (!isdigit((unsigned char)value.at[i]))
             return false;
-    return value.size > 0;
+    return value.size > 0 && value.size <= LENGTH_DIGITS_MAX;
 }
 
 static int parse_field(struct span line, struct fields *fields)

@@ -4,9 +4,11 @@
 #include <netinet/in.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
-enum { BACKLOG = 1024 };
+/* setup holds the port for a moment when it proves the rules. */
+enum { BACKLOG = 1024, TRIES = 100, PAUSE_NS = 20 * 1000 * 1000 };
 
 union address {
     struct sockaddr any;
@@ -50,7 +52,12 @@ static int listen_on(const union address *address)
 static int add(struct listeners *listeners, union address address, bool required, uint16_t port,
                struct error *error)
 {
+    const struct timespec pause = {.tv_nsec = PAUSE_NS};
     int fd = listen_on(&address);
+    for (int tries = 1; fd < 0 && errno == EADDRINUSE && tries < TRIES; tries++) {
+        nanosleep(&pause, NULL);
+        fd = listen_on(&address);
+    }
     if (fd >= 0) {
         listeners->fds[listeners->count++] = fd;
         return 0;

@@ -21,6 +21,7 @@
 enum {
     LOOK_STARTING_MS = 10,
     LOOK_LISTENING_MS = 1000,
+    SETTLE_MS = 1000,
     BACKOFF_FIRST_MS = 1000,
     BACKOFF_MAX_MS = 30 * 1000,
     HEALTHY_RUN_MS = 60 * 1000,
@@ -66,7 +67,8 @@ static void fail(struct mitmdump *mitmdump, const char *why)
     set_state(mitmdump, delay == 0 ? MITM_DOWN : MITM_BACKOFF, why);
     mitmdump->report.pid = 0;
     mitmdump->deadline_ms = clock_ms() + delay;
-    log_error("mitmdump %s; next start in %" PRId64 " ms", why, delay);
+    log_error("%s%s; next start in %" PRId64 " ms",
+              strncmp(why, "mitmdump", 8) == 0 ? "" : "mitmdump ", why, delay);
 }
 
 /* mitmdump replaces a missing CA by a new one in silence, which no client trusts. */
@@ -93,6 +95,7 @@ static void start(struct mitmdump *mitmdump)
         mitmdump->report.restarts++;
     mitmdump->started_ms = clock_ms();
     mitmdump->deadline_ms = mitmdump->started_ms + LOOK_STARTING_MS;
+    mitmdump->settle_ms = 0;
     set_state(mitmdump, MITM_STARTING, NULL);
     mitmdump->report.pid = (uint32_t)mitmdump->pid;
     log_info("started mitmdump, pid %d", mitmdump->pid);
@@ -118,6 +121,18 @@ static uint32_t find_own(const struct mitmdump *mitmdump, int family, uint32_t k
     return 0;
 }
 
+/* A mitmdump that ends for a bad addon or option complains, listens for a moment, and ends. One
+ * that has printed anything in its start counts only when it has listened for a while. */
+static bool is_settled(struct mitmdump *mitmdump)
+{
+    output_read(&mitmdump->output);
+    if (mitmdump->output.last[0] == '\0')
+        return true;
+    if (mitmdump->settle_ms == 0)
+        mitmdump->settle_ms = clock_ms() + SETTLE_MS;
+    return clock_ms() >= mitmdump->settle_ms;
+}
+
 static void begin_listening(struct mitmdump *mitmdump)
 {
     set_state(mitmdump, MITM_LISTENING, "");
@@ -135,10 +150,15 @@ static void look(struct mitmdump *mitmdump)
     if (v4 != 0 && mitmdump->with_ipv6)
         v6 = find_own(mitmdump, AF_INET6, report->inodes[1], &error);
     bool listening = v4 != 0 && (v6 != 0 || !mitmdump->with_ipv6);
+    if (listening && report->state != MITM_LISTENING) {
+        listening = is_settled(mitmdump);
+        if (listening)
+            begin_listening(mitmdump);
+        else
+            error_set(&error, 1, "listens, but has complained: %s", mitmdump->output.last);
+    }
     if (!listening)
         set_state(mitmdump, MITM_STARTING, error.text);
-    else if (report->state != MITM_LISTENING)
-        begin_listening(mitmdump);
     if (listening) {
         report->inodes[0] = v4;
         report->inodes[1] = v6;
@@ -166,8 +186,6 @@ void mitmdump_ended(struct mitmdump *mitmdump, int wait_status)
     char why[STATE_ERROR_SIZE];
     output_read(&mitmdump->output);
     output_close(&mitmdump->output);
-    /* What its addons have started goes with it. */
-    kill(-mitmdump->pid, SIGKILL);
     mitmdump->pid = 0;
     if (mitmdump->stopping) {
         mitmdump->report.pid = 0;

@@ -22,6 +22,7 @@ struct mitmdump {
     struct output output;
     unsigned int failures; /* in a row */
     int64_t started_ms;
+    int64_t settle_ms;   /* when a listener that came with words may count, 0 for none such */
     int64_t deadline_ms; /* of the next thing to do, INT64_MAX for none */
     bool stopping;
     struct report report; /* what is told about it */

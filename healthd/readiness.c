@@ -22,7 +22,35 @@ static int check_state_file(const struct readiness *readiness, struct state *sta
     return error_prefix(error, "state file");
 }
 
-static int check_setup(const struct state *state, struct error *error)
+/* setup may have run with another environment than this process has. */
+static int check_agreement(const struct config *config, const struct state *state,
+                           struct error *error)
+{
+    if (state->rules == 0)
+        return 0;
+    if (state->port != config->port)
+        return error_set(error, 1, "setup has redirected to port %u, but MITMPROXY_PORT is %u here",
+                         state->port, config->port);
+    if (state->user != config->user.uid)
+        return error_set(error, 1, "setup lets uid %u through, but MITMPROXY_USER is uid %u here",
+                         state->user, config->user.uid);
+    return 0;
+}
+
+/* With transparent mode off nothing has to be there; rules that are would refuse everything. */
+static int check_disabled(const struct config *config, struct error *error)
+{
+    struct state state;
+    struct error unreadable;
+    if (state_read(config->state_file, 0, &state, &unreadable) != 0 ||
+        state_check_current(&state, &unreadable) != 0 || state.rules == 0)
+        return 0;
+    return error_set(error, 1,
+                     "setup has installed redirect rules, but transparent mode is off "
+                     "here");
+}
+
+static int check_setup(const struct config *config, const struct state *state, struct error *error)
 {
     switch (state->setup) {
     case SETUP_UNKNOWN:
@@ -37,7 +65,9 @@ static int check_setup(const struct state *state, struct error *error)
     case SETUP_READY:
         break;
     }
-    return state_check_current(state, error);
+    if (state_check_current(state, error) != 0)
+        return -1;
+    return check_agreement(config, state, error);
 }
 
 static int check_ca(const struct state *state, struct error *error)
@@ -101,11 +131,15 @@ bool readiness_check(struct readiness *readiness, char reason[static REASON_SIZE
         strlcpy(reason, "healthd is stopping", REASON_SIZE);
         return false;
     }
-    if (!readiness->config->transparent)
-        return true;
-    if (check_state_file(readiness, &state, &error) == 0 && check_setup(&state, &error) == 0 &&
-        check_ca(&state, &error) == 0 && check_mitmdump(readiness, &error) == 0 &&
-        check_rules(readiness, &state, &error) == 0)
+    if (!readiness->config->transparent) {
+        if (check_disabled(readiness->config, &error) == 0)
+            return true;
+        strlcpy(reason, error.text, REASON_SIZE);
+        return false;
+    }
+    if (check_state_file(readiness, &state, &error) == 0 &&
+        check_setup(readiness->config, &state, &error) == 0 && check_ca(&state, &error) == 0 &&
+        check_mitmdump(readiness, &error) == 0 && check_rules(readiness, &state, &error) == 0)
         return true;
     strlcpy(reason, error.text, REASON_SIZE);
     return false;

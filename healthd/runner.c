@@ -50,18 +50,25 @@ static void tell(struct runner *runner)
     const struct report *report = &runner->mitmdump.report;
     if (memcmp(report, &runner->told, sizeof(*report)) == 0)
         return;
+    if (send(runner->control, report, sizeof(*report), MSG_NOSIGNAL | MSG_DONTWAIT) < 0 &&
+        errno == EAGAIN)
+        return; /* the next round says it */
     runner->told = *report;
-    if (send(runner->control, report, sizeof(*report), MSG_NOSIGNAL | MSG_DONTWAIT) < 0)
-        log_debug("report to the responder: %s", strerror(errno));
     write_state(runner);
 }
 
 static void reap(struct runner *runner)
 {
-    int status;
-    pid_t pid;
-    while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
-        if (pid != runner->mitmdump.pid)
+    siginfo_t info = {0};
+    /* Looked at first: until it is reaped, its process group's number is nobody else's. What its
+     * addons have started goes with it. */
+    while (waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) == 0 && info.si_pid > 0) {
+        pid_t pid = info.si_pid;
+        int status = 0;
+        info.si_pid = 0;
+        if (pid == runner->mitmdump.pid)
+            kill(-pid, SIGKILL);
+        if (waitpid(pid, &status, 0) != pid || pid != runner->mitmdump.pid)
             continue;
         mitmdump_ended(&runner->mitmdump, status);
         /* That it is down is said before it is up again. */
@@ -116,7 +123,8 @@ static int become_mitmproxy_user(const struct config *config, pid_t parent, stru
 {
     if (privileges_drop(config->user.uid, config->user.gid, error) != 0)
         return -1;
-    /* After the drop: a change of the uid clears it. */
+    /* After the drop: a change of the uid clears it. It reaches this process only where the
+     * responder is the same user; else the end of the socket pair does. */
     if (prctl(PR_SET_PDEATHSIG, SIGTERM, 0, 0, 0) != 0)
         return error_set(error, 1, "set the parent death signal: %s", strerror(errno));
     if (getppid() != parent)

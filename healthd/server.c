@@ -123,19 +123,29 @@ static void read_request(struct client *client)
         end_client(client);
 }
 
-/* A free place, or that of the client that has been there longest. */
-static struct client *take_place(void)
+/* False if there is no client. */
+static bool end_oldest_client(void)
 {
-    struct client *oldest = &server.clients[0];
+    struct client *oldest = NULL;
     for (size_t i = 0; i < CLIENTS_MAX; i++) {
         struct client *client = &server.clients[i];
-        if (client->state == CLIENT_FREE)
-            return client;
-        if (client->number < oldest->number)
+        if (client->state != CLIENT_FREE && (oldest == NULL || client->number < oldest->number))
             oldest = client;
     }
-    end_client(oldest);
-    return oldest;
+    if (oldest != NULL)
+        end_client(oldest);
+    return oldest != NULL;
+}
+
+/* A free place, which is made where there is none. */
+static struct client *take_place(void)
+{
+    for (;;) {
+        for (size_t i = 0; i < CLIENTS_MAX; i++)
+            if (server.clients[i].state == CLIENT_FREE)
+                return &server.clients[i];
+        end_oldest_client();
+    }
 }
 
 static void begin_client(int fd)
@@ -157,13 +167,16 @@ static void begin_client(int fd)
         read_request(client);
 }
 
+/* Without descriptors the listener would be ready again and again, with nothing to be done about
+ * it; so the oldest client goes then, too. */
 static void accept_clients(int listener)
 {
     for (int i = 0; i < ACCEPTS_MAX; i++) {
         int fd = accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
-        if (fd < 0)
+        if (fd >= 0)
+            begin_client(fd);
+        else if ((errno != EMFILE && errno != ENFILE) || !end_oldest_client())
             return;
-        begin_client(fd);
     }
 }
 

@@ -12,9 +12,13 @@
 struct backend {
     const char *name; /* as REDIRECT_BACKEND has it */
 
-    /* Can this kernel take the set from this process? 0, or -1 with error (69, or 77 with the
-     * capability). Changes nothing. */
+    /* Can this kernel take the set from this process? 0, or -1 with error: 69 if the kernel does
+     * not have what it needs, 77 and the capability, 1 if it could not be asked. Changes nothing.
+     */
     int (*check)(const struct ruleset *set, struct error *error);
+
+    /* Leaves out of the set what it does not require and the kernel cannot take. */
+    void (*trim)(struct ruleset *set);
 
     /* Makes the live rules exactly those of the set; an empty set removes them. Sets *changed if
      * anything had to be done. With *undo not NULL afterwards, the change can be taken back with

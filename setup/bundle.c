@@ -82,6 +82,15 @@ static bool add_der(struct bundle *bundle, const unsigned char *der, long size)
     return true;
 }
 
+int bundle_add(struct bundle *bundle, X509 *certificate)
+{
+    unsigned char *der = NULL;
+    int size = i2d_X509(certificate, &der);
+    bool added = size > 0 && add_der(bundle, der, size);
+    OPENSSL_free(der);
+    return added ? 0 : -1;
+}
+
 size_t bundle_add_pem(struct bundle *bundle, const char *pem, size_t size)
 {
     BIO *in = BIO_new_mem_buf(pem, (int)size);

@@ -178,8 +178,13 @@ static int rotate(struct store *store, struct ca *source, const char *path, stru
     store->roots = sk_X509_new_null();
     add_root(store, root);
     add_earlier_roots(store, earlier);
+    X509 *old_root = sk_X509_value(earlier, 0);
+    int crossed = 0;
+    if (old_root == NULL)
+        error_set(error, EX_CONFIG, "the old CA has no root");
+    else
+        crossed = ca_cross_sign(source, &store->ca, old_root, error);
     sk_X509_pop_free(earlier, X509_free);
-    int crossed = ca_cross_sign(source, &store->ca, error);
     if (crossed < 0)
         return -1;
     if (crossed == 0)
@@ -188,15 +193,13 @@ static int rotate(struct store *store, struct ca *source, const char *path, stru
     return install(store, source, path, "replaced by the CA of MITMPROXY_CA_DIR", error);
 }
 
-/* A certificate that was renewed for the same key: nobody needs another chain. What vouches for the
- * key stays, if it is for the same name. */
+/* A certificate that was renewed for the same key and name: nobody needs another chain, and what
+ * vouches for the key stays. */
 static int renew(struct store *store, struct ca *source, const char *path, struct error *error)
 {
     X509 *root = ca_root(source);
     bool crossed = !certificate_is_self_signed(ca_certificate(&store->ca)) &&
-                   certificate_is_self_signed(ca_certificate(source)) &&
-                   X509_NAME_cmp(X509_get_subject_name(ca_certificate(&store->ca)),
-                                 X509_get_subject_name(ca_certificate(source))) == 0;
+                   certificate_is_self_signed(ca_certificate(source));
     STACK_OF(X509) *earlier = store->roots;
     store->roots = sk_X509_new_null();
     add_root(store, root);
@@ -216,9 +219,12 @@ static int take_source(struct store *store, int there, struct ca *source, const 
         return install(store, source, path, "taken from MITMPROXY_CA_DIR", error);
     }
     take_roots(store, false, path, error);
-    if (EVP_PKEY_eq(source->key, store->ca.key) != 1)
+    bool same_name = X509_NAME_cmp(X509_get_subject_name(ca_certificate(source)),
+                                   X509_get_subject_name(ca_certificate(&store->ca))) == 0;
+    if (EVP_PKEY_eq(source->key, store->ca.key) != 1 || !same_name)
         return rotate(store, source, path, error);
-    if (X509_cmp(ca_root(source), sk_X509_value(store->roots, 0)) != 0)
+    X509 *current = sk_X509_value(store->roots, 0);
+    if (current == NULL || X509_cmp(ca_root(source), current) != 0)
         return renew(store, source, path, error);
     return confdir_tighten(&store->confdir, CA_FILE, 0600, error);
 }

@@ -64,26 +64,43 @@ static int change_owner(int directory, const struct claim *claim, struct error *
                      (int)claim->uid, (int)claim->gid, strerror(errno));
 }
 
-int claim_directory(int directory, const struct claim *claim, struct error *error)
+/* Owner and mode may be right already; another user's own directory is that user's to tighten. */
+static bool is_settled(const struct claim *claim, const struct stat *st)
+{
+    return has_owner(claim, st) && (has_mode(claim, st) || st->st_uid != geteuid());
+}
+
+int claim_check(int directory, const struct claim *claim, struct error *error)
 {
     struct stat st;
     if (fstat(directory, &st) != 0)
         return error_set(error, 1, "%s %s: stat: %s", claim->what, claim->path, strerror(errno));
-    bool owned = has_owner(claim, &st);
-    if (owned && has_mode(claim, &st))
-        return 0;
-    /* Another user's directory is that user's to tighten, if it is the one that it is for. */
-    if (owned && st.st_uid != geteuid())
+    if (is_settled(claim, &st))
         return 0;
     if (st.st_uid != 0 && st.st_uid != geteuid())
         return error_set(error, EX_CONFIG, "%s %s: owned by uid %u, expected root or %d",
                          claim->what, claim->path, st.st_uid,
                          (int)(claim->uid == (uid_t)-1 ? geteuid() : claim->uid));
-    if (check_content(directory, claim, error) != 0)
+    if ((st.st_mode & S_ISVTX) != 0)
+        return error_set(error, EX_CONFIG,
+                         "%s %s: mode %04o is that of a shared directory; " CONFIG_PREFIX
+                         "%s needs a directory of its own",
+                         claim->what, claim->path, st.st_mode & 07777, claim->variable);
+    return check_content(directory, claim, error);
+}
+
+int claim_directory(int directory, const struct claim *claim, struct error *error)
+{
+    struct stat st;
+    if (claim_check(directory, claim, error) != 0)
         return -1;
+    if (fstat(directory, &st) != 0)
+        return error_set(error, 1, "%s %s: stat: %s", claim->what, claim->path, strerror(errno));
+    if (is_settled(claim, &st))
+        return 0;
     /* The mode before the owner: afterwards root needs CAP_FOWNER for it. */
     if (!has_mode(claim, &st) && fchmod(directory, claim->mode) != 0)
         return error_set(error, 1, "%s %s: set mode %04o: %s", claim->what, claim->path,
                          claim->mode, strerror(errno));
-    return owned ? 0 : change_owner(directory, claim, error);
+    return has_owner(claim, &st) ? 0 : change_owner(directory, claim, error);
 }

@@ -17,9 +17,12 @@ struct claim {
     bool (*is_ours)(const char *name); /* may a file of that name be in it? */
 };
 
-/* Gives an open directory the owner, group and mode of the claim. One that does not have them yet
- * must be root's or the caller's and must hold nothing foreign: a mistyped path never hands /etc to
- * somebody. 0, or -1 with error. */
+/* May the open directory have owner, group and mode of the claim? One that does not have them yet
+ * must be root's or the caller's and hold nothing foreign: a mistyped path never hands /etc to
+ * somebody. Changes nothing. 0, or -1 with error (78). */
+int claim_check(int directory, const struct claim *claim, struct error *error);
+
+/* Checks, and gives the directory owner, group and mode. 0, or -1 with error. */
 int claim_directory(int directory, const struct claim *claim, struct error *error);
 
 #endif

@@ -14,6 +14,9 @@
 #include "common/files.h"
 #include "setup/ca_store.h"
 
+/* Only the mitmproxy user could hold it for longer. */
+enum { LOCK_WAIT_MS = 2000 };
+
 void confdir_path(const struct confdir *confdir, const char *name, char path[static PATH_MAX])
 {
     snprintf(path, PATH_MAX, "%.3900s/%.100s", confdir->config->confdir, name);
@@ -41,13 +44,12 @@ static int check_config_yaml(const struct confdir *confdir, const char *name, st
 int confdir_open(struct confdir *confdir, const struct config *config, struct error *error)
 {
     confdir->config = config;
-    confdir->directory = directory_open(config->confdir, error);
+    confdir->directory = directory_make(config->confdir, 0700, error);
     if (confdir->directory < 0)
-        return -1;
-    if (directory_lock(confdir->directory) != 0)
+        return error_prefix(error, "confdir");
+    if (file_lock(confdir->directory, LOCK_WAIT_MS) != 0)
         error_set(error, 1, "%s: lock: %s", config->confdir, strerror(errno));
-    else if (confdir_tighten(confdir, ".", 0700, error) == 0 &&
-             check_config_yaml(confdir, "config.yaml", error) == 0 &&
+    else if (check_config_yaml(confdir, "config.yaml", error) == 0 &&
              check_config_yaml(confdir, "config.yml", error) == 0)
         return 0;
     close(confdir->directory);
@@ -73,7 +75,8 @@ int confdir_write(const struct confdir *confdir, const char *name, const char *d
 {
     char path[PATH_MAX];
     confdir_path(confdir, name, path);
-    return file_replace(confdir->directory, name, data, size, mode, path, error);
+    const struct file_content content = {path, data, size, mode, true};
+    return file_replace(confdir->directory, name, &content, error);
 }
 
 int confdir_update(const struct confdir *confdir, const char *name, const char *data, size_t size,
@@ -81,7 +84,8 @@ int confdir_update(const struct confdir *confdir, const char *name, const char *
 {
     char path[PATH_MAX];
     confdir_path(confdir, name, path);
-    return file_update(confdir->directory, name, data, size, 0644, path, error);
+    const struct file_content content = {path, data, size, 0644, true};
+    return file_update(confdir->directory, name, &content, error);
 }
 
 int confdir_tighten(const struct confdir *confdir, const char *name, mode_t mode,
@@ -122,6 +126,9 @@ int confdir_complete(const struct confdir *confdir, struct error *error)
     static const char name[] = "mitmproxy-dhparam.pem";
     struct stat st;
     char *data;
+    if (confdir_tighten(confdir, ".", 0700, error) != 0)
+        return -1;
+    directory_clean(confdir->directory);
     if (fstatat(confdir->directory, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(st.st_mode))
         return 0;
     BIO *bio = dh_parameters();

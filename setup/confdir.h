@@ -14,7 +14,7 @@ struct confdir {
     int directory;
 };
 
-/* Opens it, locks it against another setup, takes away what others may do in it, and refuses a
+/* Opens it, locks it against another setup, and refuses a
  * config.yaml that others than root and this user can write: mitmproxy executes what it names. 0,
  * or -1 with error. The caller closes it. */
 int confdir_open(struct confdir *confdir, const struct config *config, struct error *error);
@@ -36,7 +36,8 @@ int confdir_update(const struct confdir *confdir, const char *name, const char *
 int confdir_tighten(const struct confdir *confdir, const char *name, mode_t mode,
                     struct error *error);
 
-/* Makes the Diffie-Hellman parameters that mitmproxy would make itself, and die where it cannot. */
+/* Takes away what others may do in it, and makes the Diffie-Hellman parameters that mitmproxy would
+ * make itself, and die where it cannot. */
 int confdir_complete(const struct confdir *confdir, struct error *error);
 
 #endif

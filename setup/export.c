@@ -15,8 +15,9 @@
 #include "setup/trust_env.h"
 #include "setup/truststore.h"
 
-struct export
-{
+enum { ROOTS_MAX_BYTES = 256 * 1024 };
+
+struct exports {
     const struct config *config;
     int directory;
     STACK_OF(X509) * roots; /* of the CA, the current one first */
@@ -55,102 +56,137 @@ static int open_export_directory(const struct config *config, struct error *erro
         close(directory);
         return -1;
     }
+    directory_clean(directory);
     return directory;
 }
 
 /* Takes data over; NULL data means that it could not be made, and error has why. */
-static int write_file(const struct export *export, const char *name, void *data, size_t size,
+static int write_file(const struct exports *exports, const char *name, void *data, size_t size,
                       struct error *error)
 {
     char path[PATH_MAX];
     if (data == NULL)
         return error_prefix(error, "%s", name);
-    snprintf(path, sizeof(path), "%.3900s/%s", export->config->export_dir, name);
-    int result = file_update(export->directory, name, data, size, 0644, path, error);
+    snprintf(path, sizeof(path), "%.3900s/%s", exports->config->export_dir, name);
+    const struct file_content content = {path, data, size, 0644, true};
+    int result = file_update(exports->directory, name, &content, error);
     free(data);
     return result;
 }
 
-static int write_certificates(const struct export *export, const char *name,
+static int write_certificates(const struct exports *exports, const char *name,
                               const STACK_OF(X509) * certificates, struct error *error)
 {
     size_t size = 0;
     char *pem = certificates_to_pem(certificates, &size, error);
-    return write_file(export, name, pem, size, error);
+    return write_file(exports, name, pem, size, error);
 }
 
 /* The system's roots, those that mitmdump is told to trust (a host that is passed through shows its
  * own certificate), and the CA's. */
-static int fill_bundle(struct export *export, const char *pem, size_t size, struct error *error)
+static int fill_bundle(struct exports *exports, struct error *error)
 {
-    const char *trust_dir = export->config->upstream_trust_dir;
-    export->bundle = bundle_new();
-    if (export->bundle == NULL)
+    const char *trust_dir = exports->config->upstream_trust_dir;
+    exports->bundle = bundle_new();
+    if (exports->bundle == NULL)
         return error_set(error, 1, EXPORT_BUNDLE ": out of memory");
-    size_t found = bundle_add_system_roots(export->bundle);
-    found += bundle_add_directory(export->bundle, trust_dir);
+    size_t found = bundle_add_system_roots(exports->bundle);
+    found += bundle_add_directory(exports->bundle, trust_dir);
     if (found == 0)
         log_warn("no root certificates found on this system or in %s: " EXPORT_BUNDLE
                  " holds the CA alone",
                  trust_dir);
-    bundle_add_pem(export->bundle, pem, size);
+    for (int i = 0; i < sk_X509_num(exports->roots); i++)
+        if (bundle_add(exports->bundle, sk_X509_value(exports->roots, i)) != 0)
+            return error_set(error, 1, EXPORT_BUNDLE ": out of memory");
     return 0;
 }
 
-static int write_current_root(const struct export *export, char sha256[static STATE_SHA256_SIZE],
+static int write_current_root(const struct exports *exports, char sha256[static STATE_SHA256_SIZE],
                               struct error *error)
 {
     STACK_OF(X509) *current = sk_X509_new_null();
-    sk_X509_push(current, sk_X509_value(export->roots, 0));
+    sk_X509_push(current, sk_X509_value(exports->roots, 0));
     certificate_sha256(sk_X509_value(current, 0), sha256);
-    int result = write_certificates(export, EXPORT_CERTIFICATE, current, error);
+    int result = write_certificates(exports, EXPORT_CERTIFICATE, current, error);
     sk_X509_free(current);
     return result;
 }
 
-static int write_bundles(const struct export *export, struct error *error)
+static int write_bundles(const struct exports *exports, struct error *error)
 {
     char path[PATH_MAX];
     size_t size = 0;
-    const STACK_OF(X509) *all = bundle_certificates(export->bundle);
-    snprintf(path, sizeof(path), "%.3900s/" EXPORT_HASHED, export->config->export_dir);
-    if (write_certificates(export, EXPORT_BUNDLE, all, error) != 0 ||
-        hashed_directory_write(export->directory, EXPORT_HASHED, all, path, error) != 0)
+    const STACK_OF(X509) *all = bundle_certificates(exports->bundle);
+    snprintf(path, sizeof(path), "%.3900s/" EXPORT_HASHED, exports->config->export_dir);
+    if (write_certificates(exports, EXPORT_BUNDLE, all, error) != 0 ||
+        hashed_directory_write(exports->directory, EXPORT_HASHED, all, path, error) != 0)
         return -1;
     unsigned char *truststore = truststore_make(all, &size, error);
-    return write_file(export, EXPORT_TRUSTSTORE, truststore, size, error);
+    return write_file(exports, EXPORT_TRUSTSTORE, truststore, size, error);
 }
 
-static int write_environment(const struct export *export, struct error *error)
+static int write_environment(const struct exports *exports, struct error *error)
 {
     size_t size = 0;
-    const char *mount = export->config->export_mount;
+    const char *mount = exports->config->export_mount;
     char *environment = trust_env_make(mount, &size, error);
-    if (write_file(export, EXPORT_ENVIRONMENT, environment, size, error) != 0)
+    if (write_file(exports, EXPORT_ENVIRONMENT, environment, size, error) != 0)
         return -1;
     char *wgetrc = wgetrc_make(mount, &size, error);
-    return write_file(export, EXPORT_WGETRC, wgetrc, size, error);
+    return write_file(exports, EXPORT_WGETRC, wgetrc, size, error);
+}
+
+static bool is_among(const STACK_OF(X509) * certificates, X509 *certificate)
+{
+    for (int i = 0; i < sk_X509_num(certificates); i++)
+        if (X509_cmp(sk_X509_value(certificates, i), certificate) == 0)
+            return true;
+    return false;
+}
+
+/* The earlier roots come from the confdir, where the mitmproxy user could have put anything: one
+ * counts only if an earlier run has exported it. */
+static void drop_unknown_roots(const struct exports *exports)
+{
+    const struct file_limits limits = {.max_size = ROOTS_MAX_BYTES, .owner = geteuid()};
+    struct error ignored;
+    size_t size;
+    char *pem = file_read(exports->directory, EXPORT_ROOTS, &limits, EXPORT_ROOTS, &size, &ignored);
+    STACK_OF(X509) *known = pem != NULL ? certificates_from_pem(pem, size, &ignored) : NULL;
+    free(pem);
+    for (int i = sk_X509_num(exports->roots) - 1; i > 0; i--)
+        if (known == NULL || !is_among(known, sk_X509_value(exports->roots, i)))
+            X509_free(sk_X509_delete(exports->roots, i));
+    sk_X509_pop_free(known, X509_free);
+}
+
+static int write_all(const struct exports *exports, char sha256[static STATE_SHA256_SIZE],
+                     struct error *error)
+{
+    if (write_current_root(exports, sha256, error) != 0 ||
+        write_certificates(exports, EXPORT_ROOTS, exports->roots, error) != 0 ||
+        write_bundles(exports, error) != 0)
+        return -1;
+    return write_environment(exports, error);
 }
 
 int export_roots(const struct config *config, const char *pem, size_t size,
                  char sha256[static STATE_SHA256_SIZE], struct error *error)
 {
-    struct export export = {.config = config, .directory = -1};
+    struct exports exports = {.config = config};
     int result = -1;
-    export.roots = certificates_from_pem(pem, size, error);
-    if (export.roots == NULL || sk_X509_num(export.roots) == 0)
-        goto out;
-    export.directory = open_export_directory(config, error);
-    if (export.directory < 0 || fill_bundle(&export, pem, size, error) != 0)
-        goto out;
-    if (write_current_root(&export, sha256, error) == 0 &&
-        write_certificates(&export, EXPORT_ROOTS, export.roots, error) == 0 &&
-        write_bundles(&export, error) == 0 && write_environment(&export, error) == 0)
-        result = 0;
-out:
-    bundle_free(export.bundle);
-    sk_X509_pop_free(export.roots, X509_free);
-    if (export.directory >= 0)
-        close(export.directory);
+    exports.directory = open_export_directory(config, error);
+    if (exports.directory < 0)
+        return -1;
+    exports.roots = certificates_from_pem(pem, size, error);
+    if (exports.roots != NULL && sk_X509_num(exports.roots) > 0) {
+        drop_unknown_roots(&exports);
+        if (fill_bundle(&exports, error) == 0)
+            result = write_all(&exports, sha256, error);
+    }
+    bundle_free(exports.bundle);
+    sk_X509_pop_free(exports.roots, X509_free);
+    close(exports.directory);
     return result;
 }

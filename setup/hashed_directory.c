@@ -8,12 +8,13 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "common/files.h"
 #include "setup/ca.h"
 
-enum { NAME_SIZE = 24 };
+enum { NAME_SIZE = 24, LEFT_AFTER_S = 60 };
 
 struct names {
     size_t count;
@@ -51,9 +52,20 @@ static int write_certificate(int directory, const char *name, X509 *certificate,
     if (pem == NULL)
         return -1;
     snprintf(full, sizeof(full), "%.4000s/%s", path, name);
-    int result = file_update(directory, name, pem, size, 0644, full, error);
+    /* A hundred times fsync would be the slowest part of setup, and what a crash leaves of these
+     * the next run mends. */
+    const struct file_content content = {full, pem, size, 0644, false};
+    int result = file_update(directory, name, &content, error);
     free(pem);
     return result;
+}
+
+/* A temporary file is somebody's who writes just now, unless it is old. */
+static bool is_in_use(int directory, const char *name)
+{
+    struct stat st;
+    return name[0] == '.' && (fstatat(directory, name, &st, AT_SYMLINK_NOFOLLOW) != 0 ||
+                              time(NULL) - st.st_mtime < LEFT_AFTER_S);
 }
 
 /* What another set of certificates, or a run that was killed, has left behind. */
@@ -70,9 +82,9 @@ static int remove_others(int directory, const struct names *names, const char *p
     }
     for (struct dirent *entry = readdir(list); entry != NULL; entry = readdir(list)) {
         if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0 ||
-            is_taken(names, entry->d_name))
+            is_taken(names, entry->d_name) || is_in_use(directory, entry->d_name))
             continue;
-        if (unlinkat(directory, entry->d_name, 0) != 0)
+        if (unlinkat(directory, entry->d_name, 0) != 0 && errno != ENOENT)
             result = error_set(error, 1, "%s/%s: remove: %s", path, entry->d_name, strerror(errno));
     }
     closedir(list);

@@ -33,17 +33,21 @@ static void undo_free(void *undo)
     free(before);
 }
 
-static int apply_list(const struct ruleset *set, const struct rule_list *list, bool *changed,
-                      struct table_snapshot **snapshot, struct error *error)
+/* Was anything changed at all? */
+static bool has_any(const struct iptables_undo *before)
+{
+    for (size_t i = 0; i < LISTS_COUNT; i++)
+        if (before->tables[i] != NULL)
+            return true;
+    return false;
+}
+
+static int apply_list(const struct rule_list *list, bool *changed, struct table_snapshot **snapshot,
+                      struct error *error)
 {
     if (list->count == 0 && !iptables_table_holds_ours(list))
         return 0;
-    if (table_apply(list, changed, snapshot, error) == 0)
-        return 0;
-    if (rules_are_required(set, list))
-        return -1;
-    log_info("no IPv6 here, and no rules for it: %s", error->text);
-    return 0;
+    return table_apply(list, changed, snapshot, error);
 }
 
 static int apply(const struct ruleset *set, bool *changed, void **undo, struct error *error)
@@ -54,14 +58,18 @@ static int apply(const struct ruleset *set, bool *changed, void **undo, struct e
         return error_set(error, 1, "iptables: %s", strerror(errno));
     *undo = NULL;
     for (size_t i = 0; i < LISTS_COUNT; i++) {
-        if (apply_list(set, &set->lists[i], changed, &before->tables[i], error) == 0)
+        if (apply_list(&set->lists[i], changed, &before->tables[i], error) == 0)
             continue;
         if (take_back(set, before, &undo_error) != 0)
             log_error("not put back as it was: %s", undo_error.text);
         undo_free(before);
         return -1;
     }
-    *undo = before;
+    if (has_any(before)) {
+        *undo = before;
+        return 0;
+    }
+    undo_free(before);
     return 0;
 }
 
@@ -99,6 +107,7 @@ static void print_script(const struct ruleset *set, FILE *out)
 const struct backend iptables_backend = {
     .name = "iptables",
     .check = iptables_check,
+    .trim = iptables_trim,
     .apply = apply,
     .take_back = take_back,
     .undo_free = undo_free,

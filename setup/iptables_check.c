@@ -10,6 +10,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "common/log.h"
 #include "common/privileges.h"
 #include "setup/iptables_text.h"
 
@@ -148,4 +149,16 @@ bool iptables_table_holds_ours(const struct rule_list *list)
                      : errno != ENOENT && errno != ENOPROTOOPT;
     close(fd);
     return found;
+}
+
+void iptables_trim(struct ruleset *set)
+{
+    struct error missing;
+    for (size_t i = 0; i < LISTS_COUNT; i++) {
+        struct rule_list *list = &set->lists[i];
+        if (list->count == 0 || rules_are_required(set, list) || check_list(list, &missing) == 0)
+            continue;
+        log_info("no IPv6 here, and no rules for it: %s", missing.text);
+        list->count = 0;
+    }
 }

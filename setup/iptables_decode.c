@@ -5,6 +5,7 @@
 #include <linux/netfilter/x_tables.h>
 #include <linux/netfilter/xt_multiport.h>
 #include <linux/netfilter/xt_owner.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "setup/iptables_layout.h"
@@ -94,7 +95,7 @@ static bool decode_matches(int family, union entry *entry, struct rule *rule)
 {
     size_t offset = entry_header_size(family);
     while (offset < *entry_target_offset(family, entry)) {
-        const struct xt_entry_match *match = (const void *)(entry->bytes + offset);
+        const struct xt_entry_match *match = (const void *)((const unsigned char *)entry + offset);
         if (!decode_match(match, rule))
             return false;
         offset += match->u.match_size;
@@ -127,7 +128,7 @@ static bool decode_reject(int family, const void *data, struct rule *rule)
 static bool decode_target(int family, union entry *entry, struct rule *rule)
 {
     const struct xt_entry_target *target =
-        (const void *)(entry->bytes + *entry_target_offset(family, entry));
+        (const void *)((const unsigned char *)entry + *entry_target_offset(family, entry));
     const char *name = target->u.user.name;
     rule->verdict = VERDICT_RETURN;
     if (strcmp(name, IPTC_LABEL_RETURN) == 0)
@@ -141,8 +142,10 @@ static bool decode_target(int family, union entry *entry, struct rule *rule)
 
 bool entry_decode(int family, const void *live, const char *target, struct rule *rule)
 {
-    union entry entry;
+    union entry *clone = entry_clone(family, live, target);
     memset(rule, 0, sizeof(*rule));
-    return entry_copy(family, live, target, &entry) && decode_header(family, &entry, rule) &&
-           decode_matches(family, &entry, rule) && decode_target(family, &entry, rule);
+    bool known = clone != NULL && decode_header(family, clone, rule) &&
+                 decode_matches(family, clone, rule) && decode_target(family, clone, rule);
+    free(clone);
+    return known;
 }

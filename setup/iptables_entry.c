@@ -8,6 +8,7 @@
 #include <linux/netfilter_ipv4/ipt_REJECT.h>
 #include <linux/netfilter_ipv6/ip6t_REJECT.h>
 #include <stddef.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "setup/iptables_layout.h"
@@ -181,14 +182,15 @@ static uint16_t size_of_live(int family, const void *live)
                              : ((const struct ip6t_entry *)live)->next_offset;
 }
 
-bool entry_copy(int family, const void *live, const char *target, union entry *copy)
+void *entry_clone(int family, const void *live, const char *target)
 {
     uint16_t size = size_of_live(family, live);
-    memset(copy, 0, sizeof(*copy));
-    if (size > sizeof(copy->bytes))
-        return false;
-    memcpy(copy->bytes, live, size);
-    struct xt_entry_target *header = (void *)(copy->bytes + *entry_target_offset(family, copy));
+    union entry *clone = malloc(size);
+    if (clone == NULL)
+        return NULL;
+    memcpy(clone, live, size);
+    struct xt_entry_target *header =
+        (void *)((unsigned char *)clone + *entry_target_offset(family, clone));
     strlcpy(header->u.user.name, target, sizeof(header->u.user.name));
-    return true;
+    return clone;
 }

@@ -27,9 +27,9 @@ void entry_encode_jump(int family, const char *chain, union entry *entry);
 /* Does a live entry match every packet? */
 bool entry_is_unconditional(int family, const void *live);
 
-/* Copies an entry so that it can be appended again: with its target's name in libiptc's words.
- * False if it is too large. */
-bool entry_copy(int family, const void *live, const char *target, union entry *copy);
+/* Copies an entry, of whatever size, so that it can be appended again: with its target's name in
+ * libiptc's words. The caller frees it; NULL when memory is out. */
+void *entry_clone(int family, const void *live, const char *target);
 
 /* Decodes what entry_encode can have made; target is its target's name in libiptc's words. False if
  * it is anything else. */

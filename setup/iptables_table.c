@@ -13,11 +13,17 @@
 /* How often a commit is tried again that another program's change made void. */
 enum { ATTEMPTS = 20 };
 
+/* A rule as it was: position counts from 0. */
+struct kept {
+    unsigned int position;
+    void *entry;
+};
+
 struct table_snapshot {
     bool has_chain;
-    bool has_jump;
     size_t count;
-    union entry *entries; /* each copied whole */
+    struct kept *rules; /* first those of our chain, then the jumps to it from OUTPUT */
+    size_t jumps;       /* how many of them are jumps */
 };
 
 /* What is wanted of the table: rules, an earlier content, or nothing (an empty list). */
@@ -94,46 +100,67 @@ static int delete_ours(const struct live *live)
 
 static int write_snapshot(const struct live *live, const struct table_snapshot *earlier)
 {
+    const struct xtc *xtc = live->xtc;
     if (!earlier->has_chain)
         return delete_ours(live);
     if (empty_chain(live) != 0 || remove_jumps(live) != 0)
         return -1;
-    for (size_t i = 0; i < earlier->count; i++)
-        if (!live->xtc->append_entry(live_chain, &earlier->entries[i], live->handle))
+    for (size_t i = 0; i < earlier->count; i++) {
+        const struct kept *kept = &earlier->rules[i];
+        const char *chain = i < earlier->count - earlier->jumps ? live_chain : live_output;
+        if (!xtc->insert_entry(chain, kept->entry, kept->position, live->handle))
             return -1;
-    return earlier->has_jump ? insert_jump(live) : 0;
+    }
+    return 0;
 }
 
-static int snapshot_add(struct table_snapshot *snapshot, const struct live *live, const void *entry)
+static int snapshot_add(struct table_snapshot *snapshot, const struct live *live, const void *entry,
+                        unsigned int position)
 {
-    union entry *grown =
-        reallocarray(snapshot->entries, snapshot->count + 1, sizeof(*snapshot->entries));
+    struct kept *grown =
+        reallocarray(snapshot->rules, snapshot->count + 1, sizeof(*snapshot->rules));
     if (grown == NULL)
         return -1;
-    snapshot->entries = grown;
-    const char *target = live->xtc->get_target(entry, live->handle);
-    if (!entry_copy(live->list->family, entry, target, &grown[snapshot->count]))
+    snapshot->rules = grown;
+    struct kept *kept = &grown[snapshot->count];
+    kept->position = position;
+    kept->entry =
+        entry_clone(live->list->family, entry, live->xtc->get_target(entry, live->handle));
+    if (kept->entry == NULL)
         return -1;
     snapshot->count++;
     return 0;
 }
 
-/* NULL when memory is out, or an entry is larger than any of ours. */
+/* All rules of a chain, or of OUTPUT those that are jumps to ours. */
+static int snapshot_chain(struct table_snapshot *snapshot, const struct live *live,
+                          const char *chain)
+{
+    unsigned int position = 0;
+    bool jumps_only = chain == live_output;
+    for (const void *entry = live->xtc->first_rule(chain, live->handle); entry != NULL;
+         entry = live->xtc->next_rule(entry, live->handle), position++) {
+        if (jumps_only && !live_is_jump(live, entry))
+            continue;
+        if (snapshot_add(snapshot, live, entry, position) != 0)
+            return -1;
+        snapshot->jumps += jumps_only;
+    }
+    return 0;
+}
+
+/* NULL when memory is out. */
 static struct table_snapshot *take_snapshot(const struct live *live)
 {
     struct table_snapshot *snapshot = calloc(1, sizeof(*snapshot));
     if (snapshot == NULL)
         return NULL;
-    snapshot->has_jump = live_has_jump(live);
     snapshot->has_chain = live_has_chain(live);
-    const void *entry =
-        snapshot->has_chain ? live->xtc->first_rule(live_chain, live->handle) : NULL;
-    for (; entry != NULL; entry = live->xtc->next_rule(entry, live->handle))
-        if (snapshot_add(snapshot, live, entry) != 0) {
-            table_snapshot_free(snapshot);
-            return NULL;
-        }
-    return snapshot;
+    if (!snapshot->has_chain || (snapshot_chain(snapshot, live, live_chain) == 0 &&
+                                 snapshot_chain(snapshot, live, live_output) == 0))
+        return snapshot;
+    table_snapshot_free(snapshot);
+    return NULL;
 }
 
 static bool is_fulfilled(const struct wish *wish, const struct live *live)
@@ -232,8 +259,10 @@ int table_restore(const struct rule_list *list, const struct table_snapshot *sna
 
 void table_snapshot_free(struct table_snapshot *snapshot)
 {
+    for (size_t i = 0; snapshot != NULL && i < snapshot->count; i++)
+        free(snapshot->rules[i].entry);
     if (snapshot != NULL)
-        free(snapshot->entries);
+        free(snapshot->rules);
     free(snapshot);
 }
 

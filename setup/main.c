@@ -1,3 +1,4 @@
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,6 +15,7 @@
 #include "setup/progress.h"
 #include "setup/redirect.h"
 #include "setup/status.h"
+#include "setup/wait.h"
 
 enum command { COMMAND_ALL, COMMAND_PREPARE, COMMAND_REDIRECT, COMMAND_CLEAR, COMMAND_STATUS };
 
@@ -21,14 +23,15 @@ enum { WAIT_SECONDS = 60, WAIT_SECONDS_MAX = 3600 };
 
 struct arguments {
     enum command command;
-    unsigned int wait_seconds; /* 0: do not wait */
+    struct wait wait;
     bool dry_run;
 };
 
 static void print_help(FILE *out)
 {
     fprintf(out,
-            "usage: setup [prepare | redirect [--wait[=SECONDS]] [--dry-run] | clear | status]\n"
+            "usage: setup [prepare | clear | status]\n"
+            "       setup redirect [--wait[=SECONDS]] [--while=PID] [--dry-run]\n"
             "\n"
             "  (no command)  prepare, then redirect: the init container\n"
             "  prepare       confdir, CA and export\n"
@@ -50,27 +53,37 @@ static void usage_error(const char *argument)
     exit(EX_USAGE);
 }
 
-static void parse_option(const char *option, struct arguments *arguments)
+/* A number from 1 to most, or the end. */
+static long long parse_number(const char *option, const char *value, long long most)
 {
     const char *reason = NULL;
+    long long number = strtonum(value, 1, most, &reason);
+    if (reason == NULL)
+        return number;
+    fprintf(stderr, "setup: %s=\"%s\" is %s; accepted: 1 to %lld\n", option, value, reason, most);
+    exit(EX_USAGE);
+}
+
+static void parse_option(const char *option, struct arguments *arguments)
+{
     if (arguments->command == COMMAND_REDIRECT && strcmp(option, "--dry-run") == 0) {
         arguments->dry_run = true;
+        return;
+    }
+    if (arguments->command == COMMAND_REDIRECT && strncmp(option, "--while=", 8) == 0) {
+        arguments->wait.parent = (pid_t)parse_number("--while", option + 8, INT_MAX);
         return;
     }
     if (arguments->command != COMMAND_REDIRECT || strncmp(option, "--wait", 6) != 0)
         usage_error(option);
     if (option[6] == '\0') {
-        arguments->wait_seconds = WAIT_SECONDS;
+        arguments->wait.seconds = WAIT_SECONDS;
+        arguments->wait.endless = true;
         return;
     }
     if (option[6] != '=')
         usage_error(option);
-    arguments->wait_seconds = (unsigned int)strtonum(option + 7, 1, WAIT_SECONDS_MAX, &reason);
-    if (reason != NULL) {
-        fprintf(stderr, "setup: --wait=\"%s\" is %s; accepted: 1 to %d seconds\n", option + 7,
-                reason, WAIT_SECONDS_MAX);
-        exit(EX_USAGE);
-    }
+    arguments->wait.seconds = (unsigned int)parse_number("--wait", option + 7, WAIT_SECONDS_MAX);
 }
 
 static struct arguments parse_arguments(int argc, char **argv)
@@ -97,45 +110,59 @@ static struct arguments parse_arguments(int argc, char **argv)
     return arguments;
 }
 
-/* Transparent mode is off: nothing may be left of it. Without the privilege to look, or in a kernel
- * without the tables, there is nothing to be done about it. */
-static int disable(const struct config *config, struct error *error)
+/* Transparent mode is off: nothing may be left of it. Without the privilege to look, what the state
+ * file says has to do. */
+static int disable(struct state *state, struct error *error)
 {
-    struct state state = {0};
-    if (progress_begin(config, &state, error) != 0)
+    uint32_t rules = state->rules;
+    if (redirect_clear(state, error) == 0)
+        return 0;
+    if (error->status != EX_NOPERM || rules > 0)
         return -1;
-    if (redirect_clear(&state, error) != 0) {
-        log_warn("transparent mode is off; rules of an earlier run were not looked for: %s",
-                 error->text);
-        error->text[0] = '\0';
-    }
-    return progress_end(config, &state, SETUP_DISABLED, error);
+    log_warn("transparent mode is off; rules of an earlier run were not looked for: %s",
+             error->text);
+    return 0;
 }
 
-/* Everything but status: each command is some of the steps, and the state file tells how far. */
+/* The steps of a command. Sets *end to the state that they lead to. */
+static int take_steps(const struct config *config, enum command command, struct state *state,
+                      enum setup_state *end, struct error *error)
+{
+    bool rules_hold = state->rules > 0;
+    if (command == COMMAND_CLEAR || !config->transparent) {
+        *end = SETUP_DISABLED;
+        return command == COMMAND_CLEAR ? redirect_clear(state, error) : disable(state, error);
+    }
+    /* What cannot be finished is not begun. */
+    if (command == COMMAND_ALL && redirect_check(config, error) != 0)
+        return -1;
+    if (command != COMMAND_REDIRECT && prepare(config, state, error) != 0)
+        return -1;
+    *end = rules_hold || command != COMMAND_PREPARE ? SETUP_READY : SETUP_RUNNING;
+    return command != COMMAND_PREPARE ? redirect(config, state, error) : 0;
+}
+
+/* Everything but status. The state file tells how far it is; what changes something is done by one
+ * setup at a time. */
 static int work(const struct config *config, const struct arguments *arguments, struct error *error)
 {
-    enum command command = arguments->command;
     struct state state = {0};
-    enum setup_state end = command == COMMAND_PREPARE ? SETUP_RUNNING : SETUP_READY;
-    if (!config->transparent && command != COMMAND_CLEAR)
-        return disable(config, error);
+    enum setup_state end = SETUP_FAILED;
+    bool waits = config->transparent && arguments->wait.seconds > 0;
     if (progress_begin(config, &state, error) != 0)
         return -1;
-    /* What cannot be finished is not begun. */
-    int result = command == COMMAND_ALL ? redirect_check(config, error) : 0;
-    if (result == 0 && (command == COMMAND_ALL || command == COMMAND_PREPARE))
-        result = prepare(config, &state, error);
-    if (result == 0 && (command == COMMAND_ALL || command == COMMAND_REDIRECT))
-        result = redirect(config, arguments->wait_seconds, &state, error);
-    if (result == 0 && command == COMMAND_CLEAR) {
-        result = redirect_clear(&state, error);
-        end = SETUP_DISABLED;
-    }
+    int result = waits ? wait_for_mitmdump(config, &arguments->wait, error) : 0;
+    int lock = result == 0 ? progress_lock(config, &state, error) : -1;
+    if (lock < 0)
+        result = -1;
+    if (result == 0)
+        result = take_steps(config, arguments->command, &state, &end, error);
     if (result == 0)
         result = progress_end(config, &state, end, error);
     if (result != 0)
         progress_fail(config, &state, error);
+    if (lock >= 0)
+        close(lock);
     return result;
 }
 

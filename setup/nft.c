@@ -2,12 +2,12 @@
 
 #include <errno.h>
 #include <linux/capability.h>
-#include <nftables/libnftables.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "common/log.h"
 #include "common/privileges.h"
+#include "setup/nft_run.h"
 #include "setup/nft_text.h"
 
 /* The nft backend: one table of our own for both families, replaced in one transaction. Each list
@@ -25,29 +25,34 @@ static void print_script(const struct ruleset *set, FILE *out)
     nft_print_table(set, out);
 }
 
+/* A kernel without nf_tables, or without a part of it, against one that could not answer just now.
+ */
+static bool says_absent(const char *text)
+{
+    static const char *const words[] = {"Operation not supported", "Protocol not supported",
+                                        "No such file or directory", "Invalid argument"};
+    for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)
+        if (strstr(text, words[i]) != NULL)
+            return true;
+    return false;
+}
+
 /* Runs commands in one transaction. Returns what they print in newly allocated memory, or NULL with
  * the error's first line. */
 static char *run(const char *commands, struct error *error)
 {
-    char *printed = NULL;
-    struct nft_ctx *nft = nft_ctx_new(NFT_CTX_DEFAULT);
-    if (nft == NULL) {
-        error_set(error, EX_UNAVAILABLE, "nft: %s", strerror(errno));
+    struct nft_answer answer;
+    if (nft_run(commands, &answer, error) != 0)
         return NULL;
-    }
-    nft_ctx_buffer_output(nft);
-    nft_ctx_buffer_error(nft);
-    if (nft_run_cmd_from_buffer(nft, commands) == 0) {
-        printed = strdup(nft_ctx_get_output_buffer(nft));
-    } else {
-        const char *text = nft_ctx_get_error_buffer(nft);
-        bool permission = !capability_held(CAP_NET_ADMIN);
-        error_set(error, permission ? EX_NOPERM : EX_UNAVAILABLE,
-                  "nft: table " NFT_TABLE ": %.*s%s", (int)strcspn(text, "\n"), text,
-                  permission ? " (needs CAP_NET_ADMIN)" : "");
-    }
-    nft_ctx_free(nft);
-    return printed;
+    if (answer.succeeded)
+        return answer.text;
+    answer.text[strcspn(answer.text, "\n")] = '\0';
+    bool permission = !capability_held(CAP_NET_ADMIN);
+    int status = permission ? EX_NOPERM : says_absent(answer.text) ? EX_UNAVAILABLE : 1;
+    error_set(error, status, "nft: table " NFT_TABLE ": %s%s", answer.text,
+              permission ? " (needs CAP_NET_ADMIN)" : "");
+    free(answer.text);
+    return NULL;
 }
 
 /* Some versions of nft call -100 "dstnat" on this hook, and some write the number. */
@@ -105,6 +110,12 @@ static int check(const struct ruleset *set, struct error *error)
     char *live = read_live(error);
     free(live);
     return live != NULL ? 0 : -1;
+}
+
+/* One table holds both families: there is nothing that it cannot take. */
+static void trim(struct ruleset *set)
+{
+    (void)set;
 }
 
 static void undo_free(void *undo)
@@ -201,6 +212,7 @@ static int print_live(const struct ruleset *set, FILE *out, struct error *error)
 const struct backend nft_backend = {
     .name = "nft",
     .check = check,
+    .trim = trim,
     .apply = apply,
     .take_back = take_back,
     .undo_free = undo_free,

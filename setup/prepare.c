@@ -6,93 +6,17 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "common/access.h"
 #include "common/files.h"
-#include "common/log.h"
 #include "common/privileges.h"
 #include "setup/ca.h"
 #include "setup/ca_source.h"
 #include "setup/ca_store.h"
-#include "setup/claim.h"
 #include "setup/export.h"
-
-static bool is_confdir_file(const char *name)
-{
-    static const char *const names[] = {"config.yaml", "config.yml", "keys.yaml", "keys.yml"};
-    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
-        if (strcmp(name, names[i]) == 0)
-            return true;
-    return strncmp(name, "mitmproxy-", 10) == 0 || strncmp(name, ".mitmproxy-", 11) == 0;
-}
-
-/* A CA that the administrator has put into the confdir as root goes to the mitmproxy user, as it
- * is. It must really be a CA: nobody gets another of root's files by moving it there. */
-static int adopt_ca(int directory, const struct config *config, struct error *error)
-{
-    const struct file_limits limits = {.max_size = CA_FILE_MAX_BYTES, .owner = config->user.uid};
-    struct ca ca = {0};
-    struct stat st;
-    char path[PATH_MAX];
-    size_t size = 0;
-    char *pem = NULL;
-    int result = -1;
-
-    snprintf(path, sizeof(path), "%.4000s/" CA_FILE, config->confdir);
-    int fd = file_open(directory, CA_FILE, &limits, path, error);
-    if (fd < 0)
-        return errno == ENOENT || errno == EACCES || errno == EBADF ? 0 : -1;
-    if (fstat(fd, &st) != 0 || st.st_uid != geteuid() || st.st_uid == config->user.uid) {
-        close(fd);
-        return 0;
-    }
-    pem = file_read_open(fd, CA_FILE_MAX_BYTES, path, &size, error);
-    if (pem == NULL)
-        goto out;
-    if (ca_parse(pem, size, &ca, error) != 0) {
-        error_prefix(error, "%s", path);
-        goto out;
-    }
-    if (fchmod(fd, 0600) != 0 || fchown(fd, config->user.uid, config->user.gid) != 0) {
-        error_set(error, errno == EPERM ? EX_NOPERM : 1, "%s: chown to %u:%u: %s%s", path,
-                  config->user.uid, config->user.gid, strerror(errno),
-                  errno == EPERM ? " (needs CAP_CHOWN)" : "");
-        goto out;
-    }
-    result = 0;
-out:
-    if (pem != NULL)
-        explicit_bzero(pem, size);
-    free(pem);
-    ca_free(&ca);
-    close(fd);
-    return result;
-}
-
-/* Makes the confdir and gives it away: from then on root has no business in it. */
-static int give_confdir(const struct config *config, struct error *error)
-{
-    const struct claim claim = {
-        .what = "confdir",
-        .variable = "MITMPROXY_CONFDIR",
-        .path = config->confdir,
-        .uid = config->user.uid,
-        .gid = config->user.gid,
-        .mode = 0700,
-        .is_ours = is_confdir_file,
-    };
-    int directory = directory_make(config->confdir, 0700, error);
-    if (directory < 0)
-        return error_prefix(error, "confdir");
-    int result = adopt_ca(directory, config, error);
-    if (result == 0)
-        result = claim_directory(directory, &claim, error);
-    close(directory);
-    return result;
-}
+#include "setup/give.h"
 
 static int check_capabilities(const struct config *config, struct error *error)
 {

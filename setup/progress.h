@@ -11,6 +11,10 @@
  * writes "running". 0, or -1 with error. */
 int progress_begin(const struct config *config, struct state *state, struct error *error);
 
+/* Waits until no other setup works, and takes over what it has written. Returns a descriptor,
+ * closed to let the next one work, or -1 with error (69) after a minute. */
+int progress_lock(const struct config *config, struct state *state, struct error *error);
+
 /* Writes the state that setup ends in. */
 int progress_end(const struct config *config, struct state *state, enum setup_state how,
                  struct error *error);

@@ -12,9 +12,16 @@
 #include "setup/compare.h"
 #include "setup/proof.h"
 #include "setup/rules.h"
-#include "setup/wait.h"
 
 enum { WHY_SIZE = 256 };
+
+/* No rule in any table. */
+static const struct ruleset nothing = {
+    .lists = {{.table = TABLE_FILTER, .family = AF_INET},
+              {.table = TABLE_FILTER, .family = AF_INET6},
+              {.table = TABLE_NAT, .family = AF_INET6},
+              {.table = TABLE_NAT, .family = AF_INET}},
+};
 
 /* A redirect to a place where mitmdump cannot listen would refuse all of IPv6. That is safe, but
  * not what was asked for. */
@@ -34,7 +41,10 @@ static const struct backend *plan(const struct config *config, struct ruleset *s
     rules_build(config, set);
     if (check_ipv6(config, set, error) != 0)
         return NULL;
-    return backend_choose(config, set, why, WHY_SIZE, error);
+    const struct backend *backend = backend_choose(config, set, why, WHY_SIZE, error);
+    if (backend != NULL)
+        backend->trim(set);
+    return backend;
 }
 
 int redirect_check(const struct config *config, struct error *error)
@@ -59,56 +69,49 @@ static void take_back(const struct backend *backend, const struct ruleset *set, 
     if (undo == NULL)
         return;
     if (backend->take_back(set, undo, &error) == 0)
-        log_warn("put the rules back as they were");
+        log_warn("%s: put the rules back as they were", backend->name);
     else
-        log_error("put the rules back as they were: %s", error.text);
+        log_error("%s: put the rules back as they were: %s", backend->name, error.text);
 }
 
-/* Rules in both at once are harmless for a moment, none would not be. */
-static int remove_from(const struct backend *backend, bool *changed, struct error *error)
+/* Removes what is ours from a backend; *undo puts it back. One that this kernel does not have holds
+ * nothing of ours. */
+static int clear_backend(const struct backend *backend, void **undo, struct error *error)
 {
-    static const struct ruleset nothing = {.lists = {{TABLE_FILTER, AF_INET, 0, {{0}}},
-                                                     {TABLE_FILTER, AF_INET6, 0, {{0}}},
-                                                     {TABLE_NAT, AF_INET6, 0, {{0}}},
-                                                     {TABLE_NAT, AF_INET, 0, {{0}}}}};
-    void *undo = NULL;
-    int result = backend->apply(&nothing, changed, &undo, error);
-    backend->undo_free(undo);
-    return result;
-}
-
-/* A backend that this kernel or process cannot use has nothing of ours that we could remove. */
-static int remove_from_other(const struct backend *backend, struct error *error)
-{
-    const struct backend *other = backend_other(backend);
-    static const struct ruleset nothing;
     struct error unusable;
     bool changed = false;
-    if (other->check(&nothing, &unusable) != 0)
+    *undo = NULL;
+    if (backend->check(&nothing, &unusable) != 0 && unusable.status == EX_UNAVAILABLE)
         return 0;
-    if (remove_from(other, &changed, error) != 0)
+    if (backend->apply(&nothing, &changed, undo, error) != 0)
         return -1;
     if (changed)
-        log_info("%s: rules of an earlier run removed", other->name);
+        log_info("%s: our rules removed", backend->name);
     return 0;
 }
 
+/* Rules in both at once are harmless for a moment, none would not be: so the new ones come first.
+ * They are proved without the old ones, which the canary might come by. */
 static int install(const struct config *config, const struct backend *backend,
                    const struct ruleset *set, bool *changed, struct error *error)
 {
-    void *undo = NULL;
+    const struct backend *other = backend_other(backend);
+    void *undo = NULL, *undo_other = NULL;
     int result = backend->apply(set, changed, &undo, error);
-    if (result == 0) {
+    if (result == 0)
+        result = clear_backend(other, &undo_other, error);
+    if (result == 0)
         result = prove(config, error);
-        if (result != 0)
-            take_back(backend, set, undo);
+    if (result != 0) {
+        take_back(other, &nothing, undo_other);
+        take_back(backend, set, undo);
     }
+    other->undo_free(undo_other);
     backend->undo_free(undo);
     return result;
 }
 
-int redirect(const struct config *config, unsigned int wait_seconds, struct state *state,
-             struct error *error)
+int redirect(const struct config *config, struct state *state, struct error *error)
 {
     struct ruleset set;
     char why[WHY_SIZE];
@@ -117,13 +120,12 @@ int redirect(const struct config *config, unsigned int wait_seconds, struct stat
     if (backend == NULL)
         return -1;
     log_info("backend %s: %s", backend->name, why);
-    if (wait_seconds > 0 && wait_for_mitmdump(config, wait_seconds, error) != 0)
-        return -1;
-    if (install(config, backend, &set, &changed, error) != 0 ||
-        remove_from_other(backend, error) != 0)
+    if (install(config, backend, &set, &changed, error) != 0)
         return -1;
     strlcpy(state->backend, backend->name, sizeof(state->backend));
     state->rules = (uint32_t)rules_count(&set);
+    state->port = config->port;
+    state->user = config->user.uid;
     log_info("%s: %u rules %s, canary proved", backend->name, state->rules,
              changed ? "installed" : "were there already");
     return 0;
@@ -134,7 +136,9 @@ int redirect_dry_run(const struct config *config, FILE *out, struct error *error
     struct ruleset set;
     struct error ignored;
     char why[WHY_SIZE];
-    rules_build(config, &set);
+    set = nothing;
+    if (config->transparent)
+        rules_build(config, &set);
     const struct backend *backend =
         config->backend == BACKEND_NFT ? &nft_backend : &iptables_backend;
     if (config->backend == BACKEND_AUTO) {
@@ -151,11 +155,15 @@ int redirect_dry_run(const struct config *config, FILE *out, struct error *error
 
 int redirect_clear(struct state *state, struct error *error)
 {
+    void *undo = NULL;
     if (!capability_held(CAP_NET_ADMIN))
         return error_set(error, EX_NOPERM, "setup clear needs CAP_NET_ADMIN");
-    if (remove_from_other(&nft_backend, error) != 0 ||
-        remove_from_other(&iptables_backend, error) != 0)
+    if (clear_backend(&iptables_backend, &undo, error) != 0)
         return -1;
+    iptables_backend.undo_free(undo);
+    if (clear_backend(&nft_backend, &undo, error) != 0)
+        return -1;
+    nft_backend.undo_free(undo);
     state->backend[0] = '\0';
     state->rules = 0;
     log_info("no rules of ours are left");
@@ -163,12 +171,11 @@ int redirect_clear(struct state *state, struct error *error)
 }
 
 /* All rows of ours in either backend, into text which the caller frees. */
-static char *read_live(const struct ruleset *set, struct error *error)
+static char *read_live(struct error *error)
 {
     char *text = NULL;
     size_t size = 0;
     struct error unusable;
-    static const struct ruleset nothing;
     FILE *out = open_memstream(&text, &size);
     if (out == NULL) {
         error_set(error, 1, "%s", strerror(errno));
@@ -176,29 +183,43 @@ static char *read_live(const struct ruleset *set, struct error *error)
     }
     int result = 0;
     if (iptables_backend.check(&nothing, &unusable) == 0)
-        result = iptables_backend.print_live(set, out, error);
+        result = iptables_backend.print_live(&nothing, out, error);
     if (result == 0 && nft_backend.check(&nothing, &unusable) == 0)
-        result = nft_backend.print_live(set, out, error);
+        result = nft_backend.print_live(&nothing, out, error);
     if (fclose(out) == 0 && result == 0)
         return text;
     free(text);
     return NULL;
 }
 
+/* The rows that should be there, into text which the caller frees. */
+static char *read_wanted(const struct config *config, struct ruleset *set, struct error *error)
+{
+    char *text = NULL;
+    size_t size = 0;
+    char why[WHY_SIZE];
+    *set = nothing;
+    const struct backend *backend = &nft_backend;
+    if (config->transparent)
+        backend = plan(config, set, why, error);
+    if (backend == NULL)
+        return NULL;
+    FILE *out = open_memstream(&text, &size);
+    if (out == NULL) {
+        error_set(error, 1, "%s", strerror(errno));
+        return NULL;
+    }
+    backend->print_wanted(set, out);
+    fclose(out);
+    return text;
+}
+
 int redirect_compare(const struct config *config, FILE *out, struct error *error)
 {
     struct ruleset set;
-    char why[WHY_SIZE];
-    char *wanted = NULL;
-    size_t size = 0;
     int differences = -1;
-    const struct backend *backend = plan(config, &set, why, error);
-    FILE *stream = backend != NULL ? open_memstream(&wanted, &size) : NULL;
-    if (stream == NULL)
-        return -1;
-    backend->print_wanted(&set, stream);
-    fclose(stream);
-    char *live = read_live(&set, error);
+    char *wanted = read_wanted(config, &set, error);
+    char *live = wanted != NULL ? read_live(error) : NULL;
     if (live != NULL)
         differences = compare_lines(wanted, live, out);
     free(live);

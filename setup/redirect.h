@@ -8,10 +8,8 @@
 #include "common/state.h"
 
 /* `setup redirect`: installs the rules and proves that they work, or leaves them as they were.
- * wait_seconds: how long to wait for mitmdump's listeners first, 0 for not at all. Fills the rules'
- * keys of state. 0, or -1 with error. */
-int redirect(const struct config *config, unsigned int wait_seconds, struct state *state,
-             struct error *error);
+ * Fills the rules' keys of state. 0, or -1 with error. */
+int redirect(const struct config *config, struct state *state, struct error *error);
 
 /* `setup redirect --dry-run`: prints what would be installed in the backend's own syntax. Needs no
  * privilege, and changes nothing. */
@@ -24,7 +22,8 @@ int redirect_clear(struct state *state, struct error *error);
  * capability, 69 and what the kernel lacks. */
 int redirect_check(const struct config *config, struct error *error);
 
-/* Prints each live rule and each that should be there. Returns how many differ, or -1 with error.
+/* Prints each live rule and each that should be there, which is none with transparent mode off.
+ * Returns how many differ, or -1 with error.
  */
 int redirect_compare(const struct config *config, FILE *out, struct error *error);
 

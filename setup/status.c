@@ -1,15 +1,19 @@
 #include "setup/status.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <openssl/x509.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "common/files.h"
 #include "common/state.h"
 #include "setup/ca.h"
 #include "setup/ca_check.h"
+#include "setup/ca_store.h"
 #include "setup/export.h"
 #include "setup/redirect.h"
 
@@ -34,26 +38,58 @@ static void print_certificate(X509 *certificate, const char *what, const char *s
     printf("  %-12s %s\n  sha256       %s\n  valid until  %s\n", what, subject, sha256, until);
 }
 
-/* The exported roots, the current one first; none, with the reason in error. The caller frees them.
- */
-static STACK_OF(X509) * read_roots(const struct config *config, struct error *error)
+/* The certificates in an exported file; none, with the reason in error. The caller frees them. */
+static STACK_OF(X509) *
+    read_exported(const struct config *config, const char *name, struct error *error)
 {
     const struct file_limits limits = {.max_size = 256 * 1024, .owner = 0};
     size_t size;
     int directory = directory_open(config->export_dir, error);
     if (directory < 0)
         return sk_X509_new_null();
-    char *pem = file_read(directory, EXPORT_ROOTS, &limits, EXPORT_ROOTS, &size, error);
+    char *pem = file_read(directory, name, &limits, name, &size, error);
     close(directory);
-    STACK_OF(X509) *roots = pem != NULL ? certificates_from_pem(pem, size, error) : NULL;
+    STACK_OF(X509) *certificates = pem != NULL ? certificates_from_pem(pem, size, error) : NULL;
     free(pem);
-    return roots != NULL ? roots : sk_X509_new_null();
+    return certificates != NULL ? certificates : sk_X509_new_null();
+}
+
+/* Is the file with the current root alone the same? */
+static int judge_exported_certificate(const struct config *config, X509 *root)
+{
+    struct error error = {.text = "no certificate in it"};
+    STACK_OF(X509) *alone = read_exported(config, EXPORT_CERTIFICATE, &error);
+    X509 *certificate = sk_X509_value(alone, 0);
+    int wrong = certificate == NULL || X509_cmp(certificate, root) != 0;
+    if (wrong)
+        printf("  " EXPORT_CERTIFICATE " %s\n", certificate == NULL ? error.text : "DIFFERS");
+    sk_X509_pop_free(alone, X509_free);
+    return wrong;
+}
+
+/* Returns how many of the other exported files are missing. */
+static int count_missing(const struct config *config)
+{
+    static const char *const names[] = {EXPORT_BUNDLE, EXPORT_TRUSTSTORE, EXPORT_HASHED,
+                                        EXPORT_ENVIRONMENT, EXPORT_WGETRC};
+    int missing = 0;
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        char path[PATH_MAX];
+        struct stat st;
+        snprintf(path, sizeof(path), "%.4000s/%s", config->export_dir, names[i]);
+        if (lstat(path, &st) == 0)
+            continue;
+        printf("  %s: %s\n", path, strerror(errno));
+        missing++;
+    }
+    return missing;
 }
 
 /* Returns how many things are wrong with the current root. */
-static int judge_root(X509 *root, const char *sha256, const struct state *state)
+static int judge_root(const struct config *config, X509 *root, const char *sha256,
+                      const struct state *state)
 {
-    int wrong = 0;
+    int wrong = judge_exported_certificate(config, root) + count_missing(config);
     if (certificate_has_expired(root)) {
         printf("  EXPIRED\n");
         wrong++;
@@ -69,7 +105,7 @@ static int judge_root(X509 *root, const char *sha256, const struct state *state)
 static int print_ca(const struct config *config, const struct state *state)
 {
     struct error error = {.text = "no certificate in " EXPORT_ROOTS};
-    STACK_OF(X509) *roots = read_roots(config, &error);
+    STACK_OF(X509) *roots = read_exported(config, EXPORT_ROOTS, &error);
     int wrong = 0;
     printf("CA\n");
     for (int i = 0; i < sk_X509_num(roots); i++) {
@@ -77,7 +113,7 @@ static int print_ca(const struct config *config, const struct state *state)
         certificate_sha256(sk_X509_value(roots, i), sha256);
         print_certificate(sk_X509_value(roots, i), i == 0 ? "subject" : "earlier CA", sha256);
         if (i == 0)
-            wrong += judge_root(sk_X509_value(roots, i), sha256, state);
+            wrong += judge_root(config, sk_X509_value(roots, i), sha256, state);
     }
     if (sk_X509_num(roots) == 0) {
         printf("  NOT exported: %s\n", error.text);
@@ -118,17 +154,38 @@ static int print_state(const struct config *config, const struct state *state, b
     return state->setup != SETUP_READY;
 }
 
+/* The key itself is where only the mitmproxy user may look, and root if it is allowed to. */
+static int print_key(const struct config *config)
+{
+    struct error error;
+    struct stat st;
+    int directory = directory_open(config->confdir, &error);
+    if (directory < 0 || fstatat(directory, CA_FILE, &st, AT_SYMLINK_NOFOLLOW) != 0) {
+        bool missing = errno == ENOENT;
+        printf("  key          %s/" CA_FILE ": %s\n", config->confdir,
+               missing ? "MISSING" : "not looked at, this user may not");
+        if (directory >= 0)
+            close(directory);
+        return missing ? 1 : 0;
+    }
+    close(directory);
+    printf("  key          %s/" CA_FILE ", uid %u, mode %04o\n", config->confdir, st.st_uid,
+           st.st_mode & 07777);
+    return 0;
+}
+
 int status_print(const struct config *config)
 {
     struct state state;
     struct error error = {0};
+    int wrong = 0;
     bool readable = state_read(config->state_file, config->user.uid, &state, &error) == 0;
     print_configuration(config);
-    if (!config->transparent)
-        return 0;
-    int wrong = print_ca(config, &state);
+    if (config->transparent)
+        wrong += print_ca(config, &state) + print_key(config);
     wrong += print_rules(config);
-    wrong += print_state(config, &state, readable, &error);
+    if (config->transparent)
+        wrong += print_state(config, &state, readable, &error);
     printf(wrong == 0 ? "all is as it should be\n" : "NOT as it should be\n");
     return wrong == 0 ? 0 : 1;
 }

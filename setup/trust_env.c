@@ -14,17 +14,17 @@ static const struct {
     const char *name;
     const char *file;
 } variables[] = {
-    {"SSL_CERT_FILE", EXPORT_BUNDLE},      /* OpenSSL programs, Go, Ruby, Python's ssl */
-    {"SSL_CERT_DIR", EXPORT_HASHED},       /* the same */
-    {"CURL_CA_BUNDLE", EXPORT_BUNDLE},     /* curl */
-    {"GIT_SSL_CAINFO", EXPORT_BUNDLE},     /* git */
-    {"REQUESTS_CA_BUNDLE", EXPORT_BUNDLE}, /* Python requests */
-    {"PIP_CERT", EXPORT_BUNDLE},           /* pip */
-    {"AWS_CA_BUNDLE", EXPORT_BUNDLE},      /* AWS CLI and SDKs */
-    {"CARGO_HTTP_CAINFO", EXPORT_BUNDLE},  /* cargo */
-    {"NODE_EXTRA_CA_CERTS", EXPORT_ROOTS}, /* Node.js */
-    {"DENO_CERT", EXPORT_ROOTS},           /* Deno */
-    {"WGETRC", EXPORT_WGETRC},             /* wget, which knows no variable of its own */
+    {"SSL_CERT_FILE", EXPORT_BUNDLE},       /* OpenSSL programs, Go, Ruby, Python's ssl */
+    {"SSL_CERT_DIR", EXPORT_HASHED},        /* the same */
+    {"CURL_CA_BUNDLE", EXPORT_BUNDLE},      /* curl */
+    {"GIT_SSL_CAINFO", EXPORT_BUNDLE},      /* git */
+    {"REQUESTS_CA_BUNDLE", EXPORT_BUNDLE},  /* Python requests */
+    {"PIP_CERT", EXPORT_BUNDLE},            /* pip */
+    {"AWS_CA_BUNDLE", EXPORT_BUNDLE},       /* AWS CLI and SDKs */
+    {"CARGO_HTTP_CAINFO", EXPORT_BUNDLE},   /* cargo */
+    {"NODE_EXTRA_CA_CERTS", EXPORT_BUNDLE}, /* Node.js */
+    {"DENO_CERT", EXPORT_BUNDLE},           /* Deno */
+    {"WGETRC", EXPORT_WGETRC},              /* wget, which knows no variable of its own */
 };
 
 /* Ends the stream; NULL with error if something was not written. */

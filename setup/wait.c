@@ -32,23 +32,40 @@ static bool listens(int diagnosis, const struct config *config, bool with_ipv6, 
            (!with_ipv6 || look(diagnosis, AF_INET6, config, error) == 1);
 }
 
-int wait_for_mitmdump(const struct config *config, unsigned int seconds, struct error *error)
+/* healthd does not outlive a container, but elsewhere a setup that waits for it could. (A parent
+ * death signal does not do: the kernel checks it with the dying parent's rights, of which healthd
+ * has none left.) */
+static bool is_orphaned(const struct wait *wait)
+{
+    return wait->parent != 0 && getppid() != wait->parent;
+}
+
+static int give_up(const struct wait *wait, bool orphaned, struct error *error)
+{
+    if (orphaned)
+        return error_set(error, EX_UNAVAILABLE, "the process that started this has ended");
+    error->status = EX_UNAVAILABLE;
+    return error_prefix(error, "mitmdump did not listen within %u s", wait->seconds);
+}
+
+int wait_for_mitmdump(const struct config *config, const struct wait *wait, struct error *error)
 {
     const struct timespec pause = {.tv_nsec = LOOK_EVERY_MS * 1000000L};
     bool with_ipv6 = ipv6_is_redirected(config);
-    bool there = false;
+    bool endless = wait->endless && wait->parent != 0;
+    unsigned long looks = wait->seconds * 1000UL / LOOK_EVERY_MS;
     int diagnosis = listener_diagnosis_open(error);
     if (diagnosis < 0)
         return -1;
-    log_info("waiting for mitmdump on port %u, at most %u s", config->port, seconds);
-    for (unsigned long looks = seconds * 1000UL / LOOK_EVERY_MS; looks > 0 && !there; looks--) {
-        there = listens(diagnosis, config, with_ipv6, error);
-        if (!there)
-            nanosleep(&pause, NULL);
+    log_info("waiting for mitmdump on port %u", config->port);
+    while (!listens(diagnosis, config, with_ipv6, error)) {
+        bool orphaned = is_orphaned(wait);
+        if (orphaned || (!endless && looks-- == 0)) {
+            close(diagnosis);
+            return give_up(wait, orphaned, error);
+        }
+        nanosleep(&pause, NULL);
     }
     close(diagnosis);
-    if (there)
-        return 0;
-    error->status = EX_UNAVAILABLE;
-    return error_prefix(error, "mitmdump did not listen within %u s", seconds);
+    return 0;
 }

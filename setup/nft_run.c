@@ -1,0 +1,94 @@
+#include "setup/nft_run.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/netlink.h>
+#include <nftables/libnftables.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "common/files.h"
+
+enum { ANSWER_MAX_BYTES = 1024 * 1024 };
+
+/* The child's exit statuses; libnftables has 3 for a netlink that does not work. */
+enum { SUCCEEDED = 0, REFUSED = 1, FAILED = 3, NO_NETLINK = 4 };
+
+/* Has the kernel netlink for netfilter at all? */
+static bool has_netlink(void)
+{
+    int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_NETFILTER);
+    if (fd >= 0)
+        close(fd);
+    return fd >= 0 || (errno != EPROTONOSUPPORT && errno != EAFNOSUPPORT);
+}
+
+static int write_text(int out, const char *text)
+{
+    size_t left = strlen(text);
+    while (left > 0) {
+        ssize_t put = write(out, text, left);
+        if (put < 0)
+            return -1;
+        text += put;
+        left -= (size_t)put;
+    }
+    return 0;
+}
+
+/* The child. The library's own last words would stand among our log lines. */
+static int run(const char *commands, int out)
+{
+    int null = open("/dev/null", O_WRONLY | O_CLOEXEC);
+    if (null >= 0)
+        dup2(null, STDERR_FILENO);
+    if (!has_netlink())
+        return NO_NETLINK;
+    struct nft_ctx *nft = nft_ctx_new(NFT_CTX_DEFAULT);
+    if (nft == NULL)
+        return FAILED;
+    nft_ctx_buffer_output(nft);
+    nft_ctx_buffer_error(nft);
+    bool succeeded = nft_run_cmd_from_buffer(nft, commands) == 0;
+    const char *text = succeeded ? nft_ctx_get_output_buffer(nft) : nft_ctx_get_error_buffer(nft);
+    int written = write_text(out, text);
+    nft_ctx_free(nft);
+    return succeeded && written == 0 ? SUCCEEDED : REFUSED;
+}
+
+static int judge(int status, struct nft_answer *answer, struct error *error)
+{
+    answer->succeeded = WIFEXITED(status) && WEXITSTATUS(status) == SUCCEEDED;
+    if (answer->text != NULL &&
+        (answer->succeeded || (WIFEXITED(status) && WEXITSTATUS(status) == REFUSED)))
+        return 0;
+    free(answer->text);
+    if (WIFEXITED(status) && WEXITSTATUS(status) == NO_NETLINK)
+        return error_set(error, EX_UNAVAILABLE, "nft: this kernel has no netlink for nf_tables");
+    return error_set(error, 1, "nft: netlink does not work: libnftables gave no answer");
+}
+
+int nft_run(const char *commands, struct nft_answer *answer, struct error *error)
+{
+    int ends[2], status = 0;
+    size_t size;
+    if (pipe2(ends, O_CLOEXEC) != 0)
+        return error_set(error, 1, "nft: pipe: %s", strerror(errno));
+    pid_t child = fork();
+    if (child == 0) {
+        close(ends[0]);
+        _exit(run(commands, ends[1]));
+    }
+    close(ends[1]);
+    answer->text =
+        child > 0 ? file_read_open(ends[0], ANSWER_MAX_BYTES, "nft's answer", &size, error) : NULL;
+    close(ends[0]);
+    if (child < 0)
+        return error_set(error, 1, "nft: fork: %s", strerror(errno));
+    while (waitpid(child, &status, 0) < 0 && errno == EINTR)
+        continue;
+    return judge(status, answer, error);
+}

@@ -1,0 +1,18 @@
+#ifndef SETUP_NFT_RUN_H
+#define SETUP_NFT_RUN_H
+
+#include <stdbool.h>
+
+#include "common/error.h"
+
+/* What libnftables said to some commands. */
+struct nft_answer {
+    bool succeeded;
+    char *text; /* what they printed, or what was wrong with them; the caller frees it */
+};
+
+/* Runs commands in one transaction, by libnftables in a process of its own: where netlink does not
+ * work, the library ends the process that calls it. 0, or -1 with error if there was no answer. */
+int nft_run(const char *commands, struct nft_answer *answer, struct error *error);
+
+#endif
