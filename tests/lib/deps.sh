@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# `make deps`: install what building, demo and tests need, on Debian, as root.
+# `make deps`: install what building, demo and tests need, on Debian, as root; with
+# "demo" as argument what building and the demo need.
 # Quick and silent when everything is there.
 set -euo pipefail
 
@@ -8,6 +9,8 @@ cd "$ROOT"
 umask 022 # mitmdump runs as somebody else
 # shellcheck source=tests/lib/mitmdump.sh
 source tests/lib/mitmdump.sh
+# shellcheck source=tests/lib/versions.sh
+source tests/lib/versions.sh
 
 PACKAGES=(
   # to build
@@ -16,10 +19,12 @@ PACKAGES=(
   # to run mitmdump
   ca-certificates python3 python3-venv
   # for demo and tests
-  bats curl iproute2 iptables libcap2-bin nftables nginx-light openssl procps
+  bats curl iproute2 iptables libcap2-bin nftables nginx-light openssl parallel procps
   shellcheck socat util-linux
 )
 
+# for the tests: the clients that shall trust what is exported
+[[ ${1-} == demo ]] || PACKAGES+=(default-jdk-headless git nodejs python3-requests wget)
 # for lint, and for a build by a second compiler, which CI does
 [[ -z ${CI-} ]] || PACKAGES+=(clang clang-format)
 
@@ -29,8 +34,12 @@ say() { echo "deps: $*"; }
 missing_packages() {
   local package
   for package in "${PACKAGES[@]}"; do
-    # An nginx from elsewhere will do.
-    [[ $package == nginx-light && -n $(command -v nginx) ]] && continue
+    # One from elsewhere will do.
+    case $package in
+      nginx-light) command -v nginx >/dev/null && continue ;;
+      nodejs) command -v node >/dev/null && continue ;;
+      default-jdk-headless) command -v javac >/dev/null && command -v keytool >/dev/null && continue ;;
+    esac
     grep -qx "ii $package" <<<"$installed" || echo "$package"
   done
 }
@@ -111,6 +120,18 @@ provide_mitmdump() {
     "address family only, so IPv6 is not intercepted; rm ${NO_VENV#"$ROOT"/} to try again"
 }
 
+# The other versions, with which the CAs are tried: only where the pinned one came from
+# the package index as well. Without them versions.bats says so.
+provide_other_versions() {
+  local version
+  venv_is_current || return 0
+  for version in "${OTHER_VERSIONS[@]}"; do
+    ! version_is_there "$version" || continue
+    say "making build/mitmproxy-$version"
+    make_version "$version" >/dev/null 2>&1 || say "not possible: mitmproxy $version"
+  done
+}
+
 command -v apt-get >/dev/null || {
   say "no apt-get here; these Debian packages or their like are needed: ${PACKAGES[*]}" >&2
   exit 1
@@ -120,3 +141,4 @@ installed=$(dpkg-query -W -f '${db:Status-Abbrev}${Package}\n' "${PACKAGES[@]}" 
 mapfile -t missing < <(missing_packages)
 ((${#missing[@]} == 0)) || apt_install "${missing[@]}"
 provide_mitmdump
+[[ ${1-} == demo ]] || provide_other_versions

@@ -1,0 +1,515 @@
+#!/usr/bin/env bats
+# The configuration: every variable, every kind of bad value, in both programs.
+
+# shellcheck source=tests/lib/suite.sh
+source "$BATS_TEST_DIRNAME/lib/suite.sh"
+
+setup_file() { suite_up; }
+teardown_file() { suite_down; }
+teardown() { lab_down; }
+
+LONG=$(printf 'x%.0s' {1..9000})
+MANY=$(printf '/%.0s' {1..9000})
+
+# A pod in which setup has run and users have names, and how everything is there.
+setup() {
+  lab_up
+  cat >"/etc/netns/$POD/passwd" <<PASSWD
+root:x:0:0::/root:/bin/sh
+toor:x:0:0::/root:/bin/sh
+nobody:x:65534:65534::/nonexistent:/bin/false
+mitmproxy:x:$MITM_UID:$MITM_UID::$LAB/home:/bin/false
+alias:x:$MITM_UID:7::/nonexistent:/bin/false
+PASSWD
+  in_pod setup >/dev/null 2>&1
+  RULES=$(rules)
+}
+
+PROGRAMS=(setup healthd)
+
+# What --help says is accepted for variable $1.
+accepted() {
+  HELP=${HELP-$(in_pod setup --help)}
+  awk -v name="$1" '
+    $1 == name { getline; sub(/.*accepted: /, ""); sub(/; default: [^;]*$/, ""); print }' <<<"$HELP"
+}
+
+# complaint PROGRAM NAME VALUE: does OUTPUT hold just one line, which names variable, value
+# and what is accepted, and does STATUS say configuration?
+complaint() {
+  local program=$1 name=$2 value=$3 row
+  row="$program with $name=${value:0:60}: "
+  [[ $STATUS == 78 ]] || fault "$row exit status $STATUS: ${OUTPUT:0:200}"
+  [[ ${OUTPUT#*$'\n'} == "$OUTPUT" && -n $OUTPUT ]] || fault "$row not one line: ${OUTPUT:0:600}"
+  [[ $OUTPUT == *"$P$name"[=:\ ]* ]] || fault "$row variable not named: ${OUTPUT:0:200}"
+  # Its beginning, up to what is not to be printed.
+  value=${value:0:30}
+  value=${value%%[![:print:]]*}
+  [[ $OUTPUT == *"${value## }"* ]] || fault "$row value not named: ${OUTPUT:0:200}"
+  [[ $OUTPUT == *"$ACCEPTED"* ]] || fault "$row what is accepted not named: ${OUTPUT:0:200}"
+  [[ ${OUTPUT//$'\n'/} != *[[:cntrl:]]* ]] || fault "$row control characters reach the log"
+  ((${#OUTPUT} < 1500)) || fault "$row ${#OUTPUT} bytes of complaint"
+}
+
+# Quicker than a snapshot: nothing is written without a new time of change.
+touched() { find "$LAB/home" "$LAB/run" "$LAB/export" -printf '%p %m %U:%G %i %C@\n'; }
+
+# bad NAME VALUE [OTHER=VALUE...]: with this value (and others) both programs must refuse.
+# In a list ITEM is the one that is wrong, and is to be named.
+bad() {
+  local name=$1 value=$2 program before after
+  shift 2
+  ACCEPTED=$(accepted "$name")
+  before=$(touched)
+  for program in "${PROGRAMS[@]}"; do
+    STATUS=0
+    OUTPUT=$(with "$@" "$name=$value" timeout -k 1 2 "$program" 2>&1) || STATUS=$?
+    complaint "$program" "$name" "${ITEM-$value}"
+  done
+  after=$(touched)
+  [[ $after == "$before" ]] || fault "$name=${value:0:60}: something was touched: $(diff <(echo "$before") <(echo "$after"))"
+}
+# At the end of a table.
+all_refused() {
+  same rules "$RULES" "$(rules)" || fault 'rules were touched'
+  no_faults
+}
+# What is bad for every variable that is not a word of a list.
+bad_text() {
+  bad "$1" "$2$LONG"
+  bad "$1" "$2"$'\001'
+  bad "$1" "$2"$'a\nb'
+  bad "$1" "$2"$'\e[31m'
+  bad "$1" "$2"$'\177x'
+}
+bad_path() {
+  bad "$1" relative/path
+  bad "$1" "$MANY"
+  bad_text "$1" /etc
+}
+bad_user() {
+  local value
+  for value in nosuchuser root toor 0 0:0 0:10050 10050:0 4294967295 4294967296 10050:4294967295 \
+    10050:4294967296 -1 10050:-1 10050: :10050 10050:x 10050:10050:10050 10050x 0x2742 1.5 '10050 10050'; do
+    bad "$1" "$value"
+  done
+  bad_text "$1" user
+}
+
+@test "MITMPROXY_TRANSPARENT, bad values: both programs refuse and touch nothing" {
+  local value
+  for value in maybe 2 -1 tru yess 'on off' 01; do bad MITMPROXY_TRANSPARENT "$value"; done
+  bad_text MITMPROXY_TRANSPARENT y
+  all_refused
+}
+
+@test "MITMPROXY_SSL_INSECURE, bad values" {
+  local value
+  for value in maybe 2 -1 tru yess 'on off'; do bad MITMPROXY_SSL_INSECURE "$value"; done
+  bad_text MITMPROXY_SSL_INSECURE y
+  all_refused
+}
+
+@test "MITMPROXY_PORT, bad values" {
+  local value
+  for value in abc 0 -1 65536 4294985377 18446744073709569697 18081x x18081 1.5 0x46a1 '18 081' 18081,18082 80 443 18080; do
+    bad MITMPROXY_PORT "$value"
+  done
+  bad MITMPROXY_PORT 19999 HTTP_ADDR=:19999
+  bad MITMPROXY_PORT "$(printf '1%.0s' {1..9000})"
+  bad_text MITMPROXY_PORT 1
+  all_refused
+}
+
+@test "MITMPROXY_SCRIPT, bad values" {
+  local value good=$LAB/origin/locations
+  for value in /nonexistent.py add_header.py ./add_header.py /etc; do bad MITMPROXY_SCRIPT "$value"; done
+  for value in /nonexistent.py relative.py /etc; do
+    ITEM=$value bad MITMPROXY_SCRIPT "$good,$value"
+    ITEM=$value bad MITMPROXY_SCRIPT "$value, $good"
+  done
+  bad MITMPROXY_SCRIPT "$(printf "$good,%.0s" {1..65})"
+  bad_path MITMPROXY_SCRIPT
+  all_refused
+}
+
+@test "MITMPROXY_IGNORE_HOSTS, bad values" {
+  bad MITMPROXY_IGNORE_HOSTS "$(printf 'a;%.0s' {1..65})"
+  bad_text MITMPROXY_IGNORE_HOSTS example
+  all_refused
+}
+
+@test "MITMPROXY_SET, bad values" {
+  local value
+  for value in novalue '=value' 'bad name=x'; do
+    bad MITMPROXY_SET "$value"
+    ITEM=$value bad MITMPROXY_SET "termlog_verbosity=info;$value"
+  done
+  bad MITMPROXY_SET "$(printf 'a=b;%.0s' {1..65})"
+  bad_text MITMPROXY_SET name=
+  all_refused
+}
+
+@test "MITMPROXY_CONFDIR, STATE_FILE and EXPORT_DIR, bad values" {
+  bad_path MITMPROXY_CONFDIR
+  bad_path STATE_FILE
+  bad STATE_FILE /
+  bad STATE_FILE "$LAB/run/"
+  bad_path EXPORT_DIR
+  all_refused
+}
+
+@test "MITMPROXY_UPSTREAM_TRUST_DIR and MITMPROXY_SCRIPTS_DIR, bad values" {
+  bad MITMPROXY_UPSTREAM_TRUST_DIR /nonexistent
+  bad MITMPROXY_UPSTREAM_TRUST_DIR /etc/passwd
+  bad_path MITMPROXY_UPSTREAM_TRUST_DIR
+  bad MITMPROXY_SCRIPTS_DIR /nonexistent
+  bad MITMPROXY_SCRIPTS_DIR /etc/passwd
+  bad MITMPROXY_SCRIPTS_DIR /etc # no stream.py
+  bad_path MITMPROXY_SCRIPTS_DIR
+  all_refused
+}
+
+@test "MITMPROXY_BIN, bad values" {
+  local value
+  install -m 0644 /bin/true "$LAB/plain"
+  for value in /nonexistent/mitmdump ./mitmdump bin/mitmdump nosuchprogram "$LAB" "$LAB/plain"; do
+    bad MITMPROXY_BIN "$value"
+  done
+  bad_text MITMPROXY_BIN mitm
+  bad MITMPROXY_BIN "$MANY"
+  all_refused
+}
+
+@test "MITMPROXY_USER, bad values" {
+  bad_user MITMPROXY_USER
+  all_refused
+}
+
+@test "HEALTHD_USER, bad values" {
+  bad_user HEALTHD_USER
+  # The mitmproxy user, by whatever name: it must not read the key.
+  bad HEALTHD_USER "$MITM_UID"
+  bad HEALTHD_USER "$MITM_UID:20000"
+  bad HEALTHD_USER mitmproxy
+  bad HEALTHD_USER alias
+  bad HEALTHD_USER nobody MITMPROXY_USER=65534
+  all_refused
+}
+
+@test "HTTP_ADDR, bad values" {
+  local value
+  for value in xx 18080 : :0 :-1 :65536 :abc :18080x localhost:18080 1.2.3:18080 256.0.0.1:18080 \
+    ::1:18080 '[::1]' '[::1]18080' '[::1:18080' '[127.0.0.1]:18080' '[zz]:18080' 127.0.0.1: '[]:18080'; do
+    bad HTTP_ADDR "$value"
+  done
+  bad_text HTTP_ADDR :18080
+  all_refused
+}
+
+@test "LOG_LEVEL and LOG_FORMAT, bad values" {
+  local value
+  for value in loud 7 'info warn' info,warn; do bad LOG_LEVEL "$value"; done
+  for value in xml 1 'text json'; do bad LOG_FORMAT "$value"; done
+  bad_text LOG_LEVEL info
+  bad_text LOG_FORMAT text
+  all_refused
+}
+
+# unreachable NAME VALUE REASON: setup refuses what user MITM_UID cannot reach and leaves the
+# rules alone; healthd, which may outlive the fault, says it on /healthz.
+unreachable() {
+  attempt with "$1=$2" setup
+  [[ $STATUS == 78 ]] || fault "$2: setup: status $STATUS"
+  has "$OUTPUT" "user ([^ ]+ )?.?$MITM_UID\\b.*$3" || fault "$2: setup: user and reason are not named"
+  same rules "$RULES" "$(rules)" || fault "$2: rules"
+  in_pod setup
+  spawn healthd env "$P$1=$2" healthd
+  told() { grep -qE -e "^503 mitm not ready: .*user ([^ ]+ )?.?$MITM_UID\\b.*$1" <<<"$(healthz)"; }
+  wait_until 3 told "$3" || fault "$2: healthd: $(healthz)"
+  kill "$SPAWNED"
+  await_exit "$SPAWNED" 6
+}
+@test "what the mitmproxy user cannot read or execute is named" {
+  local closed=$LAB/closed
+  install -m 0600 /dev/null "$LAB/private.py"
+  install -m 0700 /bin/true "$LAB/private"
+  install -d -m 0700 "$closed"
+  install -m 0644 /dev/null "$closed/addon.py"
+  install -m 0755 /bin/true "$closed/mitmdump"
+  unreachable MITMPROXY_SCRIPT "$LAB/private.py" "$LAB/private.py"
+  unreachable MITMPROXY_BIN "$LAB/private" "$LAB/private"
+  # It is a directory on the way that has to be opened.
+  unreachable MITMPROXY_SCRIPT "$closed/addon.py" "directory $closed "
+  unreachable MITMPROXY_BIN "$closed/mitmdump" "directory $closed "
+  no_faults
+}
+
+@test "a directory for the state file that others use as well is left as it is" {
+  local before
+  mkdir -m 1777 "$LAB/tmp"
+  touch "$LAB/tmp/foreign"
+  before=$(files "$LAB/tmp")
+  attempt with STATE_FILE="$LAB/tmp/state" setup
+  rm -f "$LAB/tmp/state"
+  same directory "$(stat -c '%a %U:%G' "$LAB/tmp")" '1777 root:root'
+}
+
+@test "the default user must exist as well" {
+  sed -i '/^mitmproxy:/d' "/etc/netns/$POD/passwd"
+  local program
+  for program in "${PROGRAMS[@]}"; do
+    attempt in_pod env -u ${P}MITMPROXY_USER timeout -k 1 2 "$program"
+    ACCEPTED=$(accepted MITMPROXY_USER)
+    complaint "$program" MITMPROXY_USER mitmproxy
+  done
+  no_faults
+}
+
+@test "several errors are reported together, a line for each, before anything is touched" {
+  local program
+  lab_down
+  lab_up
+  local before
+  before=$(snapshot)
+  for program in "${PROGRAMS[@]}"; do
+    attempt with MITMPROXY_PORT=abc MITMPROXY_USER=root HTTP_ADDR=:x LOG_LEVEL=loud MITMPROXY_SSL_INSECURE=maybe \
+      MITMPROXY_SCRIPT=/nonexistent.py timeout 3 "$program"
+    [[ $STATUS == 78 ]]
+    [[ $(grep -c . <<<"$OUTPUT") == 6 ]]
+    for name in MITMPROXY_PORT MITMPROXY_USER HTTP_ADDR LOG_LEVEL MITMPROXY_SSL_INSECURE MITMPROXY_SCRIPT; do
+      [[ $(grep -c "$P$name=" <<<"$OUTPUT") == 1 ]]
+    done
+    same 'what is there' "$before" "$(snapshot)"
+  done
+}
+
+@test "every subcommand that does something refuses a bad configuration" {
+  local command before
+  before=$(snapshot)
+  for command in prepare redirect 'redirect --wait' status; do
+    # shellcheck disable=SC2086 # words
+    attempt with MITMPROXY_PORT=abc timeout 3 setup $command
+    [[ $STATUS == 78 ]]
+    same 'what is there' "$before" "$(snapshot)"
+  done
+}
+
+@test "surrounding white space is trimmed" {
+  attempt with MITMPROXY_PORT=$' \t 18085\n' MITMPROXY_TRANSPARENT=' yes ' HTTP_ADDR=' :18090 ' LOG_LEVEL=$'\twarn' \
+    MITMPROXY_USER=" $MITM_UID " EXPORT_DIR=" $EXPORT " setup
+  [[ $STATUS == 0 && -z $OUTPUT ]] # no information at level warn
+  has "$(rules)" 'dports 80,443 -j REDIRECT --to-ports 18085$'
+  has "$(rules)" '127.0.0.2/32 .*REDIRECT --to-ports 18090$'
+}
+
+@test "items of lists are trimmed, and only white space is empty" {
+  attempt with MITMPROXY_SCRIPT=" $LAB/origin/locations , $LAB/origin/large " MITMPROXY_SET=' a=b ; c=d ' \
+    MITMPROXY_IGNORE_HOSTS='   ' MITMPROXY_PORT=' ' setup
+  [[ $STATUS == 0 ]]
+  has "$(rules)" 'dports 80,443 -j REDIRECT --to-ports 18081$'
+}
+
+@test "an empty value is the default" {
+  local variable empty=()
+  for variable in $(compgen -e $P); do empty+=("$variable="); done
+  # In places of its own: the defaults are paths of the machine.
+  places() {
+    mount -t tmpfs none /run
+    mount -t tmpfs none /opt
+    mkdir -p /run/opensandbox-egress /opt/opensandbox/mitmscripts
+    touch /opt/opensandbox/mitmscripts/stream.py
+    setup status || true
+    setup
+    cat /run/opensandbox-egress/state
+  }
+  with_places() { in_pod env PATH="$(dirname "$MITMDUMP"):$PATH" "$@" bash -c "$(declare -f places); places"; }
+  attempt with_places "${empty[@]}" "${P}MITMPROXY_TRANSPARENT=" "${P}LOG_LEVEL=error"
+  [[ $STATUS == 0 ]]
+  has "$OUTPUT" 'setup.state=disabled' # off by default
+  attempt with_places "${empty[@]}" "${P}MITMPROXY_TRANSPARENT=1" "${P}LOG_LEVEL=error"
+  [[ $STATUS == 0 ]]
+  has "$OUTPUT" 'setup.state=ready'
+  has "$OUTPUT" "uid $MITM_UID"           # mitmproxy
+  has "$OUTPUT" "$LAB/home/.mitmproxy"    # in the home of the user
+  has "$OUTPUT" '/opt/opensandbox$'
+  has "$(rules)" 'dports 80,443 -j REDIRECT --to-ports 18081$'
+  has "$(rules)" '127.0.0.2/32 .*REDIRECT --to-ports 18080$'
+}
+
+@test "all words for on and off" {
+  local word
+  for word in 1 true yes y on; do
+    attempt with MITMPROXY_TRANSPARENT="$word" setup
+    [[ $STATUS == 0 ]]
+    has "$(rules)" 'dports 80,443 -j REDIRECT'
+  done
+  for word in 0 false no n off; do
+    attempt with MITMPROXY_TRANSPARENT=1 setup
+    attempt with MITMPROXY_TRANSPARENT="$word" setup
+    [[ $STATUS == 0 ]]
+    state_is setup.state disabled
+    lacks "$(rules)" OPENSANDBOX
+  done
+}
+
+@test "an unknown variable with our prefix is a warning that suggests the nearest name" {
+  suggests() { # WRONG RIGHT
+    attempt with "$1=1" setup
+    [[ $STATUS == 0 ]]
+    [[ $(grep -c warn <<<"$OUTPUT") == 1 ]]
+    has "$OUTPUT" "$P$1\\b.*$P$2\\b"
+  }
+  suggests MITMPROXY_PROT MITMPROXY_PORT
+  suggests MITMPROXY_TRANSPARANT MITMPROXY_TRANSPARENT
+  suggests HTTP_ADR HTTP_ADDR
+  # Without the prefix it is none of our business.
+  attempt in_pod env OPENSANDBOX_OTHER=1 setup
+  lacks "$OUTPUT" warn
+}
+
+@test "healthd warns of an unknown variable, too" {
+  spawn healthd env ${P}MITMPROXY_TRANSPARENT=off ${P}MITMPROXY_PROT=1 healthd
+  wait_until 3 grep -q "${P}MITMPROXY_PROT.*${P}MITMPROXY_PORT" "$LAB/healthd.log"
+}
+
+# without CAPABILITY CMD...: as root, but for that one.
+without() {
+  local capability=$1
+  shift
+  in_pod setpriv --bounding-set "-$capability" --inh-caps "-$capability" "$@"
+}
+
+@test "setup without a capability: exit 77, its name, the rules as before" {
+  local before capability
+  in_pod setup clear
+  before=$(rules)
+  # Without CAP_NET_RAW "auto" takes nft.
+  give REDIRECT_BACKEND=iptables
+  for capability in net_admin net_raw; do
+    for command in redirect ''; do
+      attempt without $capability setup ${command:+"$command"}
+      [[ $STATUS == 77 ]] || fault "$capability, setup $command: status $STATUS"
+      has "$OUTPUT" "CAP_${capability^^}" || fault "$capability, setup $command: not named"
+      same rules "$before" "$(rules)" || fault "$capability, setup $command: rules"
+    done
+  done
+  # What the CA's files need; they have to be made for that.
+  rm -r "$CONFDIR"
+  for capability in setuid setgid; do
+    for command in prepare ''; do
+      attempt without $capability setup ${command:+"$command"}
+      [[ $STATUS == 77 ]] || fault "$capability, setup $command: status $STATUS"
+      has "$OUTPUT" "CAP_${capability^^}" || fault "$capability, setup $command: not named"
+      same rules "$before" "$(rules)" || fault "$capability, setup $command: rules"
+    done
+  done
+  no_faults
+}
+
+@test "setup as an ordinary user: exit 77 and a capability, nothing touched" {
+  local before
+  before=$(snapshot)
+  attempt as_app setup
+  [[ $STATUS == 77 ]]
+  has "$OUTPUT" 'CAP_[A-Z_]+'
+  same 'what is there' "$before" "$(snapshot)"
+  attempt as_app setup clear
+  [[ $STATUS == 77 ]]
+  has "$OUTPUT" 'CAP_[A-Z_]+'
+  same 'what is there' "$before" "$(snapshot)"
+}
+
+@test "healthd as root without a capability for the drop: exit 77 and its name" {
+  local capability
+  for capability in setuid setgid; do
+    attempt without $capability timeout 3 healthd
+    [[ $STATUS == 77 ]] || fault "$capability: status $STATUS"
+    has "$OUTPUT" "CAP_${capability^^}" || fault "$capability: not named"
+    pod_is_empty || fault "$capability: something runs"
+  done
+  no_faults
+}
+
+@test "healthd as another user than the mitmproxy user refuses" {
+  attempt as_app timeout 3 healthd
+  [[ $STATUS == 77 || $STATUS == 78 ]]
+  has "$OUTPUT" "$MITM_UID|MITMPROXY_USER|CAP_SETUID"
+  pod_is_empty
+}
+
+@test "wrong usage: exit 64, nothing touched" {
+  local words before
+  before=$(snapshot)
+  for words in 'setup bogus' 'setup --bogus' 'setup -x' 'setup prepare x' 'setup clear x' 'setup status x' \
+    'setup redirect x' 'setup redirect --bogus' 'setup redirect --wait=' 'setup redirect --wait=abc' \
+    'setup redirect --wait=-1' 'setup redirect --wait=99999999999' 'setup prepare --wait' 'setup prepare redirect' \
+    'healthd bogus' 'healthd --bogus' 'healthd --probe x'; do
+    # shellcheck disable=SC2086 # words
+    attempt in_pod timeout 3 $words
+    [[ $STATUS == 64 ]] || fault "$words: status $STATUS"
+    [[ -n $OUTPUT ]] || fault "$words: says nothing"
+    same 'what is there' "$before" "$(snapshot)" || fault "$words: touched something"
+  done
+  no_faults
+}
+
+@test "--help lists every variable, --version a version, whatever the configuration" {
+  local program name
+  for program in "${PROGRAMS[@]}"; do
+    attempt with MITMPROXY_PORT=abc timeout 3 "$program" --help
+    [[ $STATUS == 0 ]]
+    has "$OUTPUT" "$P"
+    for name in MITMPROXY_{TRANSPARENT,PORT,SCRIPT,IGNORE_HOSTS,CONFDIR,UPSTREAM_TRUST_DIR,SSL_INSECURE,USER,BIN,SCRIPTS_DIR,SET} \
+      HEALTHD_USER HTTP_ADDR STATE_FILE EXPORT_DIR LOG_LEVEL LOG_FORMAT; do
+      has "$OUTPUT" "^ +($P)?$name\$"
+    done
+    attempt with MITMPROXY_PORT=abc timeout 3 "$program" --version
+    [[ $STATUS == 0 ]]
+    has "$OUTPUT" "^$program [0-9]+\.[0-9]+"
+  done
+}
+
+@test "--help goes to standard output, errors to standard error" {
+  [[ -z $(in_pod setup --help 2>&1 >/dev/null) ]]
+  [[ -z $(in_pod setup bogus 2>/dev/null) ]]
+  [[ -z $(with LOG_LEVEL=loud setup 2>/dev/null) ]]
+}
+
+@test "LOG_FORMAT=json: every line is an object, errors of the configuration too" {
+  attempt with LOG_FORMAT=json LOG_LEVEL=debug MITMPROXY_PROT=$'"\\\001' setup
+  [[ $STATUS == 0 ]]
+  [[ -n $OUTPUT ]]
+  while read -r line; do python3 -c 'import json, sys; assert json.loads(sys.argv[1])["message"]' "$line"; done <<<"$OUTPUT"
+  attempt with LOG_FORMAT=json MITMPROXY_PORT=$'a"\\\001' setup
+  [[ $STATUS == 78 ]]
+  while read -r line; do python3 -c 'import json, sys; assert json.loads(sys.argv[1])["message"]' "$line"; done <<<"$OUTPUT"
+}
+
+@test "off: setup removes its rules, and only them, and records it" {
+  in_pod setup clear
+  in_pod iptables-legacy -w -t nat -A OUTPUT -p tcp --dport 9999 -j ACCEPT
+  local before
+  before=$(rules)
+  in_pod setup
+  refute same rules "$before" "$(rules)"
+  attempt with MITMPROXY_TRANSPARENT=off setup
+  [[ $STATUS == 0 ]]
+  same rules "$before" "$(rules)"
+  state_is setup.state disabled
+  # And once more, with nothing there.
+  attempt in_pod env -u ${P}MITMPROXY_TRANSPARENT setup
+  [[ $STATUS == 0 ]]
+  state_is setup.state disabled
+}
+
+@test "off: healthd answers 200 ok and starts no mitmdump" {
+  with MITMPROXY_TRANSPARENT=off setup
+  spawn healthd env ${P}MITMPROXY_TRANSPARENT=off healthd
+  wait_until 5 healthz_is '200 ok'
+  [[ -z $(processes "$MITM_UID" mitmdump) ]]
+  refute listens "$PROXY_PORT"
+  kill -TERM "$SPAWNED"
+  await_exit "$SPAWNED" 6
+  [[ $STATUS == 0 ]]
+}

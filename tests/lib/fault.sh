@@ -1,0 +1,28 @@
+# shellcheck shell=bash
+# A kernel that fails on demand: source this after suite.sh, `fault_library` in
+# setup_file. What can be asked for stands in fault.c.
+
+# Compile the library that is preloaded.
+fault_library() {
+  export FAULT_LIBRARY=$STAGE/fault.so
+  [[ -e $FAULT_LIBRARY ]] ||
+    cc -std=c11 -D_GNU_SOURCE -Wall -Wextra -Werror -O2 -fPIC -shared -o "$FAULT_LIBRARY" \
+      "$ROOT/tests/lib/fault.c" -ldl
+}
+
+# broken FAULT...=... [NAME=VALUE...] CMD...: like `with`, on a kernel with those faults.
+broken() {
+  local faults=()
+  while [[ $1 == FAULT*=* ]]; do
+    faults+=("$1")
+    shift
+  done
+  local variables=()
+  while [[ $1 == [A-Z]*=* ]]; do
+    variables+=("$P$1")
+    shift
+  done
+  # The sanitizers insist on being loaded first.
+  in_pod env "${variables[@]}" "${faults[@]}" LD_PRELOAD="$FAULT_LIBRARY" \
+    ASAN_OPTIONS="${ASAN_OPTIONS:+$ASAN_OPTIONS:}verify_asan_link_order=0" "$@"
+}

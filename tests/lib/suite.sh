@@ -1,0 +1,170 @@
+# shellcheck shell=bash
+# What the suites tests/*.bats share: the lab, and words to say what must be so.
+# Source this file; then `suite_up` in setup_file, `suite_down` in teardown_file,
+# and lab_up and lab_down (or lab_for_file, for one lab to all tests of a file).
+
+bats_require_minimum_version 1.5.0
+# shellcheck source=tests/lib/lab.sh
+source "$(dirname "${BASH_SOURCE[0]}")/lab.sh"
+
+P=OPENSANDBOX_EGRESS_ # every variable begins with it
+HEALTH_PORT=18080
+# shellcheck disable=SC2034 # for the suites
+PROXY_PORT=18081
+
+suite_up() { stage_up; }
+suite_down() { stage_down; }
+
+# One lab for all tests of a file: in setup_file, with lab_down in teardown_file.
+lab_for_file() {
+  lab_up
+  export LAB POD ORIGIN IPV6 CONFDIR EXPORT STATE BUNDLE
+}
+
+# with NAME=VALUE... CMD...: run in the pod with these variables of ours
+# (written without the prefix) set.
+with() {
+  local variables=()
+  while [[ $1 == [A-Z]*=* ]]; do
+    variables+=("$P$1")
+    shift
+  done
+  in_pod env "${variables[@]}" "$@"
+}
+
+# The same for the environment of what follows.
+give() {
+  local variable
+  for variable; do export "$P$variable"; done
+}
+
+# attempt CMD...: like `run`, but what stands in STATUS and OUTPUT (standard
+# output and error) is shown when the test fails.
+attempt() {
+  STATUS=0
+  OUTPUT=$("$@" 2>&1) || STATUS=$?
+  printf '$ %s\n%s\n(status %d)\n' "$*" "$OUTPUT" "$STATUS"
+}
+
+# A test with a table goes on after a row that is wrong: fault TEXT..., and
+# `no_faults` at the end.
+FAULTS=0
+fault() {
+  FAULTS=$((FAULTS + 1))
+  echo "WRONG: $*"
+}
+no_faults() {
+  ((FAULTS == 0)) || {
+    echo "$FAULTS wrong"
+    return 1
+  }
+}
+
+# refute CMD...: must fail. (`! CMD` does not end a test.)
+refute() {
+  if "$@"; then
+    echo "should fail: $*"
+    return 1
+  fi
+}
+# same WHAT EXPECTED ACTUAL
+same() {
+  [[ $2 == "$3" ]] || {
+    echo "$1 differs:"
+    diff <(echo "$2") <(echo "$3") || true
+    return 1
+  }
+}
+# has TEXT PATTERN (extended regular expression, matched line by line)
+has() {
+  grep -qE -e "$2" <<<"$1" || {
+    printf 'no line matches %s in:\n%s\n' "$2" "$1"
+    return 1
+  }
+}
+lacks() {
+  ! grep -E -e "$2" <<<"$1" || {
+    printf 'above matches %s\n' "$2"
+    return 1
+  }
+}
+
+# golden NAME ACTUAL: is this what tests/golden/NAME.rules says?
+golden() { same "$1.rules" "$(<"$BATS_TEST_DIRNAME/golden/$1.rules")" "$2"; }
+
+# The state file's value of key $1 (setup.state).
+state() { sed -n "s/^$1=//p" "$STATE" 2>/dev/null; }
+state_is() { [[ $(state "$1") == "$2" ]]; }
+
+# Print every legacy rule of the pod, as it can be compared.
+rules() {
+  local table
+  for table in nat filter; do
+    legacy_rules "$table"
+    [[ $IPV6 == 0 ]] || legacy_rules "$table" 6
+  done
+}
+# Every file that the programs may touch: kind, mode, owner, links, size, inode,
+# times, and what is in it.
+# (And in directories named.)
+# shellcheck disable=SC2120
+files() {
+  local path
+  for path in "$LAB/home" "$LAB/run" "$LAB/export" "$@"; do
+    [[ -e $path || -L $path ]] || {
+      echo "no $path"
+      continue
+    }
+    find "$path" -printf '%p %y %m %U:%G %n %s %i %T@ %C@ %l\n' | sort
+    find "$path" -type f -print0 | sort -z | xargs -0r sha256sum
+  done
+}
+# What must not change when nothing may be touched.
+snapshot() {
+  # shellcheck disable=SC2119 # no more than those
+  files
+  rules
+  in_pod nft list ruleset 2>/dev/null || true
+}
+
+# up [CMD...]: start entrypoint.sh (or CMD) and wait for 200; SPAWNED is its process.
+up() {
+  (($# > 0)) || set -- entrypoint.sh
+  spawn up "$@"
+  wait_until 20 healthz_is '200 ok' || {
+    echo "not ready: $(healthz); log:"
+    cat "$LAB/up.log"
+    return 1
+  }
+}
+
+# Print the process ids in the pod of user $1 whose command line matches $2.
+processes() {
+  local pid
+  for pid in $(ip netns pids "$POD"); do
+    [[ $(awk '/^Uid:/ { print $2 }' "/proc/$pid/status" 2>/dev/null) == "$1" ]] || continue
+    tr '\0' ' ' <"/proc/$pid/cmdline" 2>/dev/null | grep -qE -e "$2" || continue
+    echo "$pid"
+  done
+}
+mitmdump_pid() { processes "$MITM_UID" '(^| )[^ ]*mitmdump .*transparent'; }
+pod_is_empty() { [[ -z $(ip netns pids "$POD") ]]; }
+gone() { [[ ! -e /proc/$1 ]] || grep -q '^State:.[ZX]' "/proc/$1/status" 2>/dev/null; }
+listens() { in_pod ss -Hltn "sport = :$1" | grep -q .; }
+milliseconds() { echo $((${EPOCHREALTIME/./} / 1000)); }
+
+# on_exit_of PID SECONDS: wait for a spawned process, with a bound; STATUS is
+# its exit status, TOOK the milliseconds until it ended.
+await_exit() {
+  local started
+  started=$(milliseconds)
+  wait_until "$2" gone "$1" || {
+    echo "process $1 runs still after $2 s"
+    ip netns pids "$POD" | xargs -r ps -fp || true
+    return 1
+  }
+  STATUS=0
+  wait "$1" || STATUS=$?
+  # shellcheck disable=SC2034 # for the caller
+  TOOK=$(($(milliseconds) - started))
+}

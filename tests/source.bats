@@ -1,0 +1,72 @@
+#!/usr/bin/env bats
+# What is written about the programs agrees with what they say themselves.
+
+# shellcheck source=tests/lib/suite.sh
+source "$BATS_TEST_DIRNAME/lib/suite.sh"
+
+setup_file() { suite_up; }
+teardown_file() { suite_down; }
+
+P=OPENSANDBOX_EGRESS_
+# "NAME DEFAULT", a line for each variable that --help of program $1 lists.
+variables() {
+  "$STAGE/usr/sbin/$1" --help | awk '
+    /^  [A-Z][A-Z0-9_]+$/ { name = $1 }
+    name && /; default: / { sub(/.*; default: /, ""); print name " " $0; name = "" }'
+}
+# The README's table: the first and the last cell of each row, without decoration.
+table() {
+  sed -n "s/^| *\(.*[^ ]\) *| *\$/\1/p" "$ROOT/README.md" | tr -d '\`' | sed "s/$P//g" |
+    awk -F ' *[|] *' 'NF >= 3 { print $1 "|" $NF }'
+}
+readme_exists() {
+  [[ -f $ROOT/README.md ]] || {
+    echo 'there is no README.md'
+    return 1
+  }
+}
+
+@test "README's table has every variable that setup --help lists, with its default" {
+  readme_exists
+  local name default row
+  while read -r name default; do
+    row=$(table | grep -wE "^[^|]*$name" || true)
+    [[ -n $row ]] || {
+      fault "$name is not in the table"
+      continue
+    }
+    grep -qF -e "$default" <<<"${row#*|}" || fault "$name: default is $default, README says ${row#*|}"
+  done < <(variables setup)
+  (($(variables setup | wc -l) >= 17)) || fault 'setup --help lists fewer variables than there are'
+  no_faults
+}
+
+@test "README's table has no variable that the programs do not know" {
+  readme_exists
+  local name
+  for name in $(table | sed 's/|.*//' | grep -oE '[A-Z][A-Z0-9_]{5,}'); do
+    variables setup | grep -qw "^$name" || fault "$name is unknown to setup"
+  done
+  no_faults
+}
+
+@test "both programs list the same variables" {
+  same variables "$(variables setup)" "$(variables healthd)"
+}
+
+@test "README names the commands that a newcomer needs, and shows the data flow" {
+  readme_exists
+  local words
+  for words in 'make demo' 'make check' '/healthz' 'setup status' 'setup clear' 'entrypoint.sh'; do
+    grep -qF -e "$words" "$ROOT/README.md" || fault "no $words"
+  done
+  grep -qE 'mermaid|──|-->|\.svg' "$ROOT/README.md" || fault 'no diagram'
+  no_faults
+}
+
+@test "entrypoint.sh is POSIX sh, clean under shellcheck" {
+  need shellcheck
+  has "$(head -n 1 "$ROOT/entrypoint.sh")" '^#!/bin/sh'
+  attempt shellcheck "$ROOT/entrypoint.sh"
+  [[ $STATUS == 0 ]]
+}
