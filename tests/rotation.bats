@@ -1,0 +1,435 @@
+#!/usr/bin/env bats
+# A new CA in CA_DIR: nobody who trusts only an earlier one may break.
+
+# shellcheck source=tests/lib/suite.sh
+source "$BATS_TEST_DIRNAME/lib/suite.sh"
+# shellcheck source=tests/lib/ca.sh
+source "$BATS_TEST_DIRNAME/lib/ca.sh"
+# shellcheck source=tests/lib/pki.sh
+source "$BATS_TEST_DIRNAME/lib/pki.sh"
+# shellcheck source=tests/lib/clients.sh
+source "$BATS_TEST_DIRNAME/lib/clients.sh"
+
+setup_file() {
+  suite_up
+  clients_up
+}
+teardown_file() { suite_down; }
+setup() {
+  lab_up
+  PKI=$LAB/ca CA_DIR=$LAB/secret
+  mkdir "$PKI"
+}
+teardown() { lab_down; }
+
+# rotate_to NAME [ROOT]: that CA lies in CA_DIR when setup runs next.
+rotate_to() {
+  give MITMPROXY_CA_DIR="$CA_DIR"
+  tls_secret "$@"
+  attempt in_pod setup
+  [[ $STATUS == 0 ]] || fault "setup with $1: status $STATUS"
+  PREPARED=$OUTPUT
+}
+# mitmdump reads its CA when it starts.
+restart() {
+  [[ -z ${SPAWNED-} ]] || {
+    kill -TERM "$SPAWNED"
+    await_exit "$SPAWNED" 6
+  }
+  up healthd
+  read_trust_env
+}
+
+# The exported files hold these roots of ours and no other; status names each.
+# carries NAME...: the current one first
+carries() {
+  local name expected system status file
+  expected=$(for name; do fingerprint "$PKI/$name.crt"; done | sort)
+  same mitmproxy-ca-cert.pem "$(fingerprint "$PKI/$1.crt")" "$(fingerprint "$EXPORT/mitmproxy-ca-cert.pem")" || fault 'exported certificate'
+  same mitmproxy-ca-roots.pem "$expected" "$(fingerprints "$EXPORT/mitmproxy-ca-roots.pem")" || fault roots
+  system=$({ fingerprints /etc/ssl/certs/ca-certificates.crt && fingerprint "$STAGE/pki/private-ca.crt"; } | sort -u)
+  cat "$EXPORT"/certs/* >"$LAB/hashed"
+  for file in "$BUNDLE" "$LAB/hashed"; do
+    same "${file##*/}" "$expected" "$(comm -13 <(echo "$system") <(fingerprints "$file"))" || fault "${file##*/}"
+  done
+  openssl pkcs12 -in "$EXPORT/mitmproxy-truststore.p12" -nokeys -passin pass:changeit -out "$LAB/listed"
+  same 'trust store' "$expected" "$(comm -13 <(echo "$system") <(fingerprints "$LAB/listed"))" || fault 'trust store'
+  status=$(in_pod setup status) || fault "status: exit $?"
+  for name; do
+    has "$status" "$(fingerprint "$PKI/$name.crt")" || fault "status: $name"
+  done
+  same state "$(fingerprint "$PKI/$1.crt")" "$(state setup.ca_sha256)" || fault state
+}
+
+# What mitmdump sends, from the leaf on.
+sent() {
+  as_app bash -c 'openssl s_client -showcerts -connect shop.example.test:443 -servername shop.example.test </dev/null' \
+    2>/dev/null | sed -n '/BEGIN/,/END/p' >"$LAB/sent"
+  [[ -s $LAB/sent ]]
+}
+# verifies NAME...: `openssl verify` takes what was sent with that root alone, strictly
+# as well as leniently.
+verifies() {
+  local name
+  sent || fault 'nothing is sent'
+  for name; do
+    attempt openssl verify -x509_strict -no-CApath -no-CAstore -CAfile "$PKI/$name.crt" -untrusted "$LAB/sent" "$LAB/sent"
+    [[ $STATUS == 0 ]] || fault "openssl verify with $name"
+  done
+}
+# everybody NAME...: whichever of these roots alone a client trusts, or the new bundle.
+# (wget verifies with GnuTLS, which finds a root that it trusts only at the end of what
+# is sent: it is asked where that is one cross certificate long.)
+WHO=(curl java)
+everybody() {
+  local name
+  for name; do trusting "$PKI/$name.crt" "${WHO[@]}"; done
+  intercepted "${WHO[@]}"
+  verifies "$@"
+}
+clients_are() { WHO=("$@"); }
+# The confdir holds the generated CA: give it a name.
+name_generated() { openssl x509 -in "$CONFDIR/mitmproxy-ca.pem" -out "$PKI/$1.crt"; }
+
+@test "rotation by CA_DIR, other subject: old root alone, new root alone, new bundle" {
+  clients_are "${ROTATION_CLIENTS[@]}" wget
+  root old
+  root new
+  root stranger
+  rotate_to old
+  carries old
+  rotate_to new
+  restart
+  carries new old
+  everybody old new
+  not_trusting "$PKI/stranger.crt" "${WHO[@]}"
+  no_faults
+}
+
+@test "rotation, same subject, RSA to EC" {
+  clients_are curl java wget
+  SUBJECT=/CN=mitmproxy/O=mitmproxy root old rsa2048
+  SUBJECT=/CN=mitmproxy/O=mitmproxy root new
+  rotate_to old
+  rotate_to new
+  restart
+  carries new old
+  everybody old new
+  no_faults
+}
+
+@test "twice in a row, EC to RSA to EC: each of three roots alone, and the new bundle" {
+  clients_are "${ROTATION_CLIENTS[@]}"
+  root first
+  root second rsa2048
+  root third
+  rotate_to first
+  rotate_to second
+  rotate_to third
+  restart
+  carries third second first
+  everybody first second third
+  no_faults
+}
+
+@test "twice in a row, all of the same subject" {
+  local name
+  for name in first second third; do SUBJECT=/CN=ours root $name; done
+  for name in first second third; do rotate_to $name; done
+  restart
+  carries third second first
+  everybody first second third
+  no_faults
+}
+
+@test "from a generated CA, with the same subject as that" {
+  clients_are curl java wget
+  attempt in_pod setup
+  name_generated generated
+  SUBJECT=/CN=mitmproxy/O=mitmproxy root new rsa2048
+  rotate_to new
+  restart
+  carries new generated
+  everybody generated new
+  no_faults
+}
+
+# start_client NAME PEM: requests without a pause; one line each, curl's exit status.
+start_client() {
+  spawn "$1" setpriv --reuid $APP_UID --regid $APP_UID --clear-groups bash -c "
+    while :; do
+      curl -s -o /dev/null --max-time 5 --cacert '$2' --capath /dev/null https://shop.example.test/
+      echo \$?
+      sleep 0.03
+    done"
+  RUNNING+=("$SPAWNED")
+  wait_until 5 test -s "$LAB/$1.log"
+}
+# never NAME: it must not have seen a certificate that it could not verify (60), nor
+# have missed its file (77), but have had answers at the start and at the end.
+never() {
+  local answers
+  answers=$(sort "$LAB/$1.log" | uniq -c)
+  echo "$1:"
+  echo "$answers"
+  lacks "$answers" ' (60|77)$' || fault "$1"
+  same "first of $1" 0 "$(head -n 1 "$LAB/$1.log")" || fault "$1"
+  same "last of $1" 0 "$(tail -n 1 "$LAB/$1.log")" || fault "$1"
+}
+@test "under traffic: no client sees a certificate that it cannot verify, at no moment" {
+  local healthd RUNNING=() round
+  root one
+  root two rsa2048
+  root three
+  rotate_to one
+  up healthd
+  healthd=$SPAWNED
+  start_client old "$PKI/one.crt"
+  start_client bundle "$BUNDLE"
+  start_client roots "$EXPORT/mitmproxy-ca-roots.pem"
+  for round in two three; do
+    rotate_to $round
+    # The export is new, mitmdump is not.
+    sleep 0.5
+    kill -TERM "$healthd"
+    await_exit "$healthd" 6
+    up healthd
+    healthd=$SPAWNED
+    sleep 0.5
+  done
+  wait_until 5 sh -c "tail -qn 1 $LAB/old.log $LAB/bundle.log $LAB/roots.log | sort -u | grep -qx 0"
+  kill -STOP "${RUNNING[@]}"
+  never old
+  never bundle
+  never roots
+  kill -KILL "${RUNNING[@]}"
+  carries three two one
+  no_faults
+}
+
+@test "a second run after a rotation changes nothing, neither does CA_DIR gone; a lost export has the current root" {
+  root old
+  root new
+  rotate_to old
+  rotate_to new
+  local before
+  before=$(files | grep -v "$LAB/run")
+  attempt in_pod setup
+  [[ $STATUS == 0 ]]
+  same files "$before" "$(files | grep -v "$LAB/run")"
+  unset ${P}MITMPROXY_CA_DIR
+  attempt in_pod setup
+  [[ $STATUS == 0 ]]
+  same files "$before" "$(files | grep -v "$LAB/run")"
+  # The export volume is lost, which alone is believed about earlier roots: what the confdir
+  # says, the mitmproxy user could have written.
+  rm -rf "$EXPORT" "$LAB/run"
+  attempt in_pod setup
+  [[ $STATUS == 0 ]]
+  carries new
+  no_faults
+}
+
+@test "back to the earlier CA: both roots alone, and the new bundle" {
+  root one
+  root two
+  rotate_to one
+  rotate_to two
+  rotate_to one
+  restart
+  carries one two
+  everybody one two
+  no_faults
+}
+
+@test "a renewed certificate for the same key: the old one alone, the new one alone" {
+  SUBJECT=/CN=ours END='+20 days' root old rsa2048
+  cp "$PKI/old.key" "$PKI/renewed.key"
+  SUBJECT=/CN=ours END='+2 years' certify renewed
+  rotate_to old
+  rotate_to renewed
+  restart
+  same 'exported certificate' "$(fingerprint "$PKI/renewed.crt")" "$(fingerprint "$EXPORT/mitmproxy-ca-cert.pem")"
+  everybody old renewed
+  # And once more, to another key.
+  root new
+  rotate_to new
+  restart
+  everybody old renewed new
+  no_faults
+}
+
+@test "a renewed certificate for the same key, with another subject" {
+  SUBJECT='/CN=old name' root old
+  cp "$PKI/old.key" "$PKI/renewed.key"
+  SUBJECT='/CN=new name' certify renewed
+  rotate_to old
+  rotate_to renewed
+  restart
+  everybody old renewed
+  no_faults
+}
+
+@test "an old CA with pathlen:0 can sign no other: a warning, the new root and the bundle work" {
+  EXTENSIONS=${CA_EXTENSIONS/CA:TRUE/CA:TRUE,pathlen:0} root old
+  root new
+  rotate_to old
+  rotate_to new
+  has "$PREPARED" 'warn.*(path ?len|path length|pathlen:0)' || fault 'no warning'
+  restart
+  carries new old
+  trusting "$PKI/new.crt" "${WHO[@]}"
+  intercepted "${WHO[@]}"
+  verifies new
+  # Not silently accepted either: this client cannot work.
+  not_trusting "$PKI/old.crt" curl openssl
+  no_faults
+}
+
+@test "the second of three has pathlen:0: the last root and the bundle work" {
+  root first
+  EXTENSIONS=${CA_EXTENSIONS/CA:TRUE/CA:TRUE,pathlen:0} root second
+  root third
+  rotate_to first
+  rotate_to second
+  rotate_to third
+  restart
+  carries third second first
+  trusting "$PKI/third.crt" "${WHO[@]}"
+  intercepted "${WHO[@]}"
+  no_faults
+}
+
+@test "the first has pathlen:1, rotated twice: the new bundle and the last two roots work" {
+  EXTENSIONS=${CA_EXTENSIONS/CA:TRUE/CA:TRUE,pathlen:1} root first
+  root second
+  root third
+  rotate_to first
+  rotate_to second
+  rotate_to third
+  restart
+  carries third second first
+  everybody second third
+  no_faults
+}
+
+@test "an earlier root is carried until it expires, and then no more" {
+  END='+6 seconds' root old
+  root new
+  local ends
+  ends=$((${EPOCHREALTIME/.*/} + 6))
+  rotate_to old
+  rotate_to new
+  carries new old
+  ((${EPOCHREALTIME/.*/} < ends)) || fault 'this machine is too slow: it has expired already'
+  wait_until 12 test_after $((ends + 1))
+  attempt in_pod setup
+  [[ $STATUS == 0 ]] || fault "status $STATUS"
+  carries new
+  restart
+  trusting "$PKI/new.crt" "${WHO[@]}"
+  intercepted "${WHO[@]}"
+  verifies new
+  no_faults
+}
+test_after() { (($(date +%s) > $1)); }
+
+@test "a CA in the confdir that has expired is replaced by that in CA_DIR" {
+  START='-3 days' END='-1 hour' root old
+  root new
+  pem old >"$LAB/pem"
+  place_ca "$LAB/pem"
+  rotate_to new
+  carries new
+  restart
+  trusting "$PKI/new.crt" curl openssl java
+  intercepted curl
+  no_faults
+}
+
+@test "to an intermediate CA with a root of its own: a warning; new root alone, new bundle" {
+  root old
+  root top rsa2048
+  intermediate middle top
+  rotate_to old
+  rotate_to middle top
+  has "$PREPARED" 'warn.*trust only the root before' || fault 'no warning'
+  restart
+  carries top old
+  trusting "$PKI/top.crt" curl openssl java
+  intercepted curl
+  no_faults
+}
+
+@test "between two intermediate CAs of the same root, and one of another" {
+  root top
+  intermediate one top
+  intermediate two top rsa2048
+  rotate_to one top
+  rotate_to two top
+  restart
+  carries top
+  everybody top
+  root new
+  rotate_to new
+  restart
+  carries new top
+  trusting "$PKI/new.crt" "${WHO[@]}"
+  intercepted "${WHO[@]}"
+  no_faults
+}
+
+@test "the cross certificate: first in the file, the new key and name, signed by the old, a CA, sent along" {
+  root old rsa2048
+  root new
+  rotate_to old
+  rotate_to new
+  local pem=$CONFDIR/mitmproxy-ca.pem
+  same key "$(openssl pkey -in "$PKI/new.key" -pubout)" "$(openssl pkey -in "$pem" -pubout)"
+  same 'key of the first certificate' "$(openssl pkey -in "$PKI/new.key" -pubout)" "$(openssl x509 -in "$pem" -noout -pubkey)"
+  same names $'subject=CN = new\nissuer=CN = old' "$(openssl x509 -in "$pem" -noout -subject -issuer)"
+  same 'key identifier' "$(openssl x509 -in "$PKI/new.crt" -noout -ext subjectKeyIdentifier)" \
+    "$(openssl x509 -in "$pem" -noout -ext subjectKeyIdentifier)"
+  openssl x509 -in "$pem" -out "$LAB/cross.crt"
+  openssl verify -x509_strict -no-CApath -CAfile "$PKI/old.crt" "$LAB/cross.crt"
+  has "$(openssl x509 -in "$LAB/cross.crt" -noout -text)" 'CA:TRUE'
+  refute [ "$(openssl x509 -in "$LAB/cross.crt" -noout -serial)" = "$(openssl x509 -in "$PKI/new.crt" -noout -serial)" ]
+  grep -qx "$(fingerprint "$PKI/old.crt")" <(fingerprints "$pem")
+  # Not a root: it is exported nowhere.
+  refute grep -qx "$(fingerprint "$LAB/cross.crt")" <(fingerprints "$BUNDLE")
+  same 'one key' 1 "$(grep -c 'BEGIN.*PRIVATE KEY' "$pem")"
+  same 'old key left' '' "$(grep -rlF "$(sed -n 3p "$PKI/old.key")" "$CONFDIR" "$EXPORT" "$LAB/run" || true)"
+  restart
+  sent
+  grep -qx "$(fingerprint "$LAB/cross.crt")" <(fingerprints "$LAB/sent")
+}
+
+# What is there, but for the hashed names.
+names() { find "$CONFDIR" "$EXPORT" "$LAB/run" -printf '%p\n' | grep -v '/certs/[0-9a-f]*\.[0-9]*$' | sort; }
+@test "setup killed at any moment of a rotation: the next run ends it, no root is lost" {
+  local delay name previous=one chain names
+  root zero
+  rotate_to zero
+  root one
+  rotate_to one
+  names=$(names)
+  for delay in 0 2 4 6 8 10 12 14 16 18 20 23 26 30 40 60; do
+    name=after$delay
+    SUBJECT=/CN=$name root $name
+    tls_secret $name
+    in_pod setup prepare >/dev/null 2>&1 3>&- &
+    sleep "$(printf '0.%03d' $delay)"
+    kill -KILL $! 2>/dev/null || true
+    wait $! 2>/dev/null || true
+    wait_until 5 pod_is_empty || fault "$delay ms: something runs still"
+    attempt in_pod timeout 10 setup prepare
+    [[ $STATUS == 0 ]] || fault "$delay ms: status $STATUS"
+    chain=$CONFDIR/mitmproxy-ca.pem
+    same "$delay ms" "$(openssl pkey -in "$PKI/$name.key" -pubout)" "$(openssl pkey -in "$chain" -pubout)" || fault "$delay ms: key"
+    openssl verify -no-CApath -CAfile "$PKI/$previous.crt" -untrusted "$chain" "$chain" || fault "$delay ms: $previous alone"
+    grep -qx "$(fingerprint "$PKI/$previous.crt")" <(fingerprints "$EXPORT/mitmproxy-ca-roots.pem") || fault "$delay ms: $previous is not exported"
+    same "$delay ms: names" "$names" "$(names)" || fault "$delay ms: temporary files"
+    previous=$name
+  done
+  no_faults
+}

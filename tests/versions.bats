@@ -1,0 +1,134 @@
+#!/usr/bin/env bats
+# Every kind of CA is accepted by every mitmdump: the pinned one, the newest 10.x, another 11.x;
+# also where the confdir is read-only once setup has been there.
+
+# shellcheck source=tests/lib/suite.sh
+source "$BATS_TEST_DIRNAME/lib/suite.sh"
+# shellcheck source=tests/lib/ca.sh
+source "$BATS_TEST_DIRNAME/lib/ca.sh"
+# shellcheck source=tests/lib/pki.sh
+source "$BATS_TEST_DIRNAME/lib/pki.sh"
+# shellcheck source=tests/lib/clients.sh
+source "$BATS_TEST_DIRNAME/lib/clients.sh"
+# shellcheck source=tests/lib/versions.sh
+source "$BATS_TEST_DIRNAME/lib/versions.sh"
+
+setup_file() {
+  suite_up
+  clients_up
+}
+teardown_file() { suite_down; }
+setup() {
+  lab_up
+  PKI=$LAB/ca CA_DIR=$LAB/secret
+  mkdir "$PKI"
+}
+teardown() {
+  writable
+  lab_down
+}
+
+read_only() {
+  mount --bind "$CONFDIR" "$CONFDIR"
+  mount -o remount,ro,bind "$CONFDIR"
+  refute touch "$CONFDIR/new" 2>/dev/null
+}
+writable() {
+  while mountpoint -q "$CONFDIR"; do umount -l "$CONFDIR"; done
+}
+
+# prepared KIND: put that CA in its place. OLD and NEW are the roots that clients may trust alone.
+prepared() {
+  OLD='' NEW=''
+  unset ${P}MITMPROXY_CA_DIR
+  case $1 in
+    generated) return 0 ;;
+    "mitmproxy's own") become_mitm env HOME="$LAB/home" "$BIN" --set confdir="$CONFDIR" -n -r /dev/null ;;
+    *) give MITMPROXY_CA_DIR="$CA_DIR" ;;
+  esac
+  case $1 in
+    'RSA PKCS#1') root one rsa2048 && key_form one pkcs1 >"$LAB/key" ;;
+    'RSA PKCS#8') root one rsa3072 && key_form one pkcs8 >"$LAB/key" ;;
+    'EC SEC1') root one ec-P-256 && key_form one sec1 >"$LAB/key" ;;
+    'EC PKCS#8') root one ec-P-384 && key_form one pkcs8 >"$LAB/key" ;;
+    intermediate)
+      root top rsa2048
+      intermediate middle top
+      tls_secret middle top
+      NEW=top
+      ;;
+    rotated)
+      SUBJECT=/CN=mitmproxy root one rsa2048
+      SUBJECT=/CN=mitmproxy root two
+      tls_secret one
+      in_pod setup prepare
+      tls_secret two
+      OLD=one NEW=two
+      ;;
+  esac
+  case $1 in
+    *'#'* | *SEC1)
+      secret "$CA_DIR" tls.crt="$PKI/one.crt" tls.key="$LAB/key"
+      NEW=one
+      ;;
+  esac
+}
+
+# accepts VERSION KIND...: intercepted and verified, from a confdir that is read-only.
+accepts() {
+  local version=$1 kind name
+  shift
+  BIN=$MITMDUMP
+  if [[ $version != pinned ]]; then
+    version_is_there "$version" || make_version "$version" || skip_or_fail "no mitmproxy $version from the package index"
+    BIN=$(version_mitmdump "$version")
+    same version "$version" "$(become_mitm mitmdump_version "$BIN")"
+  fi
+  give MITMPROXY_BIN="$BIN"
+  for kind; do
+    writable
+    rm -rf "$CONFDIR" "$EXPORT" "$LAB/run" "$CA_DIR" "$PKI"
+    mkdir "$PKI"
+    prepared "$kind"
+    attempt in_pod setup
+    [[ $STATUS == 0 ]] || fault "$kind: setup: status $STATUS"
+    read_only
+    # And once more, as in a new pod with the same volume.
+    attempt in_pod setup
+    [[ $STATUS == 0 ]] || fault "$kind: setup with a read-only confdir: status $STATUS"
+    up healthd || {
+      fault "$kind: $(healthz)"
+      continue
+    }
+    read_trust_env
+    reaches 1 shop.example.test "$kind, curl" client curl
+    for name in $OLD $NEW; do
+      reaches 1 shop.example.test "$kind, trusting $name" client_trusting "$PKI/$name.crt" curl
+    done
+    lacks "$(<"$LAB/up.log")" 'Traceback|Read-only' || fault "$kind: log"
+    kill -TERM "$SPAWNED"
+    await_exit "$SPAWNED" 6
+  done
+  no_faults
+}
+KINDS=(generated "mitmproxy's own" 'RSA PKCS#1' 'RSA PKCS#8' 'EC SEC1' 'EC PKCS#8' intermediate rotated)
+
+# (With all of them and a confdir that can be written: ca-source.bats.)
+@test "the pinned mitmdump accepts every kind of CA, with a read-only confdir" {
+  accepts pinned generated "mitmproxy's own" 'RSA PKCS#1' 'EC SEC1' intermediate rotated
+}
+@test "the newest mitmdump 10 accepts every kind of CA, with a read-only confdir" {
+  accepts 10.4.2 "${KINDS[@]}"
+}
+@test "mitmdump 11.0.0 accepts every kind of CA, with a read-only confdir" {
+  accepts 11.0.0 "${KINDS[@]}"
+}
+
+@test "they are not one and the same: the versions differ, and the pinned one is an 11" {
+  local version
+  for version in "${OTHER_VERSIONS[@]}"; do
+    version_is_there "$version" || skip_or_fail "no mitmproxy $version"
+    [[ $version != "$MITMDUMP_VERSION" ]] || fault "$version is the pinned one"
+  done
+  no_faults
+}
