@@ -11,6 +11,7 @@
 #include "common/error.h"
 #include "common/log.h"
 #include "common/state.h"
+#include "setup/key_memory.h"
 #include "setup/prepare.h"
 #include "setup/progress.h"
 #include "setup/redirect.h"
@@ -181,6 +182,7 @@ int main(int argc, char **argv)
     struct arguments arguments = parse_arguments(argc, argv);
     umask(022);
     forbid_core_dumps();
+    key_memory_clear_on_free();
     if (config_load(&config, "setup") > 0)
         return EX_CONFIG;
     if (arguments.command == COMMAND_STATUS)
