@@ -38,7 +38,8 @@ static int judge(int fd, const struct file_limits *limits, const char *path, str
     errno = EINVAL;
     if (!S_ISREG(st.st_mode))
         return error_set(error, EX_CONFIG, "%s: not a regular file", path);
-    if (st.st_nlink != 1)
+    /* None: another process has put a new one in its place since it was opened. */
+    if (st.st_nlink > 1)
         return error_set(error, EX_CONFIG, "%s: %ju hard links, expected one", path,
                          (uintmax_t)st.st_nlink);
     if (st.st_uid != 0 && st.st_uid != geteuid() && st.st_uid != limits->owner)

@@ -11,8 +11,8 @@
 /* File operations for places in which somebody hostile may write: everything is judged through the
  * open descriptor, never by path and then path again. Descriptors are close-on-exec. */
 
-/* What a file must be to be read: regular, one link, at most max_size bytes, owned by root, the
- * caller or owner. */
+/* What a file must be to be read: regular, one link at most, at most max_size bytes, owned by root,
+ * the caller or owner. */
 struct file_limits {
     off_t max_size;
     uid_t owner;

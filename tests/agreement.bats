@@ -42,6 +42,24 @@ teardown() { lab_down; }
   state_is setup.state ready
 }
 
+@test "a state file that is replaced all the time: every look at it finds it whole" {
+  up entrypoint.sh
+  spawn writer /usr/bin/python3 -c '
+import os, sys, time
+path = sys.argv[1]
+data = open(path, "rb").read()
+end = time.monotonic() + 8
+while time.monotonic() < end:
+    with open(path + ".new", "wb") as out:
+        out.write(data)
+    os.rename(path + ".new", path)
+' "$STATE"
+  local codes
+  codes=$(in_pod curl -s -o /dev/null -w '%{http_code}\n' 'http://127.0.0.1:18080/healthz?[1-3000]' | sort | uniq -c)
+  echo "$codes"
+  [[ $codes =~ ^\ *3000\ 200$ ]]
+}
+
 @test "the application locks the state directory: setup and healthd go on" {
   mkdir -m 0775 "$LAB/run"
   chgrp $MITM_UID "$LAB/run"
