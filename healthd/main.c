@@ -16,6 +16,7 @@
 #include "healthd/responder.h"
 #include "healthd/runner.h"
 #include "healthd/server.h"
+#include "healthd/signals.h"
 
 static void print_help(void)
 {
@@ -55,12 +56,7 @@ static bool parse_arguments(int argc, char **argv)
  * ours to keep; 0 to 2 must be there, or a socket of ours would get their number. */
 static void settle(void)
 {
-    sigset_t wanted;
-    sigemptyset(&wanted);
-    sigaddset(&wanted, SIGTERM);
-    sigaddset(&wanted, SIGINT);
-    sigaddset(&wanted, SIGCHLD);
-    sigprocmask(SIG_SETMASK, &wanted, NULL);
+    signals_block();
     signal(SIGPIPE, SIG_IGN);
     umask(022);
     closefrom(3);

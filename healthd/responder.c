@@ -17,6 +17,7 @@
 #include "common/privileges.h"
 #include "healthd/clock.h"
 #include "healthd/readiness.h"
+#include "healthd/signals.h"
 
 enum { EVENTS_MAX = 64, STOP_WITHIN_MS = 5800 };
 
@@ -187,13 +188,7 @@ static int open_all(struct responder *responder, const struct listeners *listene
                     struct error *error)
 {
     const struct server_owner owner = {responder, answer_request, canary_landed};
-    sigset_t wanted;
-    sigemptyset(&wanted);
-    sigaddset(&wanted, SIGTERM);
-    sigaddset(&wanted, SIGINT);
-    sigaddset(&wanted, SIGCHLD);
-    sigprocmask(SIG_SETMASK, &wanted, NULL);
-    responder->signals = signalfd(-1, &wanted, SFD_NONBLOCK | SFD_CLOEXEC);
+    responder->signals = signals_open();
     responder->epoll = epoll_create1(EPOLL_CLOEXEC);
     if (watch(responder->epoll, responder->signals, signals_data) != 0 ||
         watch(responder->epoll, responder->control, control_data) != 0)

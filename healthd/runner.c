@@ -18,6 +18,7 @@
 #include "healthd/clock.h"
 #include "healthd/mitmdump.h"
 #include "healthd/report.h"
+#include "healthd/signals.h"
 
 struct runner {
     const struct config *config;
@@ -135,17 +136,6 @@ static int become_mitmproxy_user(const struct config *config, pid_t parent, stru
     return 0;
 }
 
-static int open_signals(void)
-{
-    sigset_t wanted;
-    sigemptyset(&wanted);
-    sigaddset(&wanted, SIGTERM);
-    sigaddset(&wanted, SIGINT);
-    sigaddset(&wanted, SIGCHLD);
-    sigprocmask(SIG_SETMASK, &wanted, NULL);
-    return signalfd(-1, &wanted, SFD_NONBLOCK | SFD_CLOEXEC);
-}
-
 int runner_run(const struct config *config, int control, pid_t parent)
 {
     static struct runner runner;
@@ -154,7 +144,7 @@ int runner_run(const struct config *config, int control, pid_t parent)
     prctl(PR_SET_NAME, "healthd-runner", 0, 0, 0);
     runner.config = config;
     runner.control = control;
-    runner.signals = open_signals();
+    runner.signals = signals_open();
     if (become_mitmproxy_user(config, parent, &error) != 0 ||
         mitmdump_init(&runner.mitmdump, config, &error) != 0) {
         log_error("%s", error.text);
