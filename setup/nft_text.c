@@ -35,6 +35,16 @@ static void print_match(const struct rule *rule, FILE *out)
     fputs(" } ", out);
 }
 
+/* As nft lists it: the default is left out, unless a match has fixed the family. */
+static void print_port_unreachable(const struct rule *rule, FILE *out)
+{
+    if (rule->has_destination)
+        fprintf(out, "reject with %s port-unreachable\n",
+                rule->destination.family == AF_INET ? "icmp" : "icmpv6");
+    else
+        fputs("reject\n", out);
+}
+
 static void print_rule(const struct rule *rule, FILE *out)
 {
     fputs("\t\t", out);
@@ -47,7 +57,7 @@ static void print_rule(const struct rule *rule, FILE *out)
         fprintf(out, "redirect to :%u\n", rule->to_port);
         break;
     case VERDICT_PORT_UNREACHABLE:
-        fputs("reject\n", out);
+        print_port_unreachable(rule, out);
         break;
     case VERDICT_TCP_RESET:
         fputs("reject with tcp reset\n", out);

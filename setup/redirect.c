@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/guard.h"
 #include "common/ipv6.h"
 #include "common/log.h"
 #include "common/privileges.h"
@@ -54,8 +55,18 @@ int redirect_check(const struct config *config, struct error *error)
     return plan(config, &set, why, error) != NULL ? 0 : -1;
 }
 
+static int prove_guard(const struct config *config, int family, struct error *error)
+{
+    if (!guard_is_wanted(config, family) || guard_prove(family, error) == 0)
+        return 0;
+    return error_prefix(error, "proof: the guard is not in effect");
+}
+
 static int prove(const struct config *config, struct error *error)
 {
+    if (prove_guard(config, AF_INET, error) != 0 ||
+        (ipv6_loopback_is_usable() && prove_guard(config, AF_INET6, error) != 0))
+        return -1;
     if (proof_run(AF_INET, config->http.port, error) != 0)
         return -1;
     if (ipv6_is_redirected(config))

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "common/canary.h"
+#include "common/guard.h"
 #include "common/ipv6.h"
 
 static struct rule *append(struct rule_list *list, enum verdict verdict)
@@ -46,16 +47,16 @@ static void match_redirected_ports(const struct config *config, struct rule *rul
 }
 
 /* Before every exemption: a canary that an exemption lets pass proves nothing. */
-static void add_canary(const struct config *config, struct rule_list *list)
+static struct rule *add_canary(struct rule_list *list, enum verdict verdict, uint8_t protocol)
 {
-    struct rule *rule = append(list, VERDICT_REDIRECT);
+    struct rule *rule = append(list, verdict);
     if (list->family == AF_INET)
         match_destination(rule, AF_INET, CANARY_ADDRESS_V4, 32);
     else
         match_destination(rule, AF_INET6, CANARY_ADDRESS_V6, 128);
-    rule->protocol = IPPROTO_TCP;
+    rule->protocol = protocol;
     add_port(rule, CANARY_PORT);
-    rule->to_port = config->http.port;
+    return rule;
 }
 
 static void add_owner(struct rule_list *list, uid_t uid)
@@ -90,7 +91,7 @@ static void build_nat(const struct config *config, struct rule_list *list)
 {
     if (list->family == AF_INET6 && config->ipv6 != IPV6_REDIRECT)
         return;
-    add_canary(config, list);
+    add_canary(list, VERDICT_REDIRECT, IPPROTO_TCP)->to_port = config->http.port;
     add_exemptions(config, list);
     struct rule *redirect = append(list, VERDICT_REDIRECT);
     match_redirected_ports(config, redirect, IPPROTO_TCP);
@@ -100,10 +101,10 @@ static void build_nat(const struct config *config, struct rule_list *list)
 /* The guard. */
 static void build_filter(const struct config *config, struct rule_list *list)
 {
-    bool is_ipv6 = list->family == AF_INET6;
-    bool refuse_tcp = is_ipv6 && config->ipv6 == IPV6_REJECT;
-    if ((is_ipv6 && config->ipv6 == IPV6_OFF) || (config->quic_allowed && !refuse_tcp))
+    bool refuse_tcp = list->family == AF_INET6 && config->ipv6 == IPV6_REJECT;
+    if (!guard_is_wanted(config, list->family))
         return;
+    add_canary(list, VERDICT_PORT_UNREACHABLE, IPPROTO_UDP);
     add_exemptions(config, list);
     if (!config->quic_allowed)
         match_redirected_ports(config, append(list, VERDICT_PORT_UNREACHABLE), IPPROTO_UDP);

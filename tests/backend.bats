@@ -671,7 +671,7 @@ nft_chain_flushed() { nft flush chain inet $NFT_TABLE "$IN"; }
     for drift in $(compgen -A function nft_); do
       [[ $drift != nft_rule && $drift != nft_rules ]] || continue
       $drift
-      drifted "$drift: $IN" '(4444|return|jump|redirect|chain)'
+      drifted "$drift: $IN" '(4444|return|jump|redirect|reject|chain)'
     done
   done
   no_faults
