@@ -26,7 +26,7 @@ ALL_LDFLAGS = $(OPTIMIZE) -pie -Wl,-z,relro,-z,now,--as-needed $(LDFLAGS)
 
 # Asked for when a recipe runs, not when this file is read: `deps` comes first.
 pkg = $(shell pkg-config $1 $2)
-PACKAGES       = libbsd-overlay
+PACKAGES       = libbsd-overlay libmd
 SETUP_PACKAGES = libip4tc libip6tc libnftables libcrypto
 
 objects = $(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard $1/*.c))

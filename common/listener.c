@@ -76,6 +76,7 @@ static void consider(struct search *search, struct nlmsghdr *message)
     search->best = how_well;
     search->found->uid = socket->idiag_uid;
     search->found->inode = socket->idiag_inode;
+    search->found->backlog = socket->idiag_rqueue; /* of a listening socket: sk_ack_backlog */
 }
 
 /* Reads one dump to its end. */

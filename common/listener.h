@@ -10,8 +10,9 @@
 /* A TCP socket in LISTEN, in the kernel's own words (sock_diag(7)): no connection is made, nobody
  * notices, no privilege is needed. */
 struct listener {
-    uid_t uid;      /* of the process that made the socket */
-    uint32_t inode; /* as in /proc/PID/fd: socket:[INODE] */
+    uid_t uid;        /* of the process that made the socket */
+    uint32_t inode;   /* as in /proc/PID/fd: socket:[INODE] */
+    uint32_t backlog; /* connections that wait to be accepted */
 };
 
 /* Opens the netlink socket for listener_find; the caller closes it. -1 with error. */

@@ -46,6 +46,8 @@ static const struct key {
     {"setup.user", STATE_SETUP, KIND_NUMBER, offsetof(struct state, user), 0, NULL},
     {"setup.ca", STATE_SETUP, TEXT(ca), NULL},
     {"setup.ca_sha256", STATE_SETUP, TEXT(ca_sha256), NULL},
+    {"setup.ca_file_sha256", STATE_SETUP, TEXT(ca_file_sha256), NULL},
+    {"setup.ca_expires", STATE_SETUP, KIND_TIME, offsetof(struct state, ca_expires), 0, NULL},
     {"setup.time", STATE_SETUP, KIND_TIME, offsetof(struct state, setup_time), 0, NULL},
     {"mitm.state", STATE_MITM, KIND_WORD, offsetof(struct state, mitm), 0, mitm_names},
     {"mitm.pid", STATE_MITM, KIND_NUMBER, offsetof(struct state, mitm_pid), 0, NULL},

@@ -29,13 +29,15 @@ struct state {
     char setup_error[STATE_ERROR_SIZE];
     char netns[NAMESPACE_ID_SIZE];
     char boot[NAMESPACE_ID_SIZE];
-    char backend[STATE_WORD_SIZE];     /* that holds the rules, "" for none */
-    uint32_t rules;                    /* how many are installed, 0 for none */
-    uint32_t port;                     /* that the rules redirect to, with rules > 0 */
-    uint32_t user;                     /* the uid that they let through, with rules > 0 */
-    char ca[STATE_WORD_SIZE];          /* "exported", or "" */
-    char ca_sha256[STATE_SHA256_SIZE]; /* of the exported certificate, lower-case hex */
-    int64_t setup_time;                /* seconds since 1970, of the last write of this half */
+    char backend[STATE_WORD_SIZE];          /* that holds the rules, "" for none */
+    uint32_t rules;                         /* how many are installed, 0 for none */
+    uint32_t port;                          /* that the rules redirect to, with rules > 0 */
+    uint32_t user;                          /* the uid that they let through, with rules > 0 */
+    char ca[STATE_WORD_SIZE];               /* "exported", or "" */
+    char ca_sha256[STATE_SHA256_SIZE];      /* of the exported certificate, lower-case hex */
+    char ca_file_sha256[STATE_SHA256_SIZE]; /* of the file with the key that setup has checked */
+    int64_t ca_expires;                     /* seconds since 1970, 0 where not known */
+    int64_t setup_time;                     /* seconds since 1970, of the last write of this half */
     /* healthd's half */
     enum mitm_state mitm;
     uint32_t mitm_pid;

@@ -3,6 +3,7 @@
 
 #include <stddef.h>
 
+#include "common/ca_file.h"
 #include "common/config.h"
 #include "common/error.h"
 #include "setup/ca.h"
@@ -14,9 +15,5 @@
  * stays behind), or NULL with error. */
 char *ca_store_prepare(const struct config *config, struct ca *source, size_t *size,
                        struct error *error);
-
-/* The name and the limits of the file with the CA's key, for those who have to judge it. */
-#define CA_FILE "mitmproxy-ca.pem"
-enum { CA_FILE_MAX_BYTES = 256 * 1024 };
 
 #endif

@@ -13,6 +13,7 @@
 #include "common/files.h"
 #include "common/privileges.h"
 #include "setup/ca.h"
+#include "setup/ca_record.h"
 #include "setup/ca_source.h"
 #include "setup/ca_store.h"
 #include "setup/export.h"
@@ -35,6 +36,7 @@ static int check_capabilities(const struct config *config, struct error *error)
 struct verdict {
     int failed;
     struct error error;
+    struct ca_record record;
 };
 
 /* The child: becomes the mitmproxy user and does the work in the confdir, so that whoever owns the
@@ -47,7 +49,8 @@ static int work_as_user(const struct config *config, struct ca *source, int out)
     if (privileges_drop(config->user.uid, config->user.gid, &verdict.error) == 0 &&
         access_check(config, &verdict.error) == 0)
         pem = ca_store_prepare(config, source, &size, &verdict.error);
-    verdict.failed = pem == NULL;
+    verdict.failed =
+        pem == NULL || ca_record_make(config, pem, size, &verdict.record, &verdict.error) != 0;
     bool sent = write(out, &verdict, sizeof(verdict)) == (ssize_t)sizeof(verdict) &&
                 (pem == NULL || write(out, pem, size) == (ssize_t)size);
     free(pem);
@@ -55,7 +58,7 @@ static int work_as_user(const struct config *config, struct ca *source, int out)
 }
 
 /* Reads the child's verdict and certificate; the certificate is bounded by a pipe's size. */
-static char *read_verdict(int in, size_t *size, struct error *error)
+static char *read_verdict(int in, size_t *size, struct ca_record *record, struct error *error)
 {
     struct verdict verdict;
     if (read(in, &verdict, sizeof(verdict)) != (ssize_t)sizeof(verdict)) {
@@ -66,12 +69,13 @@ static char *read_verdict(int in, size_t *size, struct error *error)
         *error = verdict.error;
         return NULL;
     }
+    *record = verdict.record;
     return file_read_open(in, CA_FILE_MAX_BYTES, "certificate", size, error);
 }
 
 /* Returns the CA's roots as PEM, which the caller frees. */
 static char *prepare_as_user(const struct config *config, struct ca *source, size_t *size,
-                             struct error *error)
+                             struct ca_record *record, struct error *error)
 {
     int ends[2];
     if (pipe2(ends, O_CLOEXEC) != 0) {
@@ -88,7 +92,7 @@ static char *prepare_as_user(const struct config *config, struct ca *source, siz
     if (child < 0)
         error_set(error, 1, "fork: %s", strerror(errno));
     else
-        pem = read_verdict(ends[0], size, error);
+        pem = read_verdict(ends[0], size, record, error);
     close(ends[0]);
     if (child > 0)
         waitpid(child, NULL, 0);
@@ -98,6 +102,7 @@ static char *prepare_as_user(const struct config *config, struct ca *source, siz
 int prepare(const struct config *config, struct state *state, struct error *error)
 {
     struct ca source;
+    struct ca_record record = {0};
     size_t size = 0;
     char *roots = NULL;
     /* What is wrong with the source is known before anything is touched. */
@@ -105,12 +110,14 @@ int prepare(const struct config *config, struct state *state, struct error *erro
     if (given < 0)
         return -1;
     if (check_capabilities(config, error) == 0 && give_confdir(config, error) == 0)
-        roots = prepare_as_user(config, given == 1 ? &source : NULL, &size, error);
+        roots = prepare_as_user(config, given == 1 ? &source : NULL, &size, &record, error);
     ca_free(&source);
     if (roots == NULL)
         return -1;
     int result = export_roots(config, roots, size, state->ca_sha256, error);
     free(roots);
+    strlcpy(state->ca_file_sha256, record.file_sha256, sizeof(state->ca_file_sha256));
+    state->ca_expires = record.expires;
     strlcpy(state->ca, result == 0 ? "exported" : "", sizeof(state->ca));
     return result;
 }

@@ -15,7 +15,7 @@ source tests/lib/versions.sh
 PACKAGES=(
   # to build
   gcc libc6-dev pkg-config libbsd-dev libip4tc-dev libip6tc-dev libiptc-dev
-  libnftables-dev libseccomp-dev libssl-dev
+  libmd-dev libnftables-dev libseccomp-dev libssl-dev
   # to run mitmdump
   ca-certificates python3 python3-venv
   # for demo and tests
