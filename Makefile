@@ -27,6 +27,7 @@ ALL_LDFLAGS = $(OPTIMIZE) -pie -Wl,-z,relro,-z,now,--as-needed $(LDFLAGS)
 # Asked for when a recipe runs, not when this file is read: `deps` comes first.
 pkg = $(shell pkg-config $1 $2)
 PACKAGES       = libbsd-overlay libmd
+HEALTHD_PACKAGES = libseccomp
 SETUP_PACKAGES = libip4tc libip6tc libnftables libcrypto
 
 objects = $(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard $1/*.c))
@@ -41,7 +42,7 @@ $(BUILD)/setup: $(SETUP) $(COMMON)
 	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(call pkg,--libs,$(SETUP_PACKAGES) $(PACKAGES))
 
 $(BUILD)/healthd: $(HEALTHD) $(COMMON)
-	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(call pkg,--libs,$(PACKAGES))
+	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(call pkg,--libs,$(HEALTHD_PACKAGES) $(PACKAGES))
 
 $(BUILD)/obj/%.o: %.c Makefile
 	@mkdir -p $(@D)
