@@ -176,11 +176,16 @@ static int judge_fields(const struct fields *fields, bool is_http11)
 }
 
 /* Cuts the next line off rest, without its CRLF. -1: no whole line yet; 0: a line; 400: a bare LF
- * or CR. */
+ * or CR, or a NUL. A line with a NUL need not be whole: this is not HTTP, and may have no more
+ * lines. A whole one is judged alike, or the answer would depend on how the bytes come in. */
 static int take_line(struct span *rest, struct span *line)
 {
-    if (!take_until(rest, '\n', line))
-        return memchr(rest->at, '\0', rest->size) != NULL ? 400 : -1;
+    bool whole = take_until(rest, '\n', line);
+    const struct span *seen = whole ? line : rest;
+    if (memchr(seen->at, '\0', seen->size) != NULL)
+        return 400;
+    if (!whole)
+        return -1;
     if (line->size == 0 || line->at[line->size - 1] != '\r')
         return 400;
     line->size--;
