@@ -273,5 +273,5 @@ size_t http_format(const struct http_answer *answer, char *out, size_t out_size)
                  answer->status, reason_phrase(answer->status), date, strlen(answer->body),
                  answer->status == 405 ? "Allow: GET, HEAD\r\n" : "",
                  answer->canary ? CANARY_HEADER "\r\n" : "", answer->head_only ? "" : answer->body);
-    return (size_t)size < out_size ? (size_t)size : out_size;
+    return (size_t)size < out_size ? (size_t)size : out_size - 1;
 }
