@@ -67,6 +67,25 @@ static bool take_until(struct span *rest, char separator, struct span *taken)
     return true;
 }
 
+/* A name, an address or a bracketed address, with a port at most (RFC 9110, 7.2), or nothing. */
+static bool is_host(struct span value)
+{
+    static const char others[] = "-._~%!$&'()*+;=";
+    bool bracketed = value.size > 0 && *value.at == '[';
+    size_t i = bracketed;
+    while (i < value.size && (isalnum((unsigned char)value.at[i]) ||
+                              memchr(others, value.at[i], sizeof(others) - 1) != NULL ||
+                              (bracketed && value.at[i] == ':')))
+        i++;
+    if (bracketed && (i == 1 || i == value.size || value.at[i++] != ']'))
+        return false;
+    if (i < value.size && value.at[i++] != ':')
+        return false;
+    while (i < value.size && isdigit((unsigned char)value.at[i]))
+        i++;
+    return i == value.size;
+}
+
 static int parse_version(struct span version)
 {
     if (span_is(version, "HTTP/1.1") || span_is(version, "HTTP/1.0"))
@@ -77,24 +96,34 @@ static int parse_version(struct span version)
     return well_formed ? 505 : 400;
 }
 
+/* Takes scheme and authority off an absolute-form, if that is what it is. An empty path is "/"; the
+ * host is never empty (RFC 9110, 4.2.1). False if it is malformed. */
+static bool skip_authority(struct span *target)
+{
+    static const char scheme[] = "http://";
+    const size_t scheme_size = sizeof(scheme) - 1;
+    size_t end = scheme_size;
+    if (target->size < scheme_size || strncasecmp(target->at, scheme, scheme_size) != 0)
+        return true;
+    while (end < target->size && target->at[end] != '/' && target->at[end] != '?')
+        end++;
+    struct span authority = {target->at + scheme_size, end - scheme_size};
+    if (end == target->size || target->at[end] == '?')
+        *target = (struct span){"/", 1};
+    else
+        *target = (struct span){target->at + end, target->size - end};
+    return authority.size > 0 && *authority.at != ':' && is_host(authority);
+}
+
 /* origin-form, absolute-form (which a server has to take, RFC 9112, 3.2.2), or "*". */
 static int parse_target(struct span target, char path[static HTTP_PATH_SIZE])
 {
-    static const char scheme[] = "http://";
     struct span before_query;
     for (size_t i = 0; i < target.size; i++)
         if ((unsigned char)target.at[i] <= ' ' || (unsigned char)target.at[i] >= 0x7f)
             return 400;
-    if (target.size >= sizeof(scheme) - 1 &&
-        strncasecmp(target.at, scheme, sizeof(scheme) - 1) == 0) {
-        target.at += sizeof(scheme) - 1;
-        target.size -= sizeof(scheme) - 1;
-        const char *slash = memchr(target.at, '/', target.size);
-        if (slash == NULL)
-            return 400;
-        target.size -= (size_t)(slash - target.at);
-        target.at = slash;
-    }
+    if (!skip_authority(&target))
+        return 400;
     if (target.size == 0 || (*target.at != '/' && !span_is(target, "*")))
         return 400;
     if (take_until(&target, '?', &before_query))
@@ -118,16 +147,6 @@ static int parse_request_line(struct span line, struct http_request *request, bo
     *is_http11 = span_is(line, "HTTP/1.1");
     int status = parse_version(line);
     return status == 200 ? parse_target(target, request->path) : status;
-}
-
-/* A Host is a name, an address or a bracketed address, with a port at most. */
-static bool is_host(struct span value)
-{
-    for (size_t i = 0; i < value.size; i++)
-        if (!isalnum((unsigned char)value.at[i]) &&
-            strchr("-._~%!$&'()*+;=:[]", value.at[i]) == NULL)
-            return false;
-    return true;
 }
 
 static bool is_number(struct span value)
