@@ -42,9 +42,9 @@ mutant() {
   [[ $target != config ]] || objects+=("$OBJECTS/tests/fuzz/config_fields.o")
   # shellcheck disable=SC2046 # words
   cc -std=c11 -D_GNU_SOURCE -I. -O1 -fsanitize=address,undefined -fno-sanitize-recover=all -w \
-    $(pkg-config --cflags libbsd-overlay) -o "$SCRATCH/mutant" "$SCRATCH/mutant.c" \
+    $(pkg-config --cflags libbsd-overlay libmd) -o "$SCRATCH/mutant" "$SCRATCH/mutant.c" \
     "$OBJECTS/tests/fuzz/$target.o" $OBJECTS/tests/fuzz/replay.o "${objects[@]}" \
-    $(pkg-config --libs libbsd-overlay)
+    $(pkg-config --libs libbsd-overlay libmd)
   STATUS=0
   OUTPUT=$("$SCRATCH/mutant" "tests/fuzz/corpus/$target" 2>&1) || STATUS=$?
   # It has begun, and not come to the end.
