@@ -150,3 +150,18 @@ during() {
   calm
   unharmed
 }
+
+@test "clients that have just had every port of the pod: canaries are not mistaken for theirs" {
+  # The kernel remembers a closed connection for two minutes, and gives a canary that would
+  # look like one of those another port on its way.
+  local range
+  range=$(in_pod sysctl -n net.ipv4.ip_local_port_range)
+  in_pod sysctl -qw net.ipv4.ip_local_port_range='40000 40099'
+  in_pod /usr/bin/python3 "$ROOT/tests/lib/probes.py" 127.0.0.1 $HEALTH_PORT --count 600
+  # More than one period of the canary.
+  attempt in_origin /usr/bin/python3 "$ROOT/tests/lib/probes.py" 10.77.0.2 $HEALTH_PORT --count 1300 --interval 0.01
+  in_pod sysctl -qw net.ipv4.ip_local_port_range="$range"
+  lacks "$(<"$LAB/up.log")" 'did not arrive' || fault 'a canary was missed'
+  [[ $STATUS == 0 ]] || fault 'a probe failed'
+  unharmed
+}
