@@ -1,4 +1,5 @@
 #!/usr/bin/env bats
+# shellcheck disable=SC2030,SC2031 # each test is a subshell, and some start healthd in their own way
 # The log: a line is whole or not there, JSON is JSON whatever mitmdump says, and nobody waits for
 # who should read it.
 
