@@ -1,6 +1,6 @@
 #!/usr/bin/env bats
 # Faults at random for TORTURE seconds, by TORTURE_SEED: every 200 is true at its time, and when
-# the faults end it is soon ready. See tests/lib/torture.py and observer.py.
+# the faults end it is soon ready. See tests/lib/torture.py and witness.py.
 
 # shellcheck source=tests/lib/suite.sh
 source "$BATS_TEST_DIRNAME/lib/suite.sh"

@@ -1,4 +1,4 @@
-"""Faults at random, against the real thing, and an observer who checks every 200.
+"""Faults at random, against the real thing, and an witness who checks every 200.
 
 Usage: torture.py SECONDS SEED HEALTHD DIRECTORY, in the pod, as root, with the environment that
 setup and healthd have. DIRECTORY is for the log and for a small file system in memory with the
@@ -21,7 +21,7 @@ import sys
 import threading
 import time
 
-from observer import Observer, children, process_state
+from witness import Witness, children, process_state
 
 PREFIX = "OPENSANDBOX_EGRESS_"
 READY = 5.0  # not counting what mitmdump itself takes to start beyond a second
@@ -36,7 +36,7 @@ volume = directory + "/volume"
 state = os.environ[PREFIX + "STATE_FILE"] = volume + "/run/state"
 ca = os.environ[PREFIX + "MITMPROXY_CONFDIR"] + "/mitmproxy-ca.pem"
 chance = random.Random(seed)
-observer = Observer(PROXY, state, ca, families)
+witness = Witness(PROXY, state, ca, families)
 log = open(directory + "/torture.log", "ab")
 problems, counts, exits = [], collections.Counter(), collections.Counter()
 reasons, recoveries = collections.Counter(), []
@@ -66,11 +66,11 @@ def kill(pid, what):
 def keep_healthd():
     while running:
         process = subprocess.Popen([healthd_path], stdin=subprocess.DEVNULL, stdout=log, stderr=log)
-        observer.healthd = process.pid
+        witness.healthd = process.pid
         process.wait()
-        observer.healthd = None
+        witness.healthd = None
         exits[process.returncode] += 1
-        left = [pid for pid in (observer.runner, observer.mitmdump) if pid]
+        left = [pid for pid in (witness.runner, witness.mitmdump) if pid]
         threading.Thread(target=watch_the_end, args=(left, process.returncode)).start()
 
 
@@ -86,7 +86,7 @@ def watch_the_end(pids, status):
 
 def probe():
     """Code and reason; None if nobody listens, or who listened was ended meanwhile."""
-    asked, pid = time.monotonic(), observer.healthd
+    asked, pid = time.monotonic(), witness.healthd
     try:
         with socket.create_connection(HEALTH, timeout=1) as connection:
             connection.sendall(b"GET /healthz HTTP/1.1\r\nHost: pod\r\nConnection: close\r\n\r\n")
@@ -94,7 +94,7 @@ def probe():
             while piece := connection.recv(4096):
                 answer += piece
     except TimeoutError:
-        if pid and process_state(pid) == "S" and observer.healthd == pid:
+        if pid and process_state(pid) == "S" and witness.healthd == pid:
             problem("a probe was not answered within a second")
         return None, ""
     except OSError:
@@ -103,7 +103,7 @@ def probe():
         return None, ""
     code, reason = answer[9:12], answer.partition(b"\r\n\r\n")[2].decode().strip()
     if code == b"200":
-        observer.was_told(asked, time.monotonic())
+        witness.was_told(asked, time.monotonic())
     return code, reason
 
 
@@ -135,43 +135,43 @@ def application():
 
 
 def kill_mitmdump():
-    kill(observer.mitmdump, chance.choice((signal.SIGKILL, signal.SIGKILL, signal.SIGTERM, signal.SIGINT)))
+    kill(witness.mitmdump, chance.choice((signal.SIGKILL, signal.SIGKILL, signal.SIGTERM, signal.SIGINT)))
     yield 0.5
 
 
 def stop_mitmdump():
-    pid = observer.mitmdump
+    pid = witness.mitmdump
     kill(pid, signal.SIGSTOP)
     yield chance.choice((0.3, 3, 8, 9, 40 if duration > 120 else 9))
     kill(pid, signal.SIGCONT)
 
 
 def kill_runner():
-    kill(observer.runner, signal.SIGKILL)
+    kill(witness.runner, signal.SIGKILL)
     yield 0.5
 
 
 def stop_runner():
-    pid = observer.runner
+    pid = witness.runner
     kill(pid, signal.SIGSTOP)
     if chance.random() < 0.5:
-        kill(observer.mitmdump, signal.SIGKILL)
+        kill(witness.mitmdump, signal.SIGKILL)
     yield chance.uniform(0.2, 3)
     kill(pid, signal.SIGCONT)
 
 
 def kill_healthd():
-    kill(observer.healthd, signal.SIGKILL)
+    kill(witness.healthd, signal.SIGKILL)
     yield 0.5
 
 
 def end_healthd():
-    pid, asked = observer.healthd, time.monotonic()
+    pid, asked = witness.healthd, time.monotonic()
     kill(pid, chance.choice((signal.SIGTERM, signal.SIGINT)))
     before = exits[0]
-    while observer.healthd == pid and time.monotonic() < asked + 7:
+    while witness.healthd == pid and time.monotonic() < asked + 7:
         yield 0.05
-    if observer.healthd == pid:
+    if witness.healthd == pid:
         problem("healthd runs 7 s after SIGTERM")
         kill(pid, signal.SIGKILL)
     elif pid and exits[0] == before:
@@ -179,7 +179,7 @@ def end_healthd():
 
 
 def signal_healthd():
-    pid = chance.choice((observer.healthd, observer.runner))
+    pid = chance.choice((witness.healthd, witness.runner))
     kill(pid, chance.choice((signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2, signal.SIGPIPE, signal.SIGCHLD, signal.SIGWINCH)))
     yield 0.2
 
@@ -217,12 +217,12 @@ def set_up():
     """What the operator does. (It fails while the disk is full.)"""
     if not setup():
         return False
-    observer.accept_as_good()
+    witness.accept_as_good()
     return True
 
 
 def spoil_rules():
-    family, name = chance.choice(observer.tables())
+    family, name = chance.choice(witness.tables())
     saved = subprocess.run([f"ip{family}tables-legacy-save", "-t", name], capture_output=True, check=True).stdout
     change = chance.choice((["-F"], ["-F", "OUTPUT"], ["-F", "OPENSANDBOX_EGRESS"], ["-D", "OUTPUT", "-j", "OPENSANDBOX_EGRESS"]))
     subprocess.run([f"ip{family}tables-legacy", "-w", "-t", name, *change], stdout=log, stderr=log, check=False)
@@ -272,8 +272,8 @@ def replace_ca():
     os.unlink(ca)
     while not setup():
         yield 0.3
-    observer.ca_changed = time.monotonic()
-    observer.accept_as_good()
+    witness.ca_changed = time.monotonic()
+    witness.accept_as_good()
     yield 0.5
 
 
@@ -284,7 +284,7 @@ def take_port():
         stdin=subprocess.PIPE, stdout=log, stderr=log,
     )  # fmt: skip
     yield 0.3
-    kill(observer.mitmdump, signal.SIGKILL)
+    kill(witness.mitmdump, signal.SIGKILL)
     yield chance.uniform(1, 4)
     thief.stdin.close()
     thief.wait()
@@ -366,17 +366,20 @@ def recover():
     while time.monotonic() < started + READY + 25:
         code, reason = probe()
         # A new CA, for one, need not have been noticed yet.
-        if code == b"200" and not observer.wrong_now():
+        if code == b"200" and not witness.wrong_now():
             break
         time.sleep(0.02)
     took = time.monotonic() - started
-    mitmdumps = max(0, observer.last_start() - 1)
+    starts = witness.starts_since(started)
     recoveries.append(took)
-    if took - mitmdumps > READY:
-        problem(f"ready only {took:.1f} s after the faults, of which mitmdump took {mitmdumps + 1:.1f}: {reason}")
+    if took - sum(max(0, start - 1) for start in starts) > READY:
+        problem(
+            "ready only %.1f s after the faults (mitmdump started in %s): %s, %s"
+            % (took, " and ".join("%.1f s" % start for start in starts), reason, witness.wrong_now())
+        )
     time.sleep(0.7)
-    if observer.wrong_now():
-        problem(f"ready, but {observer.wrong_now()}")
+    if witness.wrong_now():
+        problem(f"ready, but {witness.wrong_now()}")
 
 
 def prepare():
@@ -384,21 +387,21 @@ def prepare():
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k,mode=0755", "torture", volume], check=True)
     if not setup():
         sys.exit("setup failed")
-    observer.accept_as_good()
-    observer.accept_rules_as_good()
+    witness.accept_as_good()
+    witness.accept_rules_as_good()
 
 
 def finish(threads):
     global running
     running = False
-    pid, asked = observer.healthd, time.monotonic()
+    pid, asked = witness.healthd, time.monotonic()
     kill(pid, signal.SIGTERM)
     threads[0].join(8)
     if threads[0].is_alive():
         problem("healthd does not end")
     print("the last healthd ended after %.1f s" % (time.monotonic() - asked))
-    observer.running = False
-    for thread in observer.threads + threads[1:]:
+    witness.running = False
+    for thread in witness.threads + threads[1:]:
         thread.join(5)
     if children(os.getpid()):
         problem(f"left: {children(os.getpid())}")
@@ -415,16 +418,16 @@ def say():
     )
     for reason, number in reasons.most_common(12):
         print("  %5d x %s" % (number, reason))
-    for lie, number in collections.Counter(observer.lies[:200]).most_common(20):
+    for lie, number in collections.Counter(witness.lies[:200]).most_common(20):
         print("LIE", number, lie)
-    print("lies: %d, problems: %d" % (len(observer.lies), len(problems)))
+    print("lies: %d, problems: %d" % (len(witness.lies), len(problems)))
 
 
 chance_of_application = random.Random(seed)
 begun = time.monotonic()
 print("seed", seed, flush=True)
 prepare()
-observer.start()
+witness.start()
 workers = [threading.Thread(target=work, daemon=True) for work in (keep_healthd, keep_probing, application)]
 for worker in workers:
     worker.start()
@@ -434,4 +437,4 @@ while time.monotonic() < begun + duration:
     recover()
 finish(workers)
 say()
-sys.exit(bool(problems or observer.lies))
+sys.exit(bool(problems or witness.lies))

@@ -1,4 +1,4 @@
-"""What an observer outside sees of the system, by his own means, and whether a 200 was true.
+"""What a witness outside sees of the system, by his own means, and whether a 200 was true.
 
 Facts are looked at again and again in /proc, in the kernel's tables of sockets and rules, and in
 the files; healthd has no part in that. A fact is bad from the end of the first look that says so.
@@ -82,7 +82,7 @@ def setup_half(path):
     return [line for line in lines if line.startswith(b"setup.") and not line.startswith(b"setup.time=")]
 
 
-class Observer:
+class Witness:
     """Looks, and judges what the prober has been told."""
 
     def __init__(self, port, state, ca, families):
@@ -185,7 +185,10 @@ class Observer:
     def wrong_now(self):
         return {fact: self.detail[fact] for fact in list(self.bad_since)}
 
-    def last_start(self):
-        """How long the last mitmdump took from its start until it listened, in seconds."""
-        pid = self.mitmdump
-        return self.listening.get(pid, time.monotonic()) - self.first_seen.get(pid, time.monotonic())
+    def starts_since(self, moment):
+        """How long each mitmdump took from its start until it listened, of those that did since then."""
+        return [
+            until - max(self.first_seen[pid], moment)
+            for pid, until in list(self.listening.items())
+            if until > moment
+        ]
