@@ -46,7 +46,8 @@ mutant() {
     "$OBJECTS/tests/fuzz/$target.o" $OBJECTS/tests/fuzz/replay.o "${objects[@]}" \
     $(pkg-config --libs libbsd-overlay)
   STATUS=0
-  OUTPUT=$("$SCRATCH/mutant" "tests/fuzz/corpus/$target" 2>&1) || STATUS=$?
+  # Its reports are wanted, and not among those that fail a run.
+  OUTPUT=$(env -u ASAN_OPTIONS -u UBSAN_OPTIONS "$SCRATCH/mutant" "tests/fuzz/corpus/$target" 2>&1) || STATUS=$?
   # It has begun, and not come to the end.
   [[ $STATUS != 0 && $OUTPUT == "tests/fuzz/corpus/$target/"* && $OUTPUT != *' inputs' ]] ||
     fault "$file with $edit: not noticed: ${OUTPUT: -300}"
