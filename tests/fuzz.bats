@@ -39,7 +39,7 @@ mutant() {
     return 0
   fi
   mapfile -t objects < <(printf '%s\n' $OBJECTS/common/*.o $OBJECTS/healthd/http.o | grep -vx "$OBJECTS/${file%.c}.o")
-  [[ $target != config ]] || objects+=("$OBJECTS/tests/fuzz/config_fields.o")
+  [[ $target != config ]] || objects+=("$OBJECTS"/tests/fuzz/config_*.o)
   # shellcheck disable=SC2046 # words
   cc -std=c11 -D_GNU_SOURCE -I. -O1 -fsanitize=address,undefined -fno-sanitize-recover=all -w \
     $(pkg-config --cflags libbsd-overlay) -o "$SCRATCH/mutant" "$SCRATCH/mutant.c" \
@@ -84,5 +84,6 @@ mutant() {
   mutant config common/user.c 's/"0123456789"/"+0123456789"/'
   mutant config common/config.c 's/length >= CONFIG_VALUE_MAX/length > CONFIG_VALUE_MAX/'
   mutant config common/config_check.c 's/config->port == config->http.port/false/'
+  mutant config common/log.c 's/c >= 0x20 && c != 0x7f/1/'
   no_faults
 }
