@@ -59,7 +59,7 @@ DRIVER ?= $(BUILD)/obj/tests/fuzz/replay.o
 $(BUILD)/fuzz-%: $(BUILD)/obj/tests/fuzz/%.o $(BUILD)/obj/healthd/http.o $(COMMON) $(filter %.o,$(DRIVER))
 	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(filter-out %.o,$(DRIVER)) $(call pkg,--libs,$(PACKAGES))
 
-$(BUILD)/fuzz-config: $(BUILD)/obj/tests/fuzz/config_fields.o
+$(BUILD)/fuzz-config: $(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard tests/fuzz/config_*.c))
 
 fuzz: ## fuzz a parser (FUZZ=http, state or config, ENGINE=libfuzzer or afl, SECONDS=n)
 	./tests/fuzz/run.sh $(ENGINE) $(FUZZ) $(SECONDS)

@@ -251,6 +251,11 @@ FAKE
   sed '1s/[0-9]/9/' "$LAB/good" >"$STATE"
   not_ready 'state|version' || fault version
   restore version
+  # What stands in it goes on to people's terminals.
+  sed $'s/^setup.error=.*/&\e[31mred/' "$LAB/good" >"$STATE"
+  not_ready 'state' || fault 'control characters'
+  lacks "$(healthz)" $'\e' || fault 'control characters reach /healthz'
+  restore 'control characters'
   rm "$STATE"
   mkfifo "$STATE"
   not_ready 'state' || fault FIFO
