@@ -77,8 +77,23 @@ static int parse_version(struct span version)
     return well_formed ? 505 : 400;
 }
 
+/* As Kubernetes asks: the name alone counts, not its value. */
+static bool has_parameter(struct span query, const char *name)
+{
+    bool more = true;
+    while (more) {
+        struct span parameter = query, key;
+        more = take_until(&query, '&', &parameter);
+        if (!take_until(&parameter, '=', &key))
+            key = parameter;
+        if (span_is(key, name))
+            return true;
+    }
+    return false;
+}
+
 /* origin-form, absolute-form (which a server has to take, RFC 9112, 3.2.2), or "*". */
-static int parse_target(struct span target, char path[static HTTP_PATH_SIZE])
+static int parse_target(struct span target, struct http_request *request)
 {
     static const char scheme[] = "http://";
     struct span before_query;
@@ -97,12 +112,14 @@ static int parse_target(struct span target, char path[static HTTP_PATH_SIZE])
     }
     if (target.size == 0 || (*target.at != '/' && !span_is(target, "*")))
         return 400;
-    if (take_until(&target, '?', &before_query))
+    if (take_until(&target, '?', &before_query)) {
+        request->verbose = has_parameter(target, "verbose");
         target = before_query;
-    path[0] = '\0';
+    }
+    request->path[0] = '\0';
     if (target.size < HTTP_PATH_SIZE) {
-        memcpy(path, target.at, target.size);
-        path[target.size] = '\0';
+        memcpy(request->path, target.at, target.size);
+        request->path[target.size] = '\0';
     }
     return 200;
 }
@@ -117,7 +134,7 @@ static int parse_request_line(struct span line, struct http_request *request, bo
                                                 : METHOD_OTHER;
     *is_http11 = span_is(line, "HTTP/1.1");
     int status = parse_version(line);
-    return status == 200 ? parse_target(target, request->path) : status;
+    return status == 200 ? parse_target(target, request) : status;
 }
 
 /* A Host is a name, an address or a bracketed address, with a port at most. */
@@ -258,15 +275,16 @@ size_t http_format(const struct http_answer *answer, char *out, size_t out_size)
         snprintf(out, out_size,
                  "HTTP/1.1 %d %s\r\n"
                  "Date: %s\r\n"
-                 "Content-Type: text/plain; charset=utf-8\r\n"
+                 "Content-Type: %s\r\n"
                  "Content-Length: %zu\r\n"
                  "Cache-Control: no-store\r\n"
                  "%s%s"
                  "Connection: close\r\n"
                  "\r\n"
                  "%s",
-                 answer->status, reason_phrase(answer->status), date, strlen(answer->body),
-                 answer->status == 405 ? "Allow: GET, HEAD\r\n" : "",
+                 answer->status, reason_phrase(answer->status), date,
+                 answer->type != NULL ? answer->type : "text/plain; charset=utf-8",
+                 strlen(answer->body), answer->status == 405 ? "Allow: GET, HEAD\r\n" : "",
                  answer->canary ? CANARY_HEADER "\r\n" : "", answer->head_only ? "" : answer->body);
     return (size_t)size < out_size ? (size_t)size : out_size;
 }

@@ -16,6 +16,7 @@ struct http_request {
     enum http_method method;
     char
         path[HTTP_PATH_SIZE]; /* without query; "" if it does not fit, which no path of ours does */
+    bool verbose;             /* the query has a parameter of that name */
 };
 
 /* Looks at what has come in so far. Returns how many bytes the request's head has, with request
@@ -25,6 +26,7 @@ size_t http_parse(const char *data, size_t size, struct http_request *request);
 struct http_answer {
     int status;
     const char *body; /* "" for none */
+    const char *type; /* of the body; NULL: plain text */
     bool head_only;   /* answers HEAD */
     bool canary;      /* the connection came by the canary */
 };

@@ -1,29 +1,29 @@
 #include "healthd/mitmdump.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <netinet/in.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/wait.h>
-#include <unistd.h>
 
 #include "common/access.h"
 #include "common/ipv6.h"
 #include "common/listener.h"
 #include "common/log.h"
+#include "healthd/backoff.h"
 #include "healthd/clock.h"
 #include "healthd/command.h"
+#include "healthd/own_listener.h"
 #include "healthd/spawn.h"
 
+/* While somebody waits to be accepted, looks come more often. */
 enum {
     LOOK_STARTING_MS = 10,
-    LOOK_LISTENING_MS = 1000,
-    SETTLE_MS = 1000,
-    BACKOFF_FIRST_MS = 1000,
-    BACKOFF_MAX_MS = 30 * 1000,
+    LOOK_LISTENING_MS = 1125,
+    LOOK_WAITING_MS = 250,
+    START_LIMIT_MS = 20 * 1000,
+    HUNG_MS = 30 * 1000,
     HEALTHY_RUN_MS = 60 * 1000,
     KILL_AFTER_MS = 5000,
 };
@@ -43,26 +43,21 @@ int mitmdump_init(struct mitmdump *mitmdump, const struct config *config, struct
 
 static void set_state(struct mitmdump *mitmdump, enum mitm_state state, const char *why)
 {
-    mitmdump->report.state = state;
-    memset(mitmdump->report.inodes, 0, sizeof(mitmdump->report.inodes));
+    struct report *report = &mitmdump->report;
+    if (state != MITM_LISTENING) {
+        memset(report->inodes, 0, sizeof(report->inodes));
+        report->waiting_since_ms = 0;
+        report->ca_error[0] = '\0';
+    }
+    report->state = state;
     if (why != NULL)
-        strlcpy(mitmdump->report.error, why, sizeof(mitmdump->report.error));
+        strlcpy(report->error, why, sizeof(report->error));
 }
 
-/* At once after the first failure, then after 1 s, doubling to 30 s. */
-static int64_t backoff_ms(unsigned int failures)
-{
-    int64_t delay = BACKOFF_FIRST_MS;
-    if (failures <= 1)
-        return 0;
-    for (unsigned int i = 2; i < failures && delay < BACKOFF_MAX_MS; i++)
-        delay *= 2;
-    return delay < BACKOFF_MAX_MS ? delay : BACKOFF_MAX_MS;
-}
-
-static void fail(struct mitmdump *mitmdump, const char *why)
+static void fail(struct mitmdump *mitmdump, enum restart_cause cause, const char *why)
 {
     mitmdump->failures++;
+    mitmdump->cause = cause;
     int64_t delay = backoff_ms(mitmdump->failures);
     set_state(mitmdump, delay == 0 ? MITM_DOWN : MITM_BACKOFF, why);
     mitmdump->report.pid = 0;
@@ -71,106 +66,156 @@ static void fail(struct mitmdump *mitmdump, const char *why)
               strncmp(why, "mitmdump", 8) == 0 ? "" : "mitmdump ", why, delay);
 }
 
-/* mitmdump replaces a missing CA by a new one in silence, which no client trusts. */
-static int check_ca(const struct config *config, struct error *error)
+/* Ends the process, because of that, to start it again. */
+static void end(struct mitmdump *mitmdump, enum restart_cause cause, const char *why)
 {
-    char path[PATH_MAX];
-    snprintf(path, sizeof(path), "%.4000s/mitmproxy-ca.pem", config->confdir);
-    if (faccessat(AT_FDCWD, path, R_OK, AT_EACCESS) == 0)
-        return 0;
-    return error_set(error, EX_CONFIG, "not started: CA file %s: %s", path, strerror(errno));
+    log_error("mitmdump %s: SIGTERM", why);
+    set_state(mitmdump, MITM_DOWN, why);
+    mitmdump->ending = true;
+    mitmdump->cause = cause;
+    mitmdump->deadline_ms = clock_ms() + KILL_AFTER_MS;
+    kill(mitmdump->pid, SIGTERM);
+}
+
+static int check_start(struct mitmdump *mitmdump, struct error *error)
+{
+    if (ca_watch_read(mitmdump->config, &mitmdump->ca_file, error) != 0)
+        return error_prefix(error, "not started");
+    return access_check(mitmdump->config, error);
 }
 
 static void start(struct mitmdump *mitmdump)
 {
     struct error error;
+    struct report *report = &mitmdump->report;
     int output = -1;
-    if (check_ca(mitmdump->config, &error) != 0 || access_check(mitmdump->config, &error) != 0 ||
+    if (check_start(mitmdump, &error) != 0 ||
         spawn(mitmdump->command, mitmdump->config->confdir, &mitmdump->pid, &output, &error) != 0) {
-        fail(mitmdump, error.text);
+        fail(mitmdump, CAUSE_NOT_STARTED, error.text);
         return;
     }
     output_open(&mitmdump->output, output);
     if (mitmdump->failures > 0)
-        mitmdump->report.restarts++;
-    mitmdump->started_ms = clock_ms();
-    mitmdump->deadline_ms = mitmdump->started_ms + LOOK_STARTING_MS;
-    mitmdump->settle_ms = 0;
+        report->restarts[mitmdump->cause]++;
+    report->generation++;
+    report->pid = (uint32_t)mitmdump->pid;
     set_state(mitmdump, MITM_STARTING, NULL);
-    mitmdump->report.pid = (uint32_t)mitmdump->pid;
+    mitmdump->started_ms = clock_ms();
+    mitmdump->silent_since_ms = mitmdump->started_ms;
+    mitmdump->listening_since_ms = 0;
+    mitmdump->settle = (struct settle){0};
+    mitmdump->ending = false;
+    mitmdump->deadline_ms = mitmdump->started_ms + LOOK_STARTING_MS;
     log_info("started mitmdump, pid %d", mitmdump->pid);
 }
 
-/* A listener of ours: of our user, and open in our process. Returns its inode, or 0 and why not. */
-static uint32_t find_own(const struct mitmdump *mitmdump, int family, uint32_t known,
-                         struct error *error)
+/* Its own listeners, all of them, and how many connections wait there. */
+static int find_listeners(const struct mitmdump *mitmdump, uint32_t inodes[2], uint32_t *waiting,
+                          struct error *error)
 {
-    struct listener found;
-    const char *address = family == AF_INET ? "127.0.0.1" : "::1";
-    uint16_t port = mitmdump->config->port;
-    int there = listener_find(mitmdump->diagnosis, family, port, &found, error);
-    if (there == 1 && found.inode == known)
-        return known;
-    if (there == 1 && found.uid == geteuid() && spawn_has_socket(mitmdump->pid, found.inode))
-        return found.inode;
-    if (there == 1)
-        error_set(error, 1, "port %u of %s is held by another process, of uid %u", port, address,
-                  found.uid);
-    else if (there == 0)
-        error_set(error, 1, "nobody listens on port %u of %s", port, address);
+    static const int families[] = {AF_INET, AF_INET6};
+    const struct own_listener own = {mitmdump->diagnosis, mitmdump->pid, mitmdump->config->port};
+    *waiting = 0;
+    for (size_t i = 0; i < (mitmdump->with_ipv6 ? 2 : 1); i++) {
+        struct listener found;
+        if (own_listener_find(&own, families[i], mitmdump->report.inodes[i], &found, error) != 0)
+            return -1;
+        inodes[i] = found.inode;
+        *waiting += found.backlog;
+    }
     return 0;
 }
 
-/* A mitmdump that ends for a bad addon or option complains, listens for a moment, and ends. One
- * that has printed anything in its start counts only when it has listened for a while. */
-static bool is_settled(struct mitmdump *mitmdump)
+static int check_settled(struct mitmdump *mitmdump, struct error *error)
 {
+    if (mitmdump->report.state == MITM_LISTENING)
+        return 0;
     output_read(&mitmdump->output);
     if (mitmdump->output.last[0] == '\0')
-        return true;
-    if (mitmdump->settle_ms == 0)
-        mitmdump->settle_ms = clock_ms() + SETTLE_MS;
-    return clock_ms() >= mitmdump->settle_ms;
+        return 0;
+    if (settle_look(&mitmdump->settle, mitmdump->pid))
+        return 0;
+    return error_set(error, 1, "listens, but has complained: %s", mitmdump->output.last);
 }
 
 static void begin_listening(struct mitmdump *mitmdump)
 {
     set_state(mitmdump, MITM_LISTENING, "");
-    log_info("mitmdump listens on port %u of 127.0.0.1%s, %" PRId64 " ms after its start",
+    mitmdump->listening_since_ms = clock_ms();
+    mitmdump->report.start_ms = (uint32_t)(mitmdump->listening_since_ms - mitmdump->started_ms);
+    log_info("mitmdump listens on port %u of 127.0.0.1%s, %u ms after its start",
              mitmdump->config->port, mitmdump->with_ipv6 ? " and ::1" : "",
-             clock_ms() - mitmdump->started_ms);
+             mitmdump->report.start_ms);
+}
+
+/* Connections that nobody accepts, at every look for so long, mean that it hangs. */
+static void watch_queue(struct mitmdump *mitmdump, uint32_t waiting)
+{
+    struct report *report = &mitmdump->report;
+    if (waiting == 0)
+        report->waiting_since_ms = 0;
+    else if (report->waiting_since_ms == 0)
+        report->waiting_since_ms = clock_ms();
+    else if (clock_ms() - report->waiting_since_ms >= HUNG_MS)
+        end(mitmdump, CAUSE_HUNG, "hangs: has accepted no connection for 30 s");
+}
+
+static void watch_ca(struct mitmdump *mitmdump)
+{
+    struct error error = {0};
+    enum ca_change change = ca_watch_look(mitmdump->config, &mitmdump->ca_file, &error);
+    if (change == CA_REPLACED) {
+        end(mitmdump, CAUSE_CA_CHANGED, "has to read its new CA");
+        return;
+    }
+    if (change == CA_WRONG && mitmdump->report.ca_error[0] == '\0')
+        log_error("%s", error.text);
+    strlcpy(mitmdump->report.ca_error, change == CA_WRONG ? error.text : "",
+            sizeof(mitmdump->report.ca_error));
+}
+
+static void look_listening(struct mitmdump *mitmdump, const uint32_t inodes[2], uint32_t waiting)
+{
+    if (mitmdump->report.state != MITM_LISTENING)
+        begin_listening(mitmdump);
+    memcpy(mitmdump->report.inodes, inodes, sizeof(mitmdump->report.inodes));
+    mitmdump->deadline_ms = clock_ms() + (waiting > 0 ? LOOK_WAITING_MS : LOOK_LISTENING_MS);
+    watch_queue(mitmdump, waiting);
+    if (!mitmdump->ending)
+        watch_ca(mitmdump);
+}
+
+static void look_silent(struct mitmdump *mitmdump, const struct error *why)
+{
+    char text[STATE_ERROR_SIZE];
+    if (mitmdump->report.state == MITM_LISTENING)
+        mitmdump->silent_since_ms = clock_ms();
+    mitmdump->deadline_ms = clock_ms() + LOOK_STARTING_MS;
+    set_state(mitmdump, MITM_STARTING, why->text);
+    if (clock_ms() - mitmdump->silent_since_ms < START_LIMIT_MS)
+        return;
+    snprintf(text, sizeof(text), "did not listen within %d s: %.300s", START_LIMIT_MS / 1000,
+             why->text);
+    end(mitmdump, CAUSE_START_TIMEOUT, text);
 }
 
 static void look(struct mitmdump *mitmdump)
 {
-    struct report *report = &mitmdump->report;
+    uint32_t inodes[2] = {0};
+    uint32_t waiting;
     struct error error;
-    uint32_t v4 = find_own(mitmdump, AF_INET, report->inodes[0], &error);
-    uint32_t v6 = 0;
-    if (v4 != 0 && mitmdump->with_ipv6)
-        v6 = find_own(mitmdump, AF_INET6, report->inodes[1], &error);
-    bool listening = v4 != 0 && (v6 != 0 || !mitmdump->with_ipv6);
-    if (listening && report->state != MITM_LISTENING) {
-        listening = is_settled(mitmdump);
-        if (listening)
-            begin_listening(mitmdump);
-        else
-            error_set(&error, 1, "listens, but has complained: %s", mitmdump->output.last);
-    }
-    if (!listening)
-        set_state(mitmdump, MITM_STARTING, error.text);
-    if (listening) {
-        report->inodes[0] = v4;
-        report->inodes[1] = v6;
-    }
-    mitmdump->deadline_ms = clock_ms() + (listening ? LOOK_LISTENING_MS : LOOK_STARTING_MS);
+    if (find_listeners(mitmdump, inodes, &waiting, &error) == 0 &&
+        check_settled(mitmdump, &error) == 0)
+        look_listening(mitmdump, inodes, waiting);
+    else
+        look_silent(mitmdump, &error);
 }
 
 void mitmdump_tick(struct mitmdump *mitmdump)
 {
     if (clock_ms() < mitmdump->deadline_ms)
         return;
-    if (mitmdump->stopping && mitmdump->pid > 0) {
+    if (mitmdump->pid > 0 && (mitmdump->stopping || mitmdump->ending)) {
         log_warn("mitmdump has not ended on SIGTERM: SIGKILL");
         kill(-mitmdump->pid, SIGKILL);
         mitmdump->deadline_ms = INT64_MAX;
@@ -179,6 +224,18 @@ void mitmdump_tick(struct mitmdump *mitmdump)
     } else if (!mitmdump->stopping) {
         start(mitmdump);
     }
+}
+
+static void describe_end(const struct mitmdump *mitmdump, int wait_status,
+                         char why[static STATE_ERROR_SIZE])
+{
+    if (mitmdump->ending)
+        strlcpy(why, mitmdump->report.error, STATE_ERROR_SIZE);
+    else if (WIFSIGNALED(wait_status))
+        snprintf(why, STATE_ERROR_SIZE, "killed by signal %d", WTERMSIG(wait_status));
+    else
+        snprintf(why, STATE_ERROR_SIZE, "exited with status %d%s%s", WEXITSTATUS(wait_status),
+                 mitmdump->output.last[0] != '\0' ? ": " : "", mitmdump->output.last);
 }
 
 void mitmdump_ended(struct mitmdump *mitmdump, int wait_status)
@@ -192,14 +249,13 @@ void mitmdump_ended(struct mitmdump *mitmdump, int wait_status)
         mitmdump->deadline_ms = INT64_MAX;
         return;
     }
-    if (WIFSIGNALED(wait_status))
-        snprintf(why, sizeof(why), "killed by signal %d", WTERMSIG(wait_status));
-    else
-        snprintf(why, sizeof(why), "exited with status %d%s%s", WEXITSTATUS(wait_status),
-                 mitmdump->output.last[0] != '\0' ? ": " : "", mitmdump->output.last);
-    if (clock_ms() - mitmdump->started_ms >= HEALTHY_RUN_MS)
+    describe_end(mitmdump, wait_status, why);
+    if (mitmdump->listening_since_ms != 0 &&
+        clock_ms() - mitmdump->listening_since_ms >= HEALTHY_RUN_MS)
         mitmdump->failures = 0;
-    fail(mitmdump, why);
+    if (!mitmdump->ending)
+        mitmdump->cause = WIFSIGNALED(wait_status) ? CAUSE_KILLED : CAUSE_EXITED;
+    fail(mitmdump, mitmdump->cause, why);
 }
 
 void mitmdump_stop(struct mitmdump *mitmdump)

@@ -7,8 +7,10 @@
 
 #include "common/config.h"
 #include "common/error.h"
+#include "healthd/ca_watch.h"
 #include "healthd/output.h"
 #include "healthd/report.h"
+#include "healthd/settle.h"
 
 /* One mitmdump and all that is known of it. The runner calls mitmdump_tick when deadline_ms is
  * reached or something has happened, and reads the rest. */
@@ -20,11 +22,16 @@ struct mitmdump {
 
     pid_t pid; /* 0: no process */
     struct output output;
-    unsigned int failures; /* in a row */
+    struct ca_file ca_file;   /* that it has read */
+    unsigned int failures;    /* in a row */
+    enum restart_cause cause; /* of the last failure, or of the one that is under way */
     int64_t started_ms;
-    int64_t settle_ms;   /* when a listener that came with words may count, 0 for none such */
-    int64_t deadline_ms; /* of the next thing to do, INT64_MAX for none */
-    bool stopping;
+    int64_t silent_since_ms;    /* since when it does not listen */
+    int64_t listening_since_ms; /* 0: it has not listened yet */
+    struct settle settle;
+    int64_t deadline_ms;  /* of the next thing to do, INT64_MAX for none */
+    bool stopping;        /* told to end for good */
+    bool ending;          /* told to end, to be started again */
     struct report report; /* what is told about it */
 };
 
@@ -34,7 +41,8 @@ int mitmdump_init(struct mitmdump *mitmdump, const struct config *config, struct
 /* Does what is due: starts the process, looks for its listener, ends it by force. */
 void mitmdump_tick(struct mitmdump *mitmdump);
 
-/* The process has ended with that wait status. */
+/* The process has ended with that wait status and was reaped just now. Until then its pid could not
+ * become another one's, so the end of an earlier process never counts against this one. */
 void mitmdump_ended(struct mitmdump *mitmdump, int wait_status);
 
 /* Asks the process to end, with SIGTERM now and SIGKILL after 5 s. */

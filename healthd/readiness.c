@@ -1,146 +1,119 @@
 #include "healthd/readiness.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <netinet/in.h>
-#include <stdio.h>
 #include <string.h>
+#include <time.h>
 
-#include "common/listener.h"
-#include "common/state.h"
+#include "common/log.h"
+#include "healthd/clock.h"
+#include "healthd/conditions.h"
 
-/* Each check returns 0, or -1 with the reason in error. They stand in the order in which the parts
- * come up, so that the reason names the next thing that is awaited. */
+enum {
+    FRESH_MS = 10, /* nobody sees a difference, and a storm of requests costs no more than this */
+    WARN_EVERY_MS = 24 * 60 * 60 * 1000,
+    WARN_BEFORE_S = 30 * 24 * 60 * 60,
+};
 
-static int check_state_file(const struct readiness *readiness, struct state *state,
-                            struct error *error)
+static const char *const names[CONDITIONS] = {
+    "healthd",       "state-file",    "setup",        "ca",    "mitmdump",
+    "listener-ipv4", "listener-ipv6", "accept-queue", "rules", "canary-ipv4",
+    "canary-ipv6",   "guard-ipv4",    "guard-ipv6",
+};
+
+const char *condition_name(enum condition condition)
 {
-    const char *path = readiness->config->state_file;
-    if (state_read(path, readiness->config->user.uid, state, error) == 0)
-        return 0;
+    return names[condition];
+}
+
+static void read_state_file(struct facts *facts)
+{
+    const char *path = facts->config->state_file;
+    struct error *error = &facts->state_error;
+    facts->state_read = state_read(path, facts->config->user.uid, &facts->state, error) == 0;
+    if (facts->state_read)
+        return;
     if (errno == ENOENT)
-        return error_set(error, 1, "no state file %s: setup has not run", path);
-    return error_prefix(error, "state file");
+        error_set(error, 1, "no state file %s: setup has not run", path);
+    else
+        error_prefix(error, "state file");
 }
 
-/* setup may have run with another environment than this process has. */
-static int check_agreement(const struct config *config, const struct state *state,
-                           struct error *error)
+static void find_listeners(const struct readiness *readiness, struct facts *facts)
 {
-    if (state->rules == 0)
-        return 0;
-    if (state->port != config->port)
-        return error_set(error, 1, "setup has redirected to port %u, but MITMPROXY_PORT is %u here",
-                         state->port, config->port);
-    if (state->user != config->user.uid)
-        return error_set(error, 1, "setup lets uid %u through, but MITMPROXY_USER is uid %u here",
-                         state->user, config->user.uid);
-    return 0;
+    static const int families[PROBE_FAMILIES] = {AF_INET, AF_INET6};
+    for (size_t i = 0; i < PROBE_FAMILIES; i++)
+        if (readiness->probes.canaries[i].wanted)
+            facts->listeners[i].there =
+                listener_find(readiness->diagnosis, families[i], readiness->config->port,
+                              &facts->listeners[i].found, &facts->listeners[i].error);
 }
 
-/* With transparent mode off nothing has to be there; rules that are would refuse everything. */
-static int check_disabled(const struct config *config, struct error *error)
+static void gather(const struct readiness *readiness, struct facts *facts)
 {
-    struct state state;
-    struct error unreadable;
-    if (state_read(config->state_file, 0, &state, &unreadable) != 0 ||
-        state_check_current(&state, &unreadable) != 0 || state.rules == 0)
-        return 0;
-    return error_set(error, 1,
-                     "setup has installed redirect rules, but transparent mode is off "
-                     "here");
+    memset(facts, 0, sizeof(*facts));
+    facts->config = readiness->config;
+    facts->report = &readiness->report;
+    facts->probes = &readiness->probes;
+    facts->stopping = readiness->stopping;
+    facts->now_ms = clock_ms();
+    read_state_file(facts);
+    find_listeners(readiness, facts);
 }
 
-static int check_setup(const struct config *config, const struct state *state, struct error *error)
+static void judge(struct readiness *readiness, const struct facts *facts)
 {
-    switch (state->setup) {
-    case SETUP_UNKNOWN:
-        return error_set(error, 1, "setup has not run (the state file has healthd's half alone)");
-    case SETUP_FAILED:
-        return error_set(error, 1, "setup failed: %s", state->setup_error);
-    case SETUP_DISABLED:
-        return error_set(error, 1,
-                         "redirect rules missing: removed by setup clear, or setup ran "
-                         "with transparent mode off");
-    case SETUP_RUNNING:
-    case SETUP_READY:
-        break;
+    struct verdict *verdict = &readiness->verdict;
+    verdict->ready = true;
+    for (enum condition i = 0; i < CONDITIONS; i++) {
+        enum holding holding = condition_check(i, facts, verdict->conditions[i].reason);
+        if (holding == FAILS && verdict->ready)
+            verdict->first = i;
+        verdict->conditions[i].holding = holding;
+        verdict->ready = verdict->ready && holding != FAILS;
     }
-    if (state_check_current(state, error) != 0)
-        return -1;
-    return check_agreement(config, state, error);
+    for (size_t i = 0; i < PROBE_FAMILIES; i++)
+        verdict->backlog[i] =
+            facts->listeners[i].there == 1 ? facts->listeners[i].found.backlog : 0;
+    verdict->ca_expires = facts->state.ca_expires;
 }
 
-static int check_ca(const struct state *state, struct error *error)
+const struct verdict *readiness_judge(struct readiness *readiness)
 {
-    if (strcmp(state->ca, "exported") == 0)
-        return 0;
-    if (state->setup == SETUP_RUNNING)
-        return error_set(error, 1, "setup is running: CA not exported yet");
-    return error_set(error, 1, "CA missing: not exported (setup prepare has not run)");
-}
-
-/* The runner may not have noticed yet: the kernel has the last word. */
-static int check_listener(const struct readiness *readiness, int family, uint32_t inode,
-                          struct error *error)
-{
-    struct listener found;
-    const char *address = family == AF_INET ? "127.0.0.1" : "::1";
-    uint16_t port = readiness->config->port;
-    int there = listener_find(readiness->diagnosis, family, port, &found, error);
-    if (there < 0)
-        return -1;
-    if (there == 0)
-        return error_set(error, 1, "mitmdump not listening on port %u of %s", port, address);
-    if (found.uid != readiness->config->user.uid || found.inode != inode)
-        return error_set(error, 1, "port %u of %s is held by another process, of uid %u", port,
-                         address, found.uid);
-    return 0;
-}
-
-static int check_mitmdump(const struct readiness *readiness, struct error *error)
-{
-    const struct report *report = &readiness->report;
-    if (report->state != MITM_LISTENING)
-        return error_set(error, 1, "mitmdump not listening: %s%s%s", mitm_state_name(report->state),
-                         report->error[0] != '\0' ? ": " : "", report->error);
-    for (size_t i = 0; i < readiness->families; i++)
-        if (check_listener(readiness, readiness->canaries[i].family, report->inodes[i], error) != 0)
-            return -1;
-    return 0;
-}
-
-static int check_rules(const struct readiness *readiness, const struct state *state,
-                       struct error *error)
-{
-    if (state->setup == SETUP_RUNNING)
-        return error_set(error, 1, "setup is running: redirect rules missing");
-    if (state->rules == 0)
-        return error_set(error, 1, "redirect rules missing (setup redirect has not run)");
-    for (size_t i = 0; i < readiness->families; i++)
-        if (!readiness->canaries[i].lands)
-            return error_set(error, 1, "redirect rules not in effect: %s",
-                             readiness->canaries[i].error);
-    return 0;
-}
-
-bool readiness_check(struct readiness *readiness, char reason[static REASON_SIZE])
-{
-    struct state state;
-    struct error error;
-    if (readiness->stopping) {
-        strlcpy(reason, "healthd is stopping", REASON_SIZE);
-        return false;
+    static struct facts facts;
+    int64_t now = clock_ms();
+    if (readiness->changed || readiness->judged_ms == 0 || now - readiness->judged_ms >= FRESH_MS) {
+        gather(readiness, &facts);
+        judge(readiness, &facts);
+        readiness->changed = false;
+        readiness->judged_ms = now;
     }
-    if (!readiness->config->transparent) {
-        if (check_disabled(readiness->config, &error) == 0)
-            return true;
-        strlcpy(reason, error.text, REASON_SIZE);
-        return false;
+    return &readiness->verdict;
+}
+
+void verdict_print(const struct verdict *verdict, struct text *out)
+{
+    for (enum condition i = 0; i < CONDITIONS; i++) {
+        enum holding holding = verdict->conditions[i].holding;
+        /* Where healthd ends nothing else matters. */
+        if (holding == DOES_NOT_APPLY || (i > 0 && verdict->conditions[0].holding == FAILS))
+            continue;
+        if (holding == HOLDS)
+            text_add(out, "[+]%s ok\n", names[i]);
+        else
+            text_add(out, "[-]%s failed: %s\n", names[i], verdict->conditions[i].reason);
     }
-    if (check_state_file(readiness, &state, &error) == 0 &&
-        check_setup(readiness->config, &state, &error) == 0 && check_ca(&state, &error) == 0 &&
-        check_mitmdump(readiness, &error) == 0 && check_rules(readiness, &state, &error) == 0)
-        return true;
-    strlcpy(reason, error.text, REASON_SIZE);
-    return false;
+    text_add(out, "healthz check %s\n", verdict->ready ? "passed" : "failed");
+}
+
+void readiness_warn(struct readiness *readiness)
+{
+    int64_t end = readiness_judge(readiness)->ca_expires;
+    int64_t left = end - (int64_t)time(NULL);
+    if (end == 0 || left > WARN_BEFORE_S || clock_ms() < readiness->warn_again_ms)
+        return;
+    readiness->warn_again_ms = clock_ms() + WARN_EVERY_MS;
+    log_warn("the CA %s %" PRId64 " days%s", left < 0 ? "has expired" : "expires in",
+             left < 0 ? -left / 86400 : left / 86400, left < 0 ? " ago" : "");
 }

@@ -3,25 +3,69 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "common/config.h"
-#include "healthd/canary_probe.h"
+#include "healthd/probes.h"
 #include "healthd/report.h"
+#include "healthd/text.h"
 
-/* What readiness is judged by. The responder fills it. */
+enum { REASON_SIZE = 512 };
+
+/* What has to hold, in the order in which the parts come up, so that the first one that fails names
+ * the next thing that is awaited. */
+enum condition {
+    CONDITION_HEALTHD,
+    CONDITION_STATE_FILE,
+    CONDITION_SETUP,
+    CONDITION_CA,
+    CONDITION_MITMDUMP,
+    CONDITION_LISTENER_V4,
+    CONDITION_LISTENER_V6,
+    CONDITION_ACCEPT_QUEUE,
+    CONDITION_RULES,
+    CONDITION_CANARY_V4,
+    CONDITION_CANARY_V6,
+    CONDITION_GUARD_V4,
+    CONDITION_GUARD_V6,
+    CONDITIONS
+};
+
+enum holding { DOES_NOT_APPLY, HOLDS, FAILS };
+
+struct verdict {
+    bool ready;
+    enum condition first; /* that fails, where not ready */
+    struct {
+        enum holding holding;
+        char reason[REASON_SIZE]; /* where it fails */
+    } conditions[CONDITIONS];
+    uint32_t backlog[PROBE_FAMILIES]; /* connections that wait for mitmdump, by family */
+    int64_t ca_expires;               /* seconds since 1970, 0 where not known */
+};
+
+/* What readiness is judged by. The responder fills it, and sets changed with every change. */
 struct readiness {
     const struct config *config;
     int diagnosis; /* sock_diag */
     bool stopping;
+    bool changed;
     struct report report; /* the runner's last */
-    size_t families;      /* 1: IPv4; 2: IPv6, too */
-    struct canary_probe canaries[2];
+    struct probes probes;
+    int64_t judged_ms;
+    int64_t warn_again_ms; /* of the CA's end */
+    struct verdict verdict;
 };
 
-enum { REASON_SIZE = 512 };
+const char *condition_name(enum condition condition);
 
-/* True if everything that has to be there is there, now; otherwise the first thing that is not is
- * in reason. With transparent mode off it is always true until healthd stops. */
-bool readiness_check(struct readiness *readiness, char reason[static REASON_SIZE]);
+/* Judges, at most 10 ms ago. The verdict is the readiness's own. */
+const struct verdict *readiness_judge(struct readiness *readiness);
+
+/* A line a condition, as people know them from Kubernetes. */
+void verdict_print(const struct verdict *verdict, struct text *out);
+
+/* Logs that the CA ends within 30 days, once a day. */
+void readiness_warn(struct readiness *readiness);
 
 #endif

@@ -5,15 +5,32 @@
 
 #include "common/state.h"
 
+/* Why a mitmdump had to be started again. */
+enum restart_cause {
+    CAUSE_EXITED,
+    CAUSE_KILLED,        /* by a signal that was not ours */
+    CAUSE_HUNG,          /* it accepted no connection any more */
+    CAUSE_START_TIMEOUT, /* it never listened */
+    CAUSE_CA_CHANGED,    /* setup has put another CA in place */
+    CAUSE_NOT_STARTED,   /* something that it needs was not there */
+    CAUSES
+};
+
 /* What the runner tells the responder about mitmdump, one packet for each change, over the socket
  * pair between them. The other way goes only its end: that is the order to stop. */
 struct report {
     enum mitm_state state;
     uint32_t pid;
-    uint32_t restarts;
+    uint32_t generation; /* how many have been started */
+    uint32_t restarts[CAUSES];
+    uint32_t start_ms;  /* that the last start took until it listened, 0 for none yet */
     uint32_t inodes[2]; /* of the listening sockets, IPv4 and IPv6, as sock_diag tells them; 0 while
                            there is none */
+    uint32_t state_write_failures;
+    int64_t waiting_since_ms; /* on clock_ms: since when every look has found connections that wait
+                                 to be accepted; 0 for none */
     char error[STATE_ERROR_SIZE];
+    char ca_error[STATE_ERROR_SIZE]; /* what is wrong with the CA's file, "" for nothing */
 };
 
 #endif

@@ -11,15 +11,15 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "common/ipv6.h"
 #include "common/listener.h"
 #include "common/log.h"
 #include "common/privileges.h"
 #include "healthd/clock.h"
+#include "healthd/metrics.h"
 #include "healthd/readiness.h"
 #include "healthd/signals.h"
 
-enum { EVENTS_MAX = 64, STOP_WITHIN_MS = 5800 };
+enum { EVENTS_MAX = 64, STOP_WITHIN_MS = 5800, BODY_SIZE = 10 * 1024 };
 
 /* epoll data, beside the server's small numbers. */
 static const uint64_t signals_data = UINT64_MAX;
@@ -35,19 +35,31 @@ struct responder {
     int64_t stop_by_ms;
     int exit_status;
     bool done;
-    char body[REASON_SIZE + 32];
+    char body[BODY_SIZE];
 };
 
-static void answer_health(struct responder *responder, struct http_answer *answer)
+static void answer_health(struct responder *responder, bool verbose, struct http_answer *answer)
 {
-    char reason[REASON_SIZE];
-    if (readiness_check(&responder->readiness, reason)) {
-        answer->body = "ok\n";
-        return;
-    }
-    answer->status = 503;
-    snprintf(responder->body, sizeof(responder->body), "mitm not ready: %s\n", reason);
+    const struct verdict *verdict = readiness_judge(&responder->readiness);
+    struct text body = {responder->body, sizeof(responder->body), 0};
+    if (!verdict->ready)
+        answer->status = 503;
+    if (verbose)
+        verdict_print(verdict, &body);
+    else if (verdict->ready)
+        text_add(&body, "ok\n");
+    else
+        text_add(&body, "mitm not ready: %s\n", verdict->conditions[verdict->first].reason);
     answer->body = responder->body;
+}
+
+static void answer_metrics(struct responder *responder, struct http_answer *answer)
+{
+    struct text body = {responder->body, sizeof(responder->body), 0};
+    metrics_print(readiness_judge(&responder->readiness), &responder->readiness.report,
+                  server_clients(), server_dropped(), &body);
+    answer->body = responder->body;
+    answer->type = METRICS_TYPE;
 }
 
 static void answer_request(void *context, const struct http_request *request,
@@ -56,7 +68,8 @@ static void answer_request(void *context, const struct http_request *request,
     struct responder *responder = context;
     bool is_health = strcmp(request->path, "/healthz") == 0;
     bool is_live = strcmp(request->path, "/livez") == 0;
-    if (!is_health && !is_live) {
+    bool is_metrics = strcmp(request->path, "/metrics") == 0;
+    if (!is_health && !is_live && !is_metrics) {
         answer->status = 404;
         answer->body = "not found\n";
     } else if (request->method == METHOD_OTHER) {
@@ -64,23 +77,33 @@ static void answer_request(void *context, const struct http_request *request,
         answer->body = "GET or HEAD only\n";
     } else if (is_live) {
         answer->body = "ok\n";
+    } else if (is_health) {
+        answer_health(responder, request->verbose, answer);
     } else {
-        answer_health(responder, answer);
+        answer_metrics(responder, answer);
     }
 }
 
-static void canary_landed(void *context, int family)
+static void count_answer(void *context, const struct http_request *request, int status)
 {
-    struct readiness *readiness = &((struct responder *)context)->readiness;
-    for (size_t i = 0; i < readiness->families; i++)
-        if (readiness->canaries[i].family == family)
-            canary_probe_landed(&readiness->canaries[i]);
+    (void)context;
+    metrics_count(request, status);
 }
 
-static void fly_canaries(struct readiness *readiness)
+static bool canary_landed(void *context, int family, int fd)
 {
-    for (size_t i = 0; i < readiness->families; i++)
-        canary_probe_tick(&readiness->canaries[i]);
+    struct readiness *readiness = &((struct responder *)context)->readiness;
+    readiness->changed = true;
+    return probes_landed(&readiness->probes, family, fd);
+}
+
+static void make_round(struct readiness *readiness)
+{
+    if (clock_ms() < readiness->probes.deadline_ms)
+        return;
+    if (probes_tick(&readiness->probes, server_accept_waiting))
+        readiness->changed = true;
+    readiness_warn(readiness);
 }
 
 static void take_report(struct responder *responder)
@@ -90,7 +113,9 @@ static void take_report(struct responder *responder)
     while ((size = recv(responder->control, &report, sizeof(report), MSG_DONTWAIT)) ==
            (ssize_t)sizeof(report)) {
         report.error[sizeof(report.error) - 1] = '\0';
+        report.ca_error[sizeof(report.ca_error) - 1] = '\0';
         responder->readiness.report = report;
+        responder->readiness.changed = true;
     }
     if (size < 0 && (errno == EAGAIN || errno == EINTR))
         return;
@@ -105,6 +130,7 @@ static void stop(struct responder *responder)
         return;
     log_info("stopping");
     responder->readiness.stopping = true;
+    responder->readiness.changed = true;
     responder->stop_by_ms = clock_ms() + STOP_WITHIN_MS;
     if (responder->control >= 0)
         shutdown(responder->control, SHUT_WR);
@@ -154,8 +180,7 @@ static int64_t earlier(int64_t a, int64_t b)
 
 static int timeout_ms(const struct responder *responder, int64_t next_ms)
 {
-    for (size_t i = 0; i < responder->readiness.families; i++)
-        next_ms = earlier(next_ms, responder->readiness.canaries[i].deadline_ms);
+    next_ms = earlier(next_ms, responder->readiness.probes.deadline_ms);
     if (responder->readiness.stopping)
         next_ms = earlier(next_ms, responder->stop_by_ms);
     if (next_ms == INT64_MAX)
@@ -168,7 +193,7 @@ static void loop(struct responder *responder)
 {
     struct epoll_event events[EVENTS_MAX];
     while (!responder->done) {
-        fly_canaries(&responder->readiness);
+        make_round(&responder->readiness);
         int count = epoll_wait(responder->epoll, events, EVENTS_MAX,
                                timeout_ms(responder, server_expire()));
         for (int i = 0; i < count; i++)
@@ -187,7 +212,7 @@ static int watch(int epoll, int fd, uint64_t data)
 static int open_all(struct responder *responder, const struct listeners *listeners,
                     struct error *error)
 {
-    const struct server_owner owner = {responder, answer_request, canary_landed};
+    const struct server_owner owner = {responder, answer_request, count_answer, canary_landed};
     responder->signals = signals_open();
     responder->epoll = epoll_create1(EPOLL_CLOEXEC);
     if (watch(responder->epoll, responder->signals, signals_data) != 0 ||
@@ -220,10 +245,7 @@ int responder_run(const struct config *config, const struct listeners *listeners
     responder.control = control;
     responder.runner = runner;
     responder.readiness.config = config;
-    if (config->transparent)
-        responder.readiness.families = ipv6_is_redirected(config) ? 2 : 1;
-    canary_probe_init(&responder.readiness.canaries[0], AF_INET);
-    canary_probe_init(&responder.readiness.canaries[1], AF_INET6);
+    probes_init(&responder.readiness.probes, config);
     if (become_healthd_user(config, &error) != 0 || open_all(&responder, listeners, &error) != 0) {
         log_error("%s", error.text);
         return error.status;

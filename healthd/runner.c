@@ -20,30 +20,18 @@
 #include "healthd/report.h"
 #include "healthd/signals.h"
 
+enum { KEEP_EVERY_MS = 1000, KEEP_LATEST_MS = 1200, RETRY_MS = 10 * 1000 };
+
 struct runner {
     const struct config *config;
     int control;
     int signals;
     struct mitmdump mitmdump;
-    struct report told; /* the last report that was sent and written */
-    bool write_failed;  /* said once, not at every change */
+    struct report told;   /* the last report that was sent */
+    struct state written; /* the half of the state file that was to be written last */
+    int64_t kept_ms;      /* when the file was last looked at or written */
+    bool write_failed;    /* said once, not at every change */
 };
-
-static void write_state(struct runner *runner)
-{
-    struct state state = {0};
-    struct error error;
-    const struct report *report = &runner->mitmdump.report;
-    state.mitm = report->state;
-    state.mitm_pid = report->pid;
-    state.mitm_restarts = report->restarts;
-    strlcpy(state.mitm_error, report->error, sizeof(state.mitm_error));
-    bool failed = state_write(runner->config->state_file, runner->config->user.uid, STATE_MITM,
-                              &state, &error) != 0;
-    if (failed && !runner->write_failed)
-        log_warn("state file not written: %s", error.text);
-    runner->write_failed = failed;
-}
 
 /* First to the responder, whom no full disk can keep from knowing. */
 static void tell(struct runner *runner)
@@ -55,7 +43,68 @@ static void tell(struct runner *runner)
         errno == EAGAIN)
         return; /* the next round says it */
     runner->told = *report;
-    write_state(runner);
+}
+
+static void fill_half(const struct report *report, struct state *state)
+{
+    memset(state, 0, sizeof(*state));
+    state->mitm = report->state;
+    state->mitm_pid = report->pid;
+    for (size_t i = 0; i < CAUSES; i++)
+        state->mitm_restarts += report->restarts[i];
+    strlcpy(state->mitm_error, report->error, sizeof(state->mitm_error));
+}
+
+static bool is_same_half(const struct state *a, const struct state *b)
+{
+    return a->mitm == b->mitm && a->mitm_pid == b->mitm_pid &&
+           a->mitm_restarts == b->mitm_restarts && strcmp(a->mitm_error, b->mitm_error) == 0;
+}
+
+static void write_half(struct runner *runner, const struct state *half)
+{
+    const struct config *config = runner->config;
+    struct error error;
+    bool failed = state_write(config->state_file, config->user.uid, STATE_MITM, half, &error) != 0;
+    if (failed && !runner->write_failed)
+        log_warn("state file not written, tried again every 10 s: %s", error.text);
+    runner->mitmdump.report.state_write_failures += failed;
+    runner->write_failed = failed;
+    runner->written = *half;
+}
+
+/* Somebody may delete the file, or put an older one in its place. One that does not read stays, for
+ * whoever wants to know why. */
+static bool half_is_lost(const struct runner *runner, const struct state *half)
+{
+    struct state live;
+    struct error ignored;
+    if (runner->write_failed)
+        return true;
+    if (state_read(runner->config->state_file, runner->config->user.uid, &live, &ignored) != 0)
+        return errno == ENOENT;
+    return !is_same_half(&live, half);
+}
+
+/* Keeps our half of the state file what it has to be. */
+static void keep_state(struct runner *runner)
+{
+    struct state half;
+    int64_t pause = runner->write_failed ? RETRY_MS : KEEP_EVERY_MS;
+    fill_half(&runner->mitmdump.report, &half);
+    bool changed = !is_same_half(&half, &runner->written);
+    if (!changed && clock_ms() - runner->kept_ms < pause)
+        return;
+    if (changed || half_is_lost(runner, &half))
+        write_half(runner, &half);
+    runner->kept_ms = clock_ms();
+}
+
+static void publish(struct runner *runner)
+{
+    tell(runner);
+    keep_state(runner);
+    tell(runner);
 }
 
 static void reap(struct runner *runner)
@@ -73,7 +122,7 @@ static void reap(struct runner *runner)
             continue;
         mitmdump_ended(&runner->mitmdump, status);
         /* That it is down is said before it is up again. */
-        tell(runner);
+        publish(runner);
     }
 }
 
@@ -88,11 +137,13 @@ static void take_signals(struct runner *runner)
     }
 }
 
-static int timeout_ms(const struct mitmdump *mitmdump)
+/* A look at the state file falls together with one at mitmdump where it can. */
+static int timeout_ms(const struct runner *runner)
 {
-    if (mitmdump->deadline_ms == INT64_MAX)
-        return -1;
-    int64_t left = mitmdump->deadline_ms - clock_ms();
+    int64_t next = runner->kept_ms + (runner->write_failed ? RETRY_MS : KEEP_LATEST_MS);
+    if (runner->mitmdump.deadline_ms < next)
+        next = runner->mitmdump.deadline_ms;
+    int64_t left = next - clock_ms();
     return left < 0 ? 0 : (int)left;
 }
 
@@ -101,14 +152,14 @@ static void loop(struct runner *runner)
     struct mitmdump *mitmdump = &runner->mitmdump;
     while (!mitmdump_is_gone(mitmdump)) {
         mitmdump_tick(mitmdump);
-        tell(runner);
+        publish(runner);
         struct pollfd ready[] = {
             {.fd = runner->signals, .events = POLLIN},
             {.fd = mitmdump->output.fd, .events = POLLIN},
             /* The responder never sends; its end is the order to stop, and is seen once. */
             {.fd = mitmdump->stopping ? -1 : runner->control, .events = POLLIN},
         };
-        if (poll(ready, 3, timeout_ms(mitmdump)) < 0)
+        if (poll(ready, 3, timeout_ms(runner)) < 0)
             continue;
         if (ready[1].revents != 0)
             output_read(&mitmdump->output);
@@ -117,7 +168,7 @@ static void loop(struct runner *runner)
         if (ready[2].revents != 0)
             mitmdump_stop(mitmdump);
     }
-    tell(runner);
+    publish(runner);
 }
 
 static int become_mitmproxy_user(const struct config *config, pid_t parent, struct error *error)

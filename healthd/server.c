@@ -14,7 +14,7 @@ enum {
     DEADLINE_MS = 2000,
     ACCEPTS_MAX = 64,       /* in one go, so that the loop's other business is not held up */
     DRAIN_MAX = 256 * 1024, /* bytes that a client may still send after the answer */
-    ANSWER_MAX = 2048,
+    ANSWER_MAX = 12 * 1024,
 };
 
 /* A client that was answered is drained: closing with unread input would send a reset, which may
@@ -37,6 +37,8 @@ static struct {
     struct server_owner owner;
     struct listeners listeners;
     uint64_t arrivals;
+    uint64_t dropped;
+    unsigned int present;
     struct client clients[CLIENTS_MAX];
 } server;
 
@@ -63,6 +65,7 @@ static void end_client(struct client *client)
 {
     close(client->fd);
     client->state = CLIENT_FREE;
+    server.present--;
 }
 
 static void answer(struct client *client, const struct http_request *request)
@@ -74,7 +77,7 @@ static void answer(struct client *client, const struct http_request *request)
                     {408, "request not complete within 2 s\n"},
                     {431, "request larger than 4096 bytes\n"},
                     {505, "HTTP/1.0 or HTTP/1.1 only\n"}};
-    char text[ANSWER_MAX];
+    static char text[ANSWER_MAX];
     struct http_answer answer = {.status = request->status,
                                  .body = "",
                                  .head_only = request->method == METHOD_HEAD,
@@ -84,6 +87,7 @@ static void answer(struct client *client, const struct http_request *request)
             answer.body = refusals[i].body;
     if (request->status == 200)
         server.owner.answer(server.owner.context, request, &answer);
+    server.owner.answered(server.owner.context, request, answer.status);
     size_t size = http_format(&answer, text, sizeof(text));
     /* A fresh connection's send buffer takes it whole. */
     if (send(client->fd, text, size, MSG_NOSIGNAL) != (ssize_t)size) {
@@ -132,8 +136,10 @@ static bool end_oldest_client(void)
         if (client->state != CLIENT_FREE && (oldest == NULL || client->number < oldest->number))
             oldest = client;
     }
-    if (oldest != NULL)
+    if (oldest != NULL) {
         end_client(oldest);
+        server.dropped++;
+    }
     return oldest != NULL;
 }
 
@@ -152,6 +158,7 @@ static void begin_client(int fd)
 {
     struct client *client = take_place();
     client->state = CLIENT_READING;
+    server.present++;
     client->fd = fd;
     client->deadline_ms = clock_ms() + DEADLINE_MS;
     client->number = ++server.arrivals;
@@ -159,9 +166,9 @@ static void begin_client(int fd)
     client->drained = 0;
     int canary = canary_of_connection(fd);
     client->canary = canary != AF_UNSPEC;
-    if (client->canary)
-        server.owner.canary_landed(server.owner.context, canary);
-    if (watch(fd, (uint64_t)(client - server.clients)) != 0)
+    if (client->canary && server.owner.canary_landed(server.owner.context, canary, fd))
+        end_client(client);
+    else if (watch(fd, (uint64_t)(client - server.clients)) != 0)
         end_client(client);
     else
         read_request(client);
@@ -178,6 +185,22 @@ static void accept_clients(int listener)
         else if ((errno != EMFILE && errno != ENFILE) || !end_oldest_client())
             return;
     }
+}
+
+void server_accept_waiting(void)
+{
+    for (size_t i = 0; i < server.listeners.count; i++)
+        accept_clients(server.listeners.fds[i]);
+}
+
+unsigned int server_clients(void)
+{
+    return server.present;
+}
+
+uint64_t server_dropped(void)
+{
+    return server.dropped;
 }
 
 void server_event(uint64_t data)

@@ -27,8 +27,10 @@ struct server_owner {
     void *context;
     /* Fills the answer's status and body; the body must live until the next call. */
     void (*answer)(void *context, const struct http_request *request, struct http_answer *answer);
-    /* A connection has come by the canary of that family. */
-    void (*canary_landed)(void *context, int family);
+    /* A request has been answered with that status, by whomever. */
+    void (*answered)(void *context, const struct http_request *request, int status);
+    /* A connection has come by the canary of that family. True if nothing more is to come of it. */
+    bool (*canary_landed)(void *context, int family, int fd);
 };
 
 /* Registers the listening sockets with epoll. The server is one for the process. 0 or -1. */
@@ -37,6 +39,13 @@ int server_open(int epoll, const struct listeners *listeners, const struct serve
 
 /* Handles one event whose data was registered by the server. */
 void server_event(uint64_t data);
+
+/* Accepts what waits at the listening sockets now. */
+void server_accept_waiting(void);
+
+/* How many clients there are, and how many had to give way to newer ones so far. */
+unsigned int server_clients(void);
+uint64_t server_dropped(void);
 
 /* Ends the clients whose time is over. Returns when the next one's is, INT64_MAX for none. */
 int64_t server_expire(void);

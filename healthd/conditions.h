@@ -1,0 +1,32 @@
+#ifndef HEALTHD_CONDITIONS_H
+#define HEALTHD_CONDITIONS_H
+
+#include <stdbool.h>
+
+#include "common/error.h"
+#include "common/listener.h"
+#include "common/state.h"
+#include "healthd/readiness.h"
+
+/* What has been found at one moment. */
+struct facts {
+    const struct config *config;
+    const struct report *report;
+    const struct probes *probes;
+    bool stopping;
+    bool state_read;
+    struct error state_error; /* where it was not */
+    struct state state;       /* all zero, where it was not */
+    struct {
+        int there; /* as listener_find says */
+        struct listener found;
+        struct error error;
+    } listeners[PROBE_FAMILIES];
+    int64_t now_ms; /* clock_ms */
+};
+
+/* Judges one condition: DOES_NOT_APPLY, HOLDS, or FAILS with the reason. */
+enum holding condition_check(enum condition condition, const struct facts *facts,
+                             char reason[static REASON_SIZE]);
+
+#endif

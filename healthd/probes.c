@@ -1,0 +1,160 @@
+#include "healthd/probes.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "common/canary.h"
+#include "common/error.h"
+#include "common/guard.h"
+#include "common/ipv6.h"
+#include "common/log.h"
+#include "healthd/clock.h"
+
+enum { EVERY_MS = 10 * 1000, AGAIN_MS = 1000 };
+
+static const int families[PROBE_FAMILIES] = {AF_INET, AF_INET6};
+
+void probes_init(struct probes *probes, const struct config *config)
+{
+    bool usable[PROBE_FAMILIES] = {true, ipv6_loopback_is_usable()};
+    memset(probes, 0, sizeof(*probes));
+    for (size_t i = 0; i < PROBE_FAMILIES; i++) {
+        struct probe *canary = &probes->canaries[i], *guard = &probes->guards[i];
+        canary->fd = guard->fd = -1;
+        strlcpy(canary->error, "not tried yet", sizeof(canary->error));
+        strlcpy(guard->error, "not tried yet", sizeof(guard->error));
+        if (!config->transparent || !usable[i])
+            continue;
+        canary->wanted = families[i] == AF_INET || config->ipv6 == IPV6_REDIRECT;
+        guard->wanted = guard_is_wanted(config, families[i]);
+    }
+    probes->deadline_ms = config->transparent ? 0 : INT64_MAX;
+}
+
+static void fail(struct probe *probe, const char *what, const char *why)
+{
+    strlcpy(probe->error, why, sizeof(probe->error));
+    if (probe->holds)
+        log_error("%s not in effect: %s", what, why);
+    probe->holds = false;
+}
+
+static void hold(struct probe *probe, const char *what, int family)
+{
+    if (!probe->holds)
+        log_info("%s in effect (canary %s)", what, canary_name(family));
+    probe->holds = true;
+}
+
+static void end_canary(struct probe *probe)
+{
+    if (probe->fd >= 0)
+        close(probe->fd);
+    probe->fd = -1;
+}
+
+static void fail_canary(struct probe *probe, int family, const char *reason)
+{
+    char why[sizeof(probe->error)];
+    snprintf(why, sizeof(why), "canary %s: %s", canary_name(family), reason);
+    end_canary(probe);
+    fail(probe, "redirect rules", why);
+}
+
+static void begin_canary(struct probe *probe, int family)
+{
+    struct sockaddr_storage canary;
+    socklen_t size = canary_address(family, &canary);
+    if (probe->fd >= 0)
+        fail_canary(probe, family, "did not arrive here within a second");
+    probe->fd = socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (probe->fd < 0 ||
+        (connect(probe->fd, (struct sockaddr *)&canary, size) != 0 && errno != EINPROGRESS))
+        fail_canary(probe, family, strerror(errno));
+}
+
+/* One that was refused will not arrive. */
+static void check_canary(struct probe *probe, int family)
+{
+    int reason = 0;
+    socklen_t size = sizeof(reason);
+    if (probe->fd >= 0 && getsockopt(probe->fd, SOL_SOCKET, SO_ERROR, &reason, &size) == 0 &&
+        reason != 0)
+        fail_canary(probe, family, strerror(reason));
+}
+
+static void check_guard(struct probe *probe, int family)
+{
+    struct error error;
+    if (guard_prove(family, &error) == 0)
+        hold(probe, "guard rules", family);
+    else
+        fail(probe, "guard rules", error.text);
+}
+
+/* A bit each that holds. */
+static unsigned int picture(const struct probes *probes)
+{
+    unsigned int bits = 0;
+    for (size_t i = 0; i < PROBE_FAMILIES; i++)
+        bits = bits << 2 | (unsigned int)probes->canaries[i].holds << 1 |
+               (unsigned int)probes->guards[i].holds;
+    return bits;
+}
+
+static bool all_hold(const struct probes *probes)
+{
+    for (size_t i = 0; i < PROBE_FAMILIES; i++)
+        if ((probes->canaries[i].wanted &&
+             (!probes->canaries[i].holds || probes->canaries[i].fd >= 0)) ||
+            (probes->guards[i].wanted && !probes->guards[i].holds))
+            return false;
+    return true;
+}
+
+bool probes_tick(struct probes *probes, void (*accept_waiting)(void))
+{
+    if (clock_ms() < probes->deadline_ms)
+        return false;
+    unsigned int before = picture(probes);
+    for (size_t i = 0; i < PROBE_FAMILIES; i++) {
+        if (probes->canaries[i].wanted)
+            begin_canary(&probes->canaries[i], families[i]);
+        if (probes->guards[i].wanted)
+            check_guard(&probes->guards[i], families[i]);
+    }
+    accept_waiting();
+    for (size_t i = 0; i < PROBE_FAMILIES; i++)
+        check_canary(&probes->canaries[i], families[i]);
+    probes->deadline_ms = clock_ms() + (all_hold(probes) ? EVERY_MS : AGAIN_MS);
+    return picture(probes) != before;
+}
+
+/* The port of either end, in network order. */
+static in_port_t port_of(int fd, int (*ask)(int, struct sockaddr *, socklen_t *))
+{
+    union {
+        struct sockaddr any;
+        struct sockaddr_in v4;
+        struct sockaddr_in6 v6;
+    } address = {0};
+    socklen_t size = sizeof(address);
+    if (ask(fd, &address.any, &size) != 0)
+        return 0;
+    return address.any.sa_family == AF_INET ? address.v4.sin_port : address.v6.sin6_port;
+}
+
+bool probes_landed(struct probes *probes, int family, int accepted)
+{
+    struct probe *probe = &probes->canaries[family == AF_INET ? 0 : 1];
+    hold(probe, "redirect rules", family);
+    bool is_own =
+        probe->fd >= 0 && port_of(accepted, getpeername) == port_of(probe->fd, getsockname);
+    if (is_own)
+        end_canary(probe);
+    return is_own;
+}

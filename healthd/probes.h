@@ -1,0 +1,41 @@
+#ifndef HEALTHD_PROBES_H
+#define HEALTHD_PROBES_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/config.h"
+
+/* The responder's own proof that the rules are live, every 10 s, every second while one fails: for
+ * each family a connection to the canary, which the redirect sends to our own listener, and a
+ * datagram there, which the guard refuses. */
+
+struct probe {
+    bool wanted; /* the configuration has such rules */
+    bool holds;
+    char error[128]; /* why it does not */
+    int fd;          /* a connection that is under way; -1: none */
+};
+
+enum { PROBE_FAMILIES = 2 };
+
+/* By family: IPv4, IPv6. */
+struct probes {
+    struct probe canaries[PROBE_FAMILIES];
+    struct probe guards[PROBE_FAMILIES];
+    int64_t deadline_ms; /* of the next round, INT64_MAX for none */
+};
+
+void probes_init(struct probes *probes, const struct config *config);
+
+/* Makes a round if it is due. accept_waiting takes in what has arrived at our listeners: on
+ * loopback the canary has when connect returns. Returns true if something came out otherwise than
+ * before. */
+bool probes_tick(struct probes *probes, void (*accept_waiting)(void));
+
+/* A connection that was meant for the canary of that family has been accepted. Returns true if it
+ * is our own, of which nothing more is to come. */
+bool probes_landed(struct probes *probes, int family, int accepted);
+
+#endif
