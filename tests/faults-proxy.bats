@@ -299,7 +299,7 @@ FAKE
   lacks "$(healthz)" '127\.0\.0\.1' || fault 'the other family is blamed'
   condition listener-ipv6 "failed: .*$OTHER_UID" || fault "verbose: $(verbose)"
   refute condition listener-ipv4 "$OTHER_UID" || fault "verbose: $(verbose)"
-  stays_unready 1
+  stays_unready 1000
   kill "$holder"
   ready_within 15
   condition listener-ipv4 ok || fault "verbose: $(verbose)"
@@ -326,7 +326,7 @@ mitmdump_is_gone() { [[ -z $(mitmdump_pid) ]]; }
   mv "$ca" "$LAB/aside"
   kill -KILL "$first"
   wait_until 3 gone "$first"
-  stays_unready 3
+  stays_unready 3000
   has "$(healthz)" "CA file $ca: No such file" || fault 'reason'
   mitmdump_is_gone || fault 'started without a CA'
   [[ ! -e $ca ]] || fault 'somebody has made another CA'
@@ -379,7 +379,7 @@ bad_ca() {
         ;;
     esac
     bad_ca "$kind"
-    stays_unready 1 || fault "$kind: ready"
+    stays_unready 1000 || fault "$kind: ready"
     mitmdump_is_gone || fault "$kind: started"
   done
   bad_ca good

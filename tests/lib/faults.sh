@@ -22,9 +22,9 @@ not_ready() {
   }
   echo "$1: $(healthz)"
 }
-# stays_unready SECONDS: answers, but never 200, in that time.
+# stays_unready MILLISECONDS: answers, but never 200, in that time.
 stays_unready() {
-  local deadline=$(($(milliseconds) + $1 * 1000)) answer
+  local deadline=$(($(milliseconds) + $1)) answer
   while (($(milliseconds) < deadline)); do
     answer=$(healthz)
     [[ $answer == 503* ]] || {
