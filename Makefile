@@ -12,6 +12,10 @@ SCRIPTS_DIR := $(if $(filter /usr/local,$(PREFIX)),/opt/opensandbox/mitmscripts,
 
 BUILD := build$(if $(SANITIZE),/sanitize)
 
+ENGINE  ?= libfuzzer
+FUZZ    ?= http
+SECONDS ?= 60
+
 WARNINGS := -Wall -Wextra -Wpedantic -Wconversion -Wshadow -Wstrict-prototypes \
             -Wmissing-prototypes -Wpointer-arith -Wcast-qual -Wformat=2 -Wvla \
             $(if $(WERROR),-Werror)
@@ -27,6 +31,7 @@ ALL_LDFLAGS = $(OPTIMIZE) -pie -Wl,-z,relro,-z,now,--as-needed $(LDFLAGS)
 # Asked for when a recipe runs, not when this file is read: `deps` comes first.
 pkg = $(shell pkg-config $1 $2)
 PACKAGES       = libbsd-overlay libmd
+HEALTHD_PACKAGES = libseccomp
 SETUP_PACKAGES = libip4tc libip6tc libnftables libcrypto
 
 objects = $(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard $1/*.c))
@@ -34,18 +39,29 @@ COMMON  := $(call objects,common)
 SETUP   := $(call objects,setup)
 HEALTHD := $(call objects,healthd)
 
-.PHONY: all deps demo check install clean help lint
+.PHONY: all deps demo check fuzz install clean help lint
+.PRECIOUS: $(BUILD)/obj/%.o
 all: $(BUILD)/setup $(BUILD)/healthd ## build both programs (SANITIZE=1: with ASan and UBSan, WERROR=1)
 
 $(BUILD)/setup: $(SETUP) $(COMMON)
 	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(call pkg,--libs,$(SETUP_PACKAGES) $(PACKAGES))
 
 $(BUILD)/healthd: $(HEALTHD) $(COMMON)
-	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(call pkg,--libs,$(PACKAGES))
+	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(call pkg,--libs,$(HEALTHD_PACKAGES) $(PACKAGES))
 
 $(BUILD)/obj/%.o: %.c Makefile
 	@mkdir -p $(@D)
 	$(CC) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
+
+# A harness of tests/fuzz and what drives it: a fuzzer, or replay.c, which runs the corpus.
+DRIVER ?= $(BUILD)/obj/tests/fuzz/replay.o
+$(BUILD)/fuzz-%: $(BUILD)/obj/tests/fuzz/%.o $(BUILD)/obj/healthd/http.o $(COMMON) $(filter %.o,$(DRIVER))
+	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(filter-out %.o,$(DRIVER)) $(call pkg,--libs,$(PACKAGES))
+
+$(BUILD)/fuzz-config: $(BUILD)/obj/tests/fuzz/config_fields.o
+
+fuzz: ## fuzz a parser (FUZZ=http, state or config, ENGINE=libfuzzer or afl, SECONDS=n)
+	./tests/fuzz/run.sh $(ENGINE) $(FUZZ) $(SECONDS)
 
 deps: ## install what building, demo and tests need (root; Debian)
 	./tests/lib/deps.sh
@@ -66,13 +82,13 @@ install: all ## install programs, addons and entrypoint (PREFIX, DESTDIR)
 	install -m 0644 mitmscripts/*.py $(DESTDIR)$(SCRIPTS_DIR)/
 
 lint: ## shellcheck and clang-format, as CI runs them
-	shellcheck -x entrypoint.sh .ci/run tests/*.sh tests/lib/*.sh tests/*.bats
-	clang-format --dry-run --Werror common/*.[ch] setup/*.[ch] healthd/*.[ch]
+	shellcheck -x entrypoint.sh .ci/run tests/*.sh tests/lib/*.sh tests/fuzz/*.sh tests/*.bats
+	clang-format --dry-run --Werror common/*.[ch] setup/*.[ch] healthd/*.[ch] tests/fuzz/*.[ch]
 
 clean: ## remove what was built (build/venv stays: `rm -r build` removes it too)
-	rm -rf build/obj build/setup build/healthd build/sanitize
+	rm -rf build/obj build/setup build/healthd build/sanitize build/fuzz
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  %-8s %s\n", $$1, $$2 }' Makefile
 
--include $(COMMON:.o=.d) $(SETUP:.o=.d) $(HEALTHD:.o=.d)
+-include $(COMMON:.o=.d) $(SETUP:.o=.d) $(HEALTHD:.o=.d) $(wildcard $(BUILD)/obj/tests/fuzz/*.d)

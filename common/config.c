@@ -177,9 +177,14 @@ static size_t distance(const char *a, const char *b)
 static void warn_unknown(const char *name)
 {
     size_t nearest = 0;
-    for (size_t i = 1; i < VARIABLE_COUNT; i++)
-        if (distance(name, variables[i].name) < distance(name, variables[nearest].name))
+    size_t least = SIZE_MAX;
+    for (size_t i = 0; i < VARIABLE_COUNT; i++) {
+        size_t found = distance(name, variables[i].name);
+        if (found < least) {
             nearest = i;
+            least = found;
+        }
+    }
     log_warn(CONFIG_PREFIX "%s: no such variable; did you mean " CONFIG_PREFIX "%s?", name,
              variables[nearest].name);
 }

@@ -84,8 +84,10 @@ static const char *split(const char *value, const char *separator, struct list *
         item = trim(item);
         if (*item == '\0')
             continue;
-        if (list->count == CONFIG_LIST_MAX)
+        if (list->count == CONFIG_LIST_MAX) {
+            list->count = 0;
             return "too many items";
+        }
         list->items[list->count++] = item;
     }
     return NULL;
@@ -176,7 +178,11 @@ const char *parse_address(const char *value, void *field)
     memcpy(host, value, (size_t)(colon - value));
     host[colon - value] = '\0';
     const char *reason = parse_host(host, address);
-    return reason != NULL ? reason : parse_port(colon + 1, &address->port);
+    if (reason == NULL)
+        reason = parse_port(colon + 1, &address->port);
+    if (reason != NULL)
+        memset(address, 0, sizeof(*address));
+    return reason;
 }
 
 /* The index of value in a list of words that ends with NULL, or -1. */

@@ -2,7 +2,8 @@
 #define COMMON_CONFIG_PARSERS_H
 
 /* Parsers of one value each: trimmed, not empty, no control characters, shorter than
- * CONFIG_VALUE_MAX. They fill the field, and return NULL or what is wrong with the value. */
+ * CONFIG_VALUE_MAX. They fill the field, which is zero before, and return NULL; or they return what
+ * is wrong with the value, and the field is zero, a list empty. */
 
 const char *parse_switch(const char *value, void *field);     /* bool */
 const char *parse_port(const char *value, void *field);       /* uint16_t */

@@ -1,9 +1,11 @@
 #include "common/log.h"
 
+#include <fcntl.h>
 #include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -15,10 +17,26 @@ static struct {
     const char *program;
     enum log_level level;
     enum log_format format;
-} logger = {"opensandbox-egress", LEVEL_INFO, FORMAT_TEXT};
+    int fd;
+} logger = {"opensandbox-egress", LEVEL_INFO, FORMAT_TEXT, STDERR_FILENO};
+
+/* Two processes that find room in a pipe at the same time may fill it twice over. So a pipe or
+ * terminal is opened anew where that is allowed: not to block is a property of the opening, and
+ * others have the old one. */
+static void open_without_blocking(void)
+{
+    struct stat st;
+    if (logger.fd != STDERR_FILENO || fstat(STDERR_FILENO, &st) != 0 ||
+        !(S_ISFIFO(st.st_mode) || S_ISCHR(st.st_mode)))
+        return;
+    int fd = open("/proc/self/fd/2", O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+    if (fd >= 0)
+        logger.fd = fd;
+}
 
 void log_init(const char *program, enum log_level level, enum log_format format)
 {
+    open_without_blocking();
     logger.program = program;
     logger.level = level;
     logger.format = format;
@@ -29,7 +47,7 @@ void log_set_program(const char *program)
     logger.program = program;
 }
 
-/* One character as it may stand in a line: at most 6 bytes. Bytes from 0x80 pass: UTF-8. */
+/* One character of ASCII as it may stand in a line: at most 6 bytes. */
 static size_t escape(char out[static 8], unsigned char c)
 {
     if (logger.format == FORMAT_JSON && (c == '"' || c == '\\'))
@@ -41,11 +59,52 @@ static size_t escape(char out[static 8], unsigned char c)
     return (size_t)snprintf(out, 8, logger.format == FORMAT_JSON ? "\\u%04x" : "\\x%02x", c);
 }
 
+/* The length of the UTF-8 sequence at text, 0 if there is none (RFC 3629, 4). */
+static size_t utf8_length(const unsigned char *text)
+{
+    unsigned char lead = text[0], low = 0x80, high = 0xbf;
+    size_t length = lead < 0x80 ? 1 : lead < 0xe0 ? 2 : lead < 0xf0 ? 3 : 4;
+    if ((lead >= 0x80 && lead < 0xc2) || lead > 0xf4)
+        return 0;
+    if (lead == 0xe0)
+        low = 0xa0;
+    else if (lead == 0xed)
+        high = 0x9f;
+    else if (lead == 0xf0)
+        low = 0x90;
+    else if (lead == 0xf4)
+        high = 0x8f;
+    for (size_t i = 1; i < length; i++) {
+        if (text[i] < low || text[i] > high)
+            return 0;
+        low = 0x80;
+        high = 0xbf;
+    }
+    return length;
+}
+
+/* Takes one character off text. JSON has to be UTF-8: what is not becomes U+FFFD. */
+static size_t next_piece(const char **text, char piece[static 8])
+{
+    size_t length = utf8_length((const unsigned char *)*text);
+    const char *at = *text;
+    *text += length > 0 ? length : 1;
+    if (length == 1)
+        return escape(piece, (unsigned char)*at);
+    if (length == 0 && logger.format == FORMAT_JSON) {
+        memcpy(piece, "\xef\xbf\xbd", 3);
+        return 3;
+    }
+    length = length > 0 ? length : 1;
+    memcpy(piece, at, length);
+    return length;
+}
+
 static size_t append_escaped(char *line, size_t used, size_t limit, const char *text)
 {
-    for (; *text != '\0'; text++) {
+    while (*text != '\0') {
         char piece[8];
-        size_t length = escape(piece, (unsigned char)*text);
+        size_t length = next_piece(&text, piece);
         if (used + length > limit)
             break;
         memcpy(line + used, piece, length);
@@ -75,9 +134,9 @@ static size_t append_prefix(char *line, size_t size, enum log_level level, const
  * where nobody reads. */
 static void write_line(const char *line, size_t length)
 {
-    struct pollfd writable = {.fd = STDERR_FILENO, .events = POLLOUT};
+    struct pollfd writable = {.fd = logger.fd, .events = POLLOUT};
     if (poll(&writable, 1, 0) == 1 && (writable.revents & POLLOUT) != 0) {
-        ssize_t ignored = write(STDERR_FILENO, line, length);
+        ssize_t ignored = write(logger.fd, line, length);
         (void)ignored;
     }
 }

@@ -24,7 +24,18 @@ const char *parse_port_list(const char *value, void *field)
         if (reason == NULL && ports->ports[ports->count] != 80 && ports->ports[ports->count] != 443)
             ports->count++;
     }
+    if (reason != NULL)
+        ports->count = 0;
     return reason;
+}
+
+static const char *parse_uid(const char *text, uid_t *uid)
+{
+    const char *reason = NULL;
+    if (text[strspn(text, "0123456789")] != '\0')
+        return "not a number";
+    *uid = (uid_t)strtonum(text, 0, UID_NUMBER_MAX, &reason);
+    return reason == NULL ? NULL : "out of range";
 }
 
 const char *parse_uid_list(const char *value, void *field)
@@ -33,13 +44,10 @@ const char *parse_uid_list(const char *value, void *field)
     struct list list;
     const char *reason = parse_word_list(value, &list);
     uids->count = 0;
-    for (size_t i = 0; reason == NULL && i < list.count; i++) {
-        if (list.items[i][strspn(list.items[i], "0123456789")] != '\0')
-            return "not a number";
-        uids->uids[uids->count++] = (uid_t)strtonum(list.items[i], 0, UID_NUMBER_MAX, &reason);
-        if (reason != NULL)
-            return "out of range";
-    }
+    for (size_t i = 0; reason == NULL && i < list.count; i++)
+        reason = parse_uid(list.items[i], &uids->uids[uids->count++]);
+    if (reason != NULL)
+        uids->count = 0;
     return reason;
 }
 
@@ -84,5 +92,7 @@ const char *parse_cidr_list(const char *value, void *field)
     cidrs->count = 0;
     for (size_t i = 0; reason == NULL && i < list.count; i++)
         reason = parse_cidr(list.items[i], &cidrs->networks[cidrs->count++]);
+    if (reason != NULL)
+        cidrs->count = 0;
     return reason;
 }

@@ -15,7 +15,7 @@
 #include "common/files.h"
 #include "common/log.h"
 
-enum { FILE_MAX_BYTES = 8192, LOCK_WAIT_MS = 1000 };
+enum { LOCK_WAIT_MS = 1000 };
 
 static const char version_line[] = "version=1";
 
@@ -72,6 +72,26 @@ const char *mitm_state_name(enum mitm_state state)
     return mitm_names[state];
 }
 
+/* Neither written nor read in a value: values stand on one line each, and go on to terminals. */
+static bool is_control(char c)
+{
+    return (unsigned char)c < 0x20 || c == 0x7f;
+}
+
+static bool has_control(const char *text)
+{
+    while (*text != '\0' && !is_control(*text))
+        text++;
+    return *text != '\0';
+}
+
+static void blank_controls(char *text)
+{
+    for (; *text != '\0'; text++)
+        if (is_control(*text))
+            *text = ' ';
+}
+
 static const struct key *key_find(const char *name, size_t length)
 {
     for (size_t i = 0; i < KEY_COUNT; i++)
@@ -90,10 +110,18 @@ static int parse_word(const struct key *key, const char *value, void *field)
     return -1;
 }
 
+/* As it is written: strtonum alone would take "+1" and " 1" too. */
+static bool is_numeric(const struct key *key)
+{
+    return key->kind == KIND_NUMBER || key->kind == KIND_TIME;
+}
+
 static int parse_value(const struct key *key, const char *value, struct state *state)
 {
     const char *reason = NULL;
     void *field = (char *)state + key->offset;
+    if (has_control(value) || (is_numeric(key) && value[strspn(value, "0123456789")] != '\0'))
+        return -1;
     switch (key->kind) {
     case KIND_WORD:
         return parse_word(key, value, field);
@@ -155,15 +183,17 @@ int state_parse(const char *text, size_t size, struct state *state, struct error
         return error_set(error, 1, "%s", strerror(errno));
     int result = parse_lines(copy, state, error);
     free(copy);
-    if (result != 0)
+    if (result != 0) {
         memset(state, 0, sizeof(*state));
+        blank_controls(error->text); /* it quotes the file */
+    }
     return result;
 }
 
 static int read_from(int directory, const char *name, const char *path, uid_t owner,
                      struct state *state, struct error *error)
 {
-    const struct file_limits limits = {.max_size = FILE_MAX_BYTES, .owner = owner};
+    const struct file_limits limits = {.max_size = STATE_TEXT_MAX, .owner = owner};
     size_t size;
     memset(state, 0, sizeof(*state));
     char *text = file_read(directory, name, &limits, path, &size, error);
@@ -193,11 +223,10 @@ int state_read(const char *path, uid_t owner, struct state *state, struct error 
     return result;
 }
 
-/* Values stand on one line each: whatever else an error text may hold. */
 static void print_text(FILE *out, const char *text)
 {
     for (; *text != '\0'; text++)
-        fputc((unsigned char)*text < 0x20 ? ' ' : *text, out);
+        fputc(is_control(*text) ? ' ' : *text, out);
 }
 
 static void print_key(FILE *out, const struct key *key, const struct state *state)
@@ -215,19 +244,27 @@ static void print_key(FILE *out, const struct key *key, const struct state *stat
     fputc('\n', out);
 }
 
-static int write_to(int directory, const char *name, const char *path, const struct state *state,
-                    struct error *error)
+size_t state_format(const struct state *state, char text[static STATE_TEXT_MAX])
 {
-    char text[FILE_MAX_BYTES];
-    FILE *out = fmemopen(text, sizeof(text), "w");
+    FILE *out = fmemopen(text, STATE_TEXT_MAX, "w");
     if (out == NULL)
-        return error_set(error, 1, "%s: %s", path, strerror(errno));
+        return 0;
     fprintf(out, "%s\n", version_line);
     for (size_t i = 0; i < KEY_COUNT; i++)
         print_key(out, &keys[i], state);
     long size = ftell(out);
     fclose(out);
-    const struct file_content content = {path, text, (size_t)size, 0644, true};
+    return (size_t)size;
+}
+
+static int write_to(int directory, const char *name, const char *path, const struct state *state,
+                    struct error *error)
+{
+    char text[STATE_TEXT_MAX];
+    size_t size = state_format(state, text);
+    if (size == 0)
+        return error_set(error, 1, "%s: %s", path, strerror(errno));
+    const struct file_content content = {path, text, size, 0644, true};
     return file_replace(directory, name, &content, error);
 }
 

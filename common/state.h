@@ -21,7 +21,12 @@ enum mitm_state {
     MITM_STOPPING
 };
 
-enum { STATE_ERROR_SIZE = 384, STATE_SHA256_SIZE = 65, STATE_WORD_SIZE = 16 };
+enum {
+    STATE_TEXT_MAX = 8192, /* of the whole file, more than all keys together need */
+    STATE_ERROR_SIZE = 384,
+    STATE_SHA256_SIZE = 65,
+    STATE_WORD_SIZE = 16
+};
 
 struct state {
     /* setup's half */
@@ -66,6 +71,9 @@ int state_write(const char *path, uid_t owner, enum state_half half, const struc
 
 /* Parses a state file's text of size bytes. Returns 0, or -1 with error; state is all zero then. */
 int state_parse(const char *text, size_t size, struct state *state, struct error *error);
+
+/* Writes a state file's text. Returns its size, without the NUL behind it, or 0 with errno. */
+size_t state_format(const struct state *state, char text[static STATE_TEXT_MAX]);
 
 /* 0 if setup wrote its half in this network namespace and since this boot; otherwise -1 and why. */
 int state_check_current(const struct state *state, struct error *error);

@@ -2,6 +2,7 @@
 
 #include <ctype.h>
 #include <pwd.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -14,6 +15,14 @@ static void take_home(struct user *user, const struct passwd *entry)
         user->home[0] = '\0';
 }
 
+/* strtonum alone would take "+1" and " 1" too. */
+static uint32_t parse_id(const char *text, const char **reason)
+{
+    if (text[strspn(text, "0123456789")] != '\0')
+        *reason = "not a number";
+    return *reason == NULL ? (uint32_t)strtonum(text, 0, UID_NUMBER_MAX, reason) : 0;
+}
+
 static int parse_numbers(const char *text, struct user *user, const char **reason)
 {
     char uid_text[USER_NAME_SIZE];
@@ -21,7 +30,7 @@ static int parse_numbers(const char *text, struct user *user, const char **reaso
     char *colon = strchr(uid_text, ':');
     if (colon != NULL)
         *colon = '\0';
-    user->uid = (uid_t)strtonum(uid_text, 0, UID_NUMBER_MAX, reason);
+    user->uid = parse_id(uid_text, reason);
     if (*reason != NULL)
         return -1;
     const struct passwd *entry = getpwuid(user->uid);
@@ -29,7 +38,7 @@ static int parse_numbers(const char *text, struct user *user, const char **reaso
     if (entry != NULL)
         take_home(user, entry);
     if (colon != NULL)
-        user->gid = (gid_t)strtonum(colon + 1, 0, UID_NUMBER_MAX, reason);
+        user->gid = parse_id(colon + 1, reason);
     user->known = true;
     return *reason == NULL ? 0 : -1;
 }

@@ -67,6 +67,25 @@ static bool take_until(struct span *rest, char separator, struct span *taken)
     return true;
 }
 
+/* A name, an address or a bracketed address, with a port at most (RFC 9110, 7.2), or nothing. */
+static bool is_host(struct span value)
+{
+    static const char others[] = "-._~%!$&'()*+;=";
+    bool bracketed = value.size > 0 && *value.at == '[';
+    size_t i = bracketed;
+    while (i < value.size && (isalnum((unsigned char)value.at[i]) ||
+                              memchr(others, value.at[i], sizeof(others) - 1) != NULL ||
+                              (bracketed && value.at[i] == ':')))
+        i++;
+    if (bracketed && (i == 1 || i == value.size || value.at[i++] != ']'))
+        return false;
+    if (i < value.size && value.at[i++] != ':')
+        return false;
+    while (i < value.size && isdigit((unsigned char)value.at[i]))
+        i++;
+    return i == value.size;
+}
+
 static int parse_version(struct span version)
 {
     if (span_is(version, "HTTP/1.1") || span_is(version, "HTTP/1.0"))
@@ -92,24 +111,34 @@ static bool has_parameter(struct span query, const char *name)
     return false;
 }
 
+/* Takes scheme and authority off an absolute-form, if that is what it is. An empty path is "/"; the
+ * host is never empty (RFC 9110, 4.2.1). False if it is malformed. */
+static bool skip_authority(struct span *target)
+{
+    static const char scheme[] = "http://";
+    const size_t scheme_size = sizeof(scheme) - 1;
+    size_t end = scheme_size;
+    if (target->size < scheme_size || strncasecmp(target->at, scheme, scheme_size) != 0)
+        return true;
+    while (end < target->size && target->at[end] != '/' && target->at[end] != '?')
+        end++;
+    struct span authority = {target->at + scheme_size, end - scheme_size};
+    if (end == target->size || target->at[end] == '?')
+        *target = (struct span){"/", 1};
+    else
+        *target = (struct span){target->at + end, target->size - end};
+    return authority.size > 0 && *authority.at != ':' && is_host(authority);
+}
+
 /* origin-form, absolute-form (which a server has to take, RFC 9112, 3.2.2), or "*". */
 static int parse_target(struct span target, struct http_request *request)
 {
-    static const char scheme[] = "http://";
     struct span before_query;
     for (size_t i = 0; i < target.size; i++)
         if ((unsigned char)target.at[i] <= ' ' || (unsigned char)target.at[i] >= 0x7f)
             return 400;
-    if (target.size >= sizeof(scheme) - 1 &&
-        strncasecmp(target.at, scheme, sizeof(scheme) - 1) == 0) {
-        target.at += sizeof(scheme) - 1;
-        target.size -= sizeof(scheme) - 1;
-        const char *slash = memchr(target.at, '/', target.size);
-        if (slash == NULL)
-            return 400;
-        target.size -= (size_t)(slash - target.at);
-        target.at = slash;
-    }
+    if (!skip_authority(&target))
+        return 400;
     if (target.size == 0 || (*target.at != '/' && !span_is(target, "*")))
         return 400;
     if (take_until(&target, '?', &before_query)) {
@@ -135,16 +164,6 @@ static int parse_request_line(struct span line, struct http_request *request, bo
     *is_http11 = span_is(line, "HTTP/1.1");
     int status = parse_version(line);
     return status == 200 ? parse_target(target, request) : status;
-}
-
-/* A Host is a name, an address or a bracketed address, with a port at most. */
-static bool is_host(struct span value)
-{
-    for (size_t i = 0; i < value.size; i++)
-        if (!isalnum((unsigned char)value.at[i]) &&
-            strchr("-._~%!$&'()*+;=:[]", value.at[i]) == NULL)
-            return false;
-    return true;
 }
 
 static bool is_number(struct span value)
@@ -193,11 +212,16 @@ static int judge_fields(const struct fields *fields, bool is_http11)
 }
 
 /* Cuts the next line off rest, without its CRLF. -1: no whole line yet; 0: a line; 400: a bare LF
- * or CR. */
+ * or CR, or a NUL. A line with a NUL need not be whole: this is not HTTP, and may have no more
+ * lines. A whole one is judged alike, or the answer would depend on how the bytes come in. */
 static int take_line(struct span *rest, struct span *line)
 {
-    if (!take_until(rest, '\n', line))
-        return memchr(rest->at, '\0', rest->size) != NULL ? 400 : -1;
+    bool whole = take_until(rest, '\n', line);
+    const struct span *seen = whole ? line : rest;
+    if (memchr(seen->at, '\0', seen->size) != NULL)
+        return 400;
+    if (!whole)
+        return -1;
     if (line->size == 0 || line->at[line->size - 1] != '\r')
         return 400;
     line->size--;
@@ -286,5 +310,5 @@ size_t http_format(const struct http_answer *answer, char *out, size_t out_size)
                  answer->type != NULL ? answer->type : "text/plain; charset=utf-8",
                  strlen(answer->body), answer->status == 405 ? "Allow: GET, HEAD\r\n" : "",
                  answer->canary ? CANARY_HEADER "\r\n" : "", answer->head_only ? "" : answer->body);
-    return (size_t)size < out_size ? (size_t)size : out_size;
+    return (size_t)size < out_size ? (size_t)size : out_size - 1;
 }

@@ -31,7 +31,8 @@ struct http_answer {
     bool canary;      /* the connection came by the canary */
 };
 
-/* Writes the answer with its header. Returns its size, at most the size of out. */
+/* Writes the answer with its header and a NUL behind it. Returns its size without that: what does
+ * not fit is cut. */
 size_t http_format(const struct http_answer *answer, char *out, size_t out_size);
 
 #endif

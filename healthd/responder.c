@@ -15,6 +15,7 @@
 #include "common/log.h"
 #include "common/privileges.h"
 #include "healthd/clock.h"
+#include "healthd/confine.h"
 #include "healthd/metrics.h"
 #include "healthd/readiness.h"
 #include "healthd/signals.h"
@@ -246,7 +247,8 @@ int responder_run(const struct config *config, const struct listeners *listeners
     responder.runner = runner;
     responder.readiness.config = config;
     probes_init(&responder.readiness.probes, config);
-    if (become_healthd_user(config, &error) != 0 || open_all(&responder, listeners, &error) != 0) {
+    if (become_healthd_user(config, &error) != 0 || open_all(&responder, listeners, &error) != 0 ||
+        confine(&error) != 0) {
         log_error("%s", error.text);
         return error.status;
     }

@@ -170,7 +170,7 @@ FAKE
     killed=$(milliseconds)
     wait_until 1 refute healthz_is 200 >/dev/null
     echo "not 200 after $(($(milliseconds) - killed)) ms: $(healthz)"
-    (($(milliseconds) - killed < 250))
+    (($(milliseconds) - killed < 1000)) # how fast it is, truth.bats measures
     not_ready 'mitmdump|signal 9' 1
     wait_until 10 healthz_is '200 ok'
     [[ $(mitmdump_pid) != "$first" ]]
