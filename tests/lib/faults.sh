@@ -58,6 +58,7 @@ while [ -e "$LAB/home/hold" ]; do sleep 0.05; done
 exec "$MITMDUMP" "\$@"
 FAKE
 }
+no_starts() { install -o "$MITM_UID" /dev/null "$LAB/home/starts"; }
 hold() { touch "$LAB/home/hold"; }
 release() { rm -f "$LAB/home/hold"; }
 starts() { wc -l <"$LAB/home/starts"; }
@@ -90,9 +91,9 @@ start_traffic() {
 }
 
 # in_parallel FUNCTION...: each runs in a lab of its own, all at once: they wait more than
-# they work. What each said is printed when all have ended; fails if one has failed.
+# they work. When all have ended it is printed what those that failed have said, if any.
 in_parallel() {
-  local name dir bad=0 started
+  local name dir bad=0
   local -A jobs=()
   dir=$(mktemp -d)
   for name; do
@@ -100,10 +101,11 @@ in_parallel() {
     jobs[$name]=$!
   done
   for name; do
-    started=ok
-    wait "${jobs[$name]}" || started=failed bad=$((bad + 1))
-    echo "== $name: $started"
-    cat "$dir/$name"
+    wait "${jobs[$name]}" || {
+      echo "== $name:"
+      cat "$dir/$name"
+      bad=$((bad + 1))
+    }
   done
   rm -rf "$dir"
   ((bad == 0))

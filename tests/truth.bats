@@ -1,0 +1,114 @@
+#!/usr/bin/env bats
+# Time to truth: how long after something has happened /healthz says so, as an observer sees it
+# that asks all the time. What is measured is printed; what is asserted are multiples of it, for a
+# machine that is busy with something else.
+
+# shellcheck source=tests/lib/suite.sh
+source "$BATS_TEST_DIRNAME/lib/suite.sh"
+# shellcheck source=tests/lib/faults.sh
+source "$BATS_TEST_DIRNAME/lib/faults.sh"
+# shellcheck source=tests/lib/observer.sh
+source "$BATS_TEST_DIRNAME/lib/observer.sh"
+
+setup_file() { suite_up; }
+teardown_file() { suite_down; }
+setup() {
+  lab_up
+  need legacy
+}
+teardown() { lab_down; }
+
+# measured WHAT GOAL BOUND: what AFTER is, in milliseconds; GOAL is what it should be.
+measured() {
+  echo "# $1 after $AFTER ms (should be within $2 ms)" >&3
+  awk -v is="$AFTER" -v bound="$3" 'BEGIN { exit !(is <= bound) }' || {
+    echo "$1 after $AFTER ms"
+    return 1
+  }
+}
+
+@test "mitmdump killed: 503; its listener back: 200" {
+  up
+  start_observer
+  local since times
+  for times in 1 2 3; do
+    ready_within 20
+    since=$(now)
+    kill -KILL "$(mitmdump_pid)"
+    await_first 5 "$since" ' 503 '
+    measured 'mitmdump killed: 503' 50 1000
+    await_first 20 "$AT" 'listener up'
+    since=$AT
+    await_first 5 "$since" ' 200 ok'
+    measured 'listener back: 200' 50 2000
+  done
+}
+
+@test "mitmdump hangs under traffic: 503; goes on: 200" {
+  up
+  find_three
+  start_observer
+  start_traffic http://shop.example.test/
+  wait_until 5 origin_saw shop.example.test
+  local since
+  since=$(now)
+  kill -STOP "$MITMDUMP_PID"
+  await_first 12 "$since" ' 503 '
+  measured 'mitmdump stopped: 503' 6000 8000
+  # Not earlier than it can be called a hang.
+  ((AT - since > 4000000))
+  since=$(now)
+  kill -CONT "$MITMDUMP_PID"
+  await_first 12 "$since" ' 200 ok'
+  measured 'mitmdump goes on: 200' 50 5000
+}
+
+redirect_flushed() {
+  up
+  start_observer
+  local since
+  since=$(now)
+  in_pod iptables-legacy -w -t nat -F
+  await_first 20 "$since" ' 503 '
+  echo "$AFTER" >"$MEASURED/redirect_flushed"
+  in_pod setup redirect
+  since=$(now)
+  await_first 10 "$since" ' 200 ok'
+  echo "$AFTER" >"$MEASURED/redirect_restored"
+}
+guard_flushed() {
+  up
+  start_observer
+  local since
+  since=$(now)
+  in_pod iptables-legacy -w -t filter -F
+  await_first 20 "$since" ' 503 '
+  echo "$AFTER" >"$MEASURED/guard_flushed"
+}
+state_deleted() {
+  up
+  start_observer
+  local since
+  since=$(now)
+  rm "$STATE"
+  await_first 5 "$since" ' 503 '
+  echo "$AFTER" >"$MEASURED/state_deleted"
+}
+
+@test "rules flushed: 503 within one probe period; restored: 200; state file deleted: 503" {
+  export MEASURED
+  MEASURED=$(mktemp -d)
+  local what bad=0
+  in_parallel redirect_flushed guard_flushed state_deleted || bad=1
+  while read -r what goal bound; do
+    AFTER=$(cat "$MEASURED/$what" 2>/dev/null || echo 999999)
+    measured "${what//_/ }" "$goal" "$bound" || bad=1
+  done <<'TABLE'
+redirect_flushed 10000 13000
+guard_flushed 10000 13000
+redirect_restored 1000 4000
+state_deleted 50 2000
+TABLE
+  rm -rf "$MEASURED"
+  ((bad == 0))
+}
