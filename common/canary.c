@@ -52,15 +52,7 @@ static bool is_canary_v6(int accepted)
            memcmp(&original.sin6_addr, &canary->sin6_addr, sizeof(original.sin6_addr)) == 0;
 }
 
-int canary_of_connection(int accepted)
+bool canary_is_from(int accepted, int family)
 {
-    int family = AF_UNSPEC;
-    socklen_t size = sizeof(family);
-    if (getsockopt(accepted, SOL_SOCKET, SO_DOMAIN, &family, &size) != 0)
-        return AF_UNSPEC;
-    if (family == AF_INET && is_canary_v4(accepted))
-        return AF_INET;
-    if (family == AF_INET6 && is_canary_v6(accepted))
-        return AF_INET6;
-    return AF_UNSPEC;
+    return family == AF_INET ? is_canary_v4(accepted) : is_canary_v6(accepted);
 }

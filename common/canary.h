@@ -20,8 +20,8 @@ const char *canary_name(int family);
 /* Fills in the canary's address. Returns its size. */
 socklen_t canary_address(int family, struct sockaddr_storage *address);
 
-/* The family of the canary that this accepted connection was meant for before it was redirected, or
- * AF_UNSPEC if it was meant for something else. */
-int canary_of_connection(int accepted);
+/* Was this accepted connection, of a socket of that family, meant for the canary before it was
+ * redirected? */
+bool canary_is_from(int accepted, int family);
 
 #endif

@@ -246,8 +246,10 @@ static int parse_head(struct span *rest, struct http_request *request)
         got = take_line(rest, &line);
         if (got != 0)
             return got < 0 ? 0 : got;
-        if (line.size == 0)
+        if (line.size == 0) {
+            request->has_body = fields.content_lengths + fields.transfer_encodings > 0;
             return judge_fields(&fields, is_http11);
+        }
         status = parse_field(line, &fields);
     }
     return status;

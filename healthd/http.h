@@ -17,6 +17,7 @@ struct http_request {
     char
         path[HTTP_PATH_SIZE]; /* without query; "" if it does not fit, which no path of ours does */
     bool verbose;             /* the query has a parameter of that name */
+    bool has_body;            /* or may have one: more is to come behind the head */
 };
 
 /* Looks at what has come in so far. Returns how many bytes the request's head has, with request

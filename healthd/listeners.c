@@ -59,6 +59,7 @@ static int add(struct listeners *listeners, union address address, bool required
         fd = listen_on(&address);
     }
     if (fd >= 0) {
+        listeners->families[listeners->count] = address.any.sa_family;
         listeners->fds[listeners->count++] = fd;
         return 0;
     }

@@ -22,7 +22,7 @@ static void print_help(void)
 {
     printf("usage: healthd [--probe]\n"
            "\n"
-           "  (no option)  run mitmdump and answer /healthz and /livez\n"
+           "  (no option)  run mitmdump and answer /healthz, /livez and /metrics\n"
            "  --probe      ask a running healthd; exit 0 if it is ready, else 1\n"
            "  --help, --version\n"
            "\n"

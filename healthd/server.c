@@ -29,7 +29,6 @@ struct client {
     bool canary;
     size_t used;
     size_t drained;
-    char input[HTTP_REQUEST_MAX];
 };
 
 static struct {
@@ -41,6 +40,14 @@ static struct {
     unsigned int present;
     struct client clients[CLIENTS_MAX];
 } server;
+
+/* What each client has sent so far: apart, so that a walk over the clients is a short one. */
+static char inputs[CLIENTS_MAX][HTTP_REQUEST_MAX];
+
+static char *input_of(const struct client *client)
+{
+    return inputs[client - server.clients];
+}
 
 /* epoll data: the index of a client, or behind those, of a listening socket. */
 static int watch(int fd, uint64_t data)
@@ -68,7 +75,16 @@ static void end_client(struct client *client)
     server.present--;
 }
 
-static void answer(struct client *client, const struct http_request *request)
+/* Closing with unread input would send a reset, which may overtake the answer. Where the client has
+ * sent all of its request, and no more, there is none. */
+static bool is_all_read(const struct client *client, const struct http_request *request,
+                        size_t head_size)
+{
+    return request->status == 200 && !request->has_body && client->used == head_size;
+}
+
+/* head_size: of the request; 0 where it is not whole. */
+static void answer(struct client *client, const struct http_request *request, size_t head_size)
 {
     static const struct {
         int status;
@@ -90,7 +106,8 @@ static void answer(struct client *client, const struct http_request *request)
     server.owner.answered(server.owner.context, request, answer.status);
     size_t size = http_format(&answer, text, sizeof(text));
     /* A fresh connection's send buffer takes it whole. */
-    if (send(client->fd, text, size, MSG_NOSIGNAL) != (ssize_t)size) {
+    if (send(client->fd, text, size, MSG_NOSIGNAL) != (ssize_t)size ||
+        is_all_read(client, request, head_size)) {
         end_client(client);
         return;
     }
@@ -113,7 +130,7 @@ static void read_request(struct client *client)
 {
     struct http_request request;
     ssize_t got =
-        recv(client->fd, client->input + client->used, sizeof(client->input) - client->used, 0);
+        recv(client->fd, input_of(client) + client->used, HTTP_REQUEST_MAX - client->used, 0);
     if (got < 0 && (errno == EAGAIN || errno == EINTR))
         return;
     if (got < 0) {
@@ -121,8 +138,9 @@ static void read_request(struct client *client)
         return;
     }
     client->used += (size_t)got;
-    if (http_parse(client->input, client->used, &request) > 0)
-        answer(client, &request);
+    size_t head_size = http_parse(input_of(client), client->used, &request);
+    if (head_size > 0)
+        answer(client, &request, head_size);
     else if (got == 0)
         end_client(client);
 }
@@ -154,7 +172,8 @@ static struct client *take_place(void)
     }
 }
 
-static void begin_client(int fd)
+/* Most clients' requests are there already: they come and go without epoll. */
+static void begin_client(int fd, int family)
 {
     struct client *client = take_place();
     client->state = CLIENT_READING;
@@ -164,24 +183,24 @@ static void begin_client(int fd)
     client->number = ++server.arrivals;
     client->used = 0;
     client->drained = 0;
-    int canary = canary_of_connection(fd);
-    client->canary = canary != AF_UNSPEC;
-    if (client->canary && server.owner.canary_landed(server.owner.context, canary, fd))
-        end_client(client);
-    else if (watch(fd, (uint64_t)(client - server.clients)) != 0)
+    client->canary = canary_is_from(fd, family);
+    if (client->canary && server.owner.canary_landed(server.owner.context, family, fd))
         end_client(client);
     else
         read_request(client);
+    if (client->state != CLIENT_FREE && watch(fd, (uint64_t)(client - server.clients)) != 0)
+        end_client(client);
 }
 
 /* Without descriptors the listener would be ready again and again, with nothing to be done about
  * it; so the oldest client goes then, too. */
-static void accept_clients(int listener)
+static void accept_clients(size_t index)
 {
+    int listener = server.listeners.fds[index];
     for (int i = 0; i < ACCEPTS_MAX; i++) {
         int fd = accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
         if (fd >= 0)
-            begin_client(fd);
+            begin_client(fd, server.listeners.families[index]);
         else if ((errno != EMFILE && errno != ENFILE) || !end_oldest_client())
             return;
     }
@@ -190,7 +209,7 @@ static void accept_clients(int listener)
 void server_accept_waiting(void)
 {
     for (size_t i = 0; i < server.listeners.count; i++)
-        accept_clients(server.listeners.fds[i]);
+        accept_clients(i);
 }
 
 unsigned int server_clients(void)
@@ -206,7 +225,7 @@ uint64_t server_dropped(void)
 void server_event(uint64_t data)
 {
     if (data >= CLIENTS_MAX) {
-        accept_clients(server.listeners.fds[data - CLIENTS_MAX]);
+        accept_clients((size_t)data - CLIENTS_MAX);
         return;
     }
     struct client *client = &server.clients[data];
@@ -227,7 +246,7 @@ int64_t server_expire(void)
             continue;
         if (client->deadline_ms <= now) {
             if (client->state == CLIENT_READING)
-                answer(client, &too_late);
+                answer(client, &too_late, 0);
             if (client->state != CLIENT_FREE)
                 end_client(client);
         } else if (client->deadline_ms < next) {

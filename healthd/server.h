@@ -17,6 +17,7 @@ enum { LISTENERS_MAX = 4 };
 struct listeners {
     size_t count;
     int fds[LISTENERS_MAX];
+    int families[LISTENERS_MAX];
 };
 
 /* Listens where the configuration says and on loopback in any case. 0, or -1 with error. */

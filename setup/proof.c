@@ -87,7 +87,7 @@ static int expect_on(int family, int listener, int connected, struct error *erro
         int accepted = accept4(listener, &peer.any, &peer_size, SOCK_CLOEXEC);
         if (accepted < 0)
             continue;
-        bool proved = canary_of_connection(accepted) == family;
+        bool proved = canary_is_from(accepted, family);
         close(accepted);
         if (memcmp(&peer, &ours, size) != 0)
             continue;

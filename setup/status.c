@@ -11,6 +11,7 @@
 
 #include "common/files.h"
 #include "common/state.h"
+#include "setup/bystanders.h"
 #include "setup/ca.h"
 #include "setup/ca_check.h"
 #include "setup/ca_store.h"
@@ -147,6 +148,7 @@ static int print_state(const struct config *config, const struct state *state, b
     printf("  setup        %s %s\n", setup_state_name(state->setup), state->setup_error);
     printf("  mitmdump     %s, pid %u, restarts %u %s\n", mitm_state_name(state->mitm),
            state->mitm_pid, state->mitm_restarts, state->mitm_error);
+    bystanders_print(config->user.uid, state->mitm_pid, stdout);
     if (state_check_current(state, &stale) != 0) {
         printf("  STALE: %s\n", stale.text);
         return 1;

@@ -34,6 +34,18 @@ request() {
   }
   [[ ${answer##*$'\n'} == closed* ]] || fault "${1:0:200}: ${answer##*$'\n'}"
   grep -qi $'^Connection: close\r$' <<<"$answer" || fault "${1:0:200}: no Connection: close"
+  # The body is as long as the header says, or there is none.
+  local length body=${answer#*$'\r\n\r\n'}
+  body=${body%$'\n'closed*}
+  length=$(sed -n 's/^Content-Length: \([0-9]*\)\r$/\1/p' <<<"$answer")
+  [[ $1 == HEAD\ * || $length == "${#body}" ]] || fault "${1:0:200}: Content-Length $length, body of ${#body}"
+  [[ $1 != HEAD\ * || $body == '' ]] || fault "${1:0:200}: body: $body"
+}
+# requests EXPECTED TEXT...: the same of several.
+requests() {
+  local expected=$1 text
+  shift
+  for text; do request "$text" "$expected"; done
 }
 # How many descriptors healthd has open; back_to N: no more than that.
 descriptors() { find "/proc/$HEALTHD/fd" | wc -l; }
@@ -80,41 +92,199 @@ HOST='Host: pod:18080\r\n'
   no_faults
 }
 
-@test "malformed requests: 400" {
-  local bad
-  for bad in \
+@test "request lines" {
+  # RFC 9112, 3: single spaces, CRLF at the end, and nothing but a method, a target and a version.
+  requests 400 \
+    'GET /healthz\r\n\r\n' \
+    'GET\r\n\r\n' \
+    'GET  /healthz HTTP/1.1\r\nHost: x\r\n\r\n' \
+    'GET /healthz  HTTP/1.1\r\nHost: x\r\n\r\n' \
+    'GET\t/healthz\tHTTP/1.1\r\nHost: x\r\n\r\n' \
+    ' GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n' \
+    'GET /healthz HTTP/1.1 \r\nHost: x\r\n\r\n' \
+    'GET /healthz HTTP/1.1 x\r\nHost: x\r\n\r\n' \
+    'GET /health z HTTP/1.1\r\nHost: x\r\n\r\n' \
+    ' /healthz HTTP/1.1\r\nHost: x\r\n\r\n' \
+    'G\001T /healthz HTTP/1.1\r\nHost: x\r\n\r\n' \
+    'G(T /healthz HTTP/1.1\r\nHost: x\r\n\r\n' \
+    'GET: /healthz HTTP/1.1\r\nHost: x\r\n\r\n' \
     'GET /healthz HTTP/1.1\nHost: x\n\n' \
-    'GET /healthz HTTP/1.1\r\nHost: x\n\r\n' \
+    'GET /healthz HTTP/1.1\nHost: x\r\n\r\n' \
+    'GET /healthz HTTP/1.1\rHost: x\r\n\r\n' \
+    'GET /healthz\rHTTP/1.1\r\nHost: x\r\n\r\n'
+  # The version is HTTP, in capitals, a digit, a point and a digit (2.3).
+  requests 400 \
+    'GET /healthz HTTX/1.1\r\nHost: x\r\n\r\n' \
+    'GET /healthz http/1.1\r\nHost: x\r\n\r\n' \
+    'GET /healthz HTTP/1\r\nHost: x\r\n\r\n' \
+    'GET /healthz HTTP/1.10\r\nHost: x\r\n\r\n' \
+    'GET /healthz HTTP/01.1\r\nHost: x\r\n\r\n' \
+    'GET /healthz HTTP/1,1\r\nHost: x\r\n\r\n' \
+    'GET /healthz HTTP 1.1\r\nHost: x\r\n\r\n' \
+    'GET /healthz HTTP/-1.1\r\nHost: x\r\n\r\n'
+  requests 505 'GET /healthz HTTP/1.2\r\nHost: x\r\n\r\n' 'GET /healthz HTTP/9.9\r\nHost: x\r\n\r\n'
+  # One empty line before the request is passed over (2.2).
+  request '\r\nGET /healthz HTTP/1.1\r\nHost: x\r\n\r\n' 200
+  requests 400 '\r\n\r\nGET /healthz HTTP/1.1\r\nHost: x\r\n\r\n' '\nGET /healthz HTTP/1.1\r\nHost: x\r\n\r\n'
+  # A refusal of HEAD has no body either.
+  requests 400 'HEAD /healthz HTTP/1.1\r\n\r\n' 'HEAD healthz HTTP/1.1\r\nHost: x\r\n\r\n'
+  request 'HEAD /nothing HTTP/1.1\r\nHost: x\r\n\r\n' 404
+  no_faults
+}
+
+@test "targets" {
+  # RFC 9112, 3.2: a path with or without a query, an absolute URI, or "*".
+  requests 200 \
+    'GET /healthz? HTTP/1.1\r\nHost: x\r\n\r\n' \
+    'GET /healthz?verbose&a=b?c HTTP/1.1\r\nHost: x\r\n\r\n' \
+    'GET http://pod:18080/healthz HTTP/1.1\r\nHost: pod:18080\r\n\r\n' \
+    'GET HTTP://[::1]:18080/healthz?x HTTP/1.1\r\nHost: other\r\n\r\n'
+  # An absolute URI without a path is "/", whatever its query looks like. Escapes are not undone.
+  requests 404 \
+    'GET http://pod HTTP/1.1\r\nHost: pod\r\n\r\n' \
+    'GET http://pod?/healthz HTTP/1.1\r\nHost: pod\r\n\r\n' \
+    'GET http://pod//healthz HTTP/1.1\r\nHost: pod\r\n\r\n' \
+    'GET /%%68ealthz HTTP/1.1\r\nHost: x\r\n\r\n' \
+    'GET /healthz%%00 HTTP/1.1\r\nHost: x\r\n\r\n' \
+    'GET /healthz;a HTTP/1.1\r\nHost: x\r\n\r\n' \
+    'GET /x/../healthz HTTP/1.1\r\nHost: x\r\n\r\n' \
+    'GET * HTTP/1.1\r\nHost: x\r\n\r\n' \
+    'OPTIONS * HTTP/1.1\r\nHost: x\r\n\r\n' \
+    "GET /healthz$(printf '/%.0s' {1..56}) HTTP/1.1\\r\\nHost: x\\r\\n\\r\\n" \
+    "GET /healthz$(printf '/%.0s' {1..57}) HTTP/1.1\\r\\nHost: x\\r\\n\\r\\n"
+  requests 400 \
+    'GET healthz HTTP/1.1\r\nHost: x\r\n\r\n' \
+    'GET ?verbose HTTP/1.1\r\nHost: x\r\n\r\n' \
+    'GET ** HTTP/1.1\r\nHost: x\r\n\r\n' \
+    'GET http:/healthz HTTP/1.1\r\nHost: x\r\n\r\n' \
+    'GET http:///healthz HTTP/1.1\r\nHost: x\r\n\r\n' \
+    'GET http://:80/healthz HTTP/1.1\r\nHost: x\r\n\r\n' \
+    'GET http://pod:http/healthz HTTP/1.1\r\nHost: x\r\n\r\n' \
+    'GET http://user@pod/healthz HTTP/1.1\r\nHost: x\r\n\r\n' \
+    'GET https://pod/healthz HTTP/1.1\r\nHost: x\r\n\r\n' \
+    'GET http://pod/healthz HTTP/1.1\r\n\r\n' \
+    'CONNECT pod:443 HTTP/1.1\r\nHost: pod:443\r\n\r\n' \
+    'GET /heal\001thz HTTP/1.1\r\nHost: x\r\n\r\n' \
+    'GET /healthz\000 HTTP/1.1\r\nHost: x\r\n\r\n' \
+    'GET /healthz\177 HTTP/1.1\r\nHost: x\r\n\r\n' \
+    'GET /h\303\251 HTTP/1.1\r\nHost: x\r\n\r\n'
+  no_faults
+}
+
+@test "Host" {
+  # RFC 9112, 3.2: just one in HTTP/1.1, and what is none is answered 400.
+  local host
+  for host in '' x 'pod:18080' 'pod:' 10.0.0.7:18080 '[::1]' '[fd00::7]:18080' 'a-b.c_d~e' 'a%%20b' ' x\t'; do
+    request "GET /healthz HTTP/1.1\r\nHost:$host\r\n\r\n" 200
+  done
+  for host in 'a b' 'a,b' 'a:b' 'a:1:2' '::1' '[::1' '[]' '[::1]x' '[::1]:x' 'a[::1]' 'http://a' 'a/b' 'u@a' 'a?b' '"a"' 'h\303\251' 'a\\b'; do
+    request "GET /healthz HTTP/1.1\r\nHost: $host\r\n\r\n" 400
+  done
+  requests 400 \
     'GET /healthz HTTP/1.1\r\n\r\n' \
     'GET /healthz HTTP/1.1\r\nHost: x\r\nHost: x\r\n\r\n' \
     'GET /healthz HTTP/1.1\r\nHost: x\r\nhost: y\r\n\r\n' \
+    'GET /healthz HTTP/1.1\r\nHosts: x\r\n\r\n' \
+    'GET /healthz HTTP/1.0\r\nHost: x\r\nHost: x\r\n\r\n' \
+    'GET /healthz HTTP/1.0\r\nHost: a b\r\n\r\n'
+  requests 200 'GET /healthz HTTP/1.1\r\nHOST: x\r\n\r\n' 'GET /healthz HTTP/1.1\r\nA: b\r\nhost:x\r\n\r\n'
+  no_faults
+}
+
+@test "field lines" {
+  # RFC 9112, 5: a token, a colon right behind it, and no control characters but tabs.
+  requests 200 \
+    'GET /healthz HTTP/1.1\r\nHost: x\r\nA:b\r\n\r\n' \
+    'GET /healthz HTTP/1.1\r\nHost: x\r\nA:\r\n\r\n' \
+    'GET /healthz HTTP/1.1\r\nHost: x\r\nA: \t b\tc : d \r\n\r\n' \
+    'GET /healthz HTTP/1.1\r\nHost: x\r\nA: h\303\251\377\r\n\r\n' \
+    'GET /healthz HTTP/1.1\r\nHost: x\r\n!#$%%&'\''*+-.^_`|~0aZ: b\r\n\r\n' \
+    'GET /healthz HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\n\r\n' \
+    'GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n'
+  requests 400 \
+    'GET /healthz HTTP/1.1\r\nHost: x\n\r\n' \
+    'GET /healthz HTTP/1.1\r\nHost: x\r\n\n' \
     'GET /healthz HTTP/1.1\r\nHost : x\r\n\r\n' \
+    'GET /healthz HTTP/1.1\r\nHost: x\r\nA\t: b\r\n\r\n' \
+    'GET /healthz HTTP/1.1\r\n Host: x\r\n\r\n' \
     'GET /healthz HTTP/1.1\r\nHost: x\r\nA: b\r\n c\r\n\r\n' \
     'GET /healthz HTTP/1.1\r\nHost: x\r\nA: b\r\n\tc\r\n\r\n' \
-    'GET /healthz HTTP/1.1\r\n Host: x\r\n\r\n' \
+    'GET /healthz HTTP/1.1\r\nHost: x\r\n \r\n\r\n' \
     'GET /healthz HTTP/1.1\r\nHost: x\r\nA: b\001c\r\n\r\n' \
     'GET /healthz HTTP/1.1\r\nHost: x\r\nA: b\000c\r\n\r\n' \
+    'GET /healthz HTTP/1.1\r\nHost: x\r\nA: b\013c\r\n\r\n' \
+    'GET /healthz HTTP/1.1\r\nHost: x\r\nA: b\033[31m\r\n\r\n' \
     'GET /healthz HTTP/1.1\r\nHost: x\r\nA: b\177c\r\n\r\n' \
-    'GET /healthz HTTP/1.1\r\nHost: x\r\nA\001: b\r\n\r\n' \
     'GET /healthz HTTP/1.1\r\nHost: x\r\nA: b\rc\r\n\r\n' \
+    'GET /healthz HTTP/1.1\r\nHost: x\r\nA: b\r\r\n\r\n' \
+    'GET /healthz HTTP/1.1\r\nHost: x\r\n\r\r\n' \
+    'GET /healthz HTTP/1.1\r\nHost: x\r\nA\001: b\r\n\r\n' \
+    'GET /healthz HTTP/1.1\r\nHost: x\r\nA\000: b\r\n\r\n' \
+    'GET /healthz HTTP/1.1\r\nHost: x\r\nA\303\251: b\r\n\r\n' \
+    'GET /healthz HTTP/1.1\r\nHost: x\r\nA B: c\r\n\r\n' \
+    'GET /healthz HTTP/1.1\r\nHost: x\r\n"A": c\r\n\r\n' \
     'GET /healthz HTTP/1.1\r\nHost: x\r\nno colon\r\n\r\n' \
-    'GET /healthz HTTP/1.1\r\nHost: x\r\n: empty\r\n\r\n' \
-    'GET /heal\001thz HTTP/1.1\r\nHost: x\r\n\r\n' \
-    'GET /healthz\r\n\r\n' \
-    'GET\r\n\r\n' \
-    'GET /healthz HTTX/1.1\r\nHost: x\r\n\r\n' \
-    'GET /healthz HTTP/1.1 x\r\nHost: x\r\n\r\n' \
-    'GET  /healthz HTTP/1.1\r\nHost: x\r\n\r\n' \
-    ' GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n' \
-    'G\001T /healthz HTTP/1.1\r\nHost: x\r\n\r\n' \
-    '\026\003\001\002\000\001\000\001\374\003\003\r\n\r\n' \
+    'GET /healthz HTTP/1.1\r\nHost: x\r\n: empty\r\n\r\n'
+  no_faults
+}
+
+@test "a body's length" {
+  # RFC 9112, 6: no body that two readers could see the end of in different places.
+  requests 200 \
+    'GET /healthz HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n' \
+    'GET /healthz HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\nabc' \
+    'GET /healthz HTTP/1.1\r\nHost: x\r\nContent-Length:\t003 \r\n\r\nabc' \
+    'GET /healthz HTTP/1.1\r\nHost: x\r\nContent-Length: 999999999999999999\r\n\r\n' \
+    'GET /healthz HTTP/1.0\r\nContent-Length: 3\r\n\r\nabc' \
+    'GET /healthz HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n' \
+    'GET /healthz HTTP/1.1\r\nHost: x\r\ntransfer-encoding:CHUNKED\r\n\r\n0\r\n\r\n'
+  local length
+  for length in '' abc -1 +1 0x1 1.0 1e1 '1 2' '1, 1' '1,2' '"1"' 1\; 9999999999999999999 99999999999999999999999 18446744073709551617; do
+    request "POST /healthz HTTP/1.1\r\nHost: x\r\nContent-Length: $length\r\n\r\n" 400
+  done
+  local coding
+  for coding in '' gzip identity 'gzip, chunked' 'chunked, chunked' 'chunked, gzip' 'chunked;q=1' xchunked 'chunked\013' '"chunked"' ',chunked'; do
+    request "POST /healthz HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: $coding\r\n\r\n0\r\n\r\n" 400
+  done
+  requests 400 \
     'POST /healthz HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n' \
-    'GET /healthz HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\nContent-Length: 4\r\n\r\nabcd' \
-    'GET /healthz HTTP/1.1\r\nHost: x\r\nContent-Length: abc\r\n\r\n' \
-    'GET /healthz HTTP/1.1\r\nHost: x\r\nContent-Length: -1\r\n\r\n' \
-    'GET /healthz HTTP/1.1\r\nHost: x\r\nContent-Length: 99999999999999999999999\r\n\r\n' \
-    'GET /healthz HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: gzip\r\n\r\n'; do
-    request "$bad" 400
+    'POST /healthz HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\nContent-Length: 3\r\n\r\n0\r\n\r\n' \
+    'POST /healthz HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n' \
+    'POST /healthz HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: gzip\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n' \
+    'POST /healthz HTTP/1.1\r\nHost: x\r\nTransfer-Encoding : chunked\r\n\r\n0\r\n\r\n' \
+    'POST /healthz HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n' \
+    'GET /healthz HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\nContent-Length: 3\r\n\r\nabc' \
+    'GET /healthz HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\nContent-Length: 4\r\n\r\nabcd'
+  no_faults
+}
+
+@test "what is no HTTP/1" {
+  requests 505 'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n'
+  # TLS and SOCKS are refused at once, with no line yet.
+  requests 400 \
+    '\026\003\001\002\000\001\000\001\374\003\003' \
+    '\005\001\000' \
+    'GET /heal\000' \
+    'SSH-2.0-OpenSSH_9.2p1\r\n' \
+    'HELO pod\r\n' \
+    '\r\n\r\n' \
+    '\n' \
+    '\377\376\r\n'
+  request '' 408
+  request '\r\n' 408
+  no_faults
+}
+
+@test "a request is answered alike in one piece and byte by byte" {
+  local text whole pieces
+  for text in 'GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n' 'HEAD /nothing HTTP/1.0\r\n\r\n' \
+    'GET /\000 HTTP/2.0\r\n\r\n' 'HEAD /\000 HTTP/1.1\r\nHost: x\r\n\r\n' \
+    'GET /healthz HTTP/1.1\r\nHost: x\r\nHost: y\r\n\r\n' 'GET /a\rb HTTP/1.1\r\n\r\n'; do
+    # shellcheck disable=SC2059 # it is a format
+    whole=$(printf "$text" | raw | grep -vE '^Date|^closed')
+    # shellcheck disable=SC2059
+    pieces=$(printf "$text" | raw 0.01 | grep -vE '^Date|^closed')
+    same "$text" "$whole" "$pieces" || fault "$text"
   done
   no_faults
 }
