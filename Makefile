@@ -20,13 +20,14 @@ WARNINGS := -Wall -Wextra -Wpedantic -Wconversion -Wshadow -Wstrict-prototypes \
             -Wmissing-prototypes -Wpointer-arith -Wcast-qual -Wformat=2 -Wvla \
             $(if $(WERROR),-Werror)
 ifeq ($(SANITIZE),)
-OPTIMIZE ?= -O2 -g -D_FORTIFY_SOURCE=3 -fstack-protector-strong -fstack-clash-protection
+OPTIMIZE ?= -O2 -g -D_FORTIFY_SOURCE=3 -fstack-protector-strong -fstack-clash-protection \
+            -ffunction-sections -fdata-sections -fno-asynchronous-unwind-tables
 else
 OPTIMIZE ?= -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 endif
 ALL_CFLAGS  = -std=c11 -D_GNU_SOURCE -DVERSION='"$(VERSION)"' -I. $(WARNINGS) $(OPTIMIZE) -fPIE \
               $(call pkg,--cflags,$(PACKAGES)) $(CFLAGS)
-ALL_LDFLAGS = $(OPTIMIZE) -pie -Wl,-z,relro,-z,now,--as-needed $(LDFLAGS)
+ALL_LDFLAGS = $(OPTIMIZE) -pie -Wl,-z,relro,-z,now,--as-needed,--gc-sections $(LDFLAGS)
 
 # Asked for when a recipe runs, not when this file is read: `deps` comes first.
 pkg = $(shell pkg-config $1 $2)
