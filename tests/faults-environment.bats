@@ -18,8 +18,12 @@ source "$BATS_TEST_DIRNAME/lib/clock.sh"
 setup_file() {
   suite_up
   clock_library
+  in_background no_output no_descriptor_at_all full_device reader_gone nobody_reads
 }
-teardown_file() { suite_down; }
+teardown_file() {
+  background_down
+  suite_down
+}
 setup() {
   lab_up
   need legacy
@@ -27,6 +31,8 @@ setup() {
 teardown() { lab_down; }
 
 DAY=86400
+
+SHOP=https://shop.example.test
 
 @test "fault 26: the clock jumps a day, both ways: only the validity of the CA moves" {
   # A CA that ends in 20 hours.
@@ -40,8 +46,6 @@ DAY=86400
   up "${CLOCK_PRELOADED[@]}" entrypoint.sh
   find_three
   start_observer 0.02
-  local since
-  since=$(now)
   # Back: nothing moves. (The origin's certificates begin today: plain HTTP shows as much.)
   set_clock -$DAY
   sleep 1.5
@@ -85,7 +89,7 @@ DAY=86400
   load=$SPAWNED
   # Meanwhile it does its work.
   for _ in 1 2 3; do
-    is_intercepted || fault 'not intercepted under load'
+    is_intercepted $SHOP/ || fault 'not intercepted under load'
     healthz_is '200 ok' || fault "under load: $(healthz)"
   done
   ((mitm_ticks = $(ticks "$MITMDUMP_PID") - mitm_ticks))
@@ -94,18 +98,17 @@ DAY=86400
   rate=$(sed -n 's/^Requests\/sec: *//p' "$LAB/load.log")
   echo "# $rate probes a second; responder: $memory kB before, $(resident "$RESPONDER") kB afterwards" >&3
   lacks "$(<"$LAB/load.log")" 'Socket errors: .*(connect|read|write|timeout) [1-9]|Non-2xx' || fault 'probes without an answer'
-  between_load || fault 'so little load is no test'
+  awk -v rate="$rate" 'BEGIN { exit !(rate > 500) }' || fault 'so little load is no test'
   (($(resident "$RESPONDER") - memory < 4096)) || fault 'memory of the responder'
   ((mitm_ticks < 150)) || fault "mitmdump has worked for $mitm_ticks ticks"
   same 'descriptors of mitmdump' "$mitm_open" "$(descriptors "$MITMDUMP_PID")" || fault descriptors
-  back() { (($(descriptors "$RESPONDER") <= open)); }
-  wait_until 5 back || fault "descriptors of the responder: $open before, $(descriptors "$RESPONDER") now"
+  wait_until 5 no_more_descriptors "$RESPONDER" "$open" || fault "descriptors of the responder: $open before, $(descriptors "$RESPONDER") now"
   # No line in the log for each.
   (($(wc -l <"$LAB/up.log") - lines < 20)) || fault 'log'
   is_idle "$RESPONDER" || fault 'the responder works on'
   no_faults
 }
-between_load() { awk -v rate="$rate" 'BEGIN { exit !(rate > 500) }'; }
+no_more_descriptors() { (($(descriptors "$1") <= $2)); }
 # is_idle PID: it uses next to no processor time.
 is_idle() {
   local before
@@ -144,16 +147,14 @@ FAKE
   echo "# $open descriptors of 20" >&3
   ((open > 5 && open < 18))
   hold_clients 60
-  exhausted() { (($(descriptors "$RESPONDER") >= 17)); }
-  wait_until 3 exhausted || fault "only $(descriptors "$RESPONDER") are taken: this is no test"
+  wait_until 3 refute no_more_descriptors "$RESPONDER" 16 >/dev/null || fault "only $(descriptors "$RESPONDER") are taken: this is no test"
   is_idle "$RESPONDER" || fault 'the responder spins'
   is_idle "$RUNNER" || fault 'the runner spins'
   # Each of them holds one for 2 s at most.
   wait_until 10 healthz_is '200 ok' || fault "few are free: $(healthz)"
   let_go
   wait_until 3 healthz_is '200 ok' || fault "afterwards: $(healthz)"
-  back() { (($(descriptors "$RESPONDER") <= open)); }
-  wait_until 5 back || fault "descriptors: $open before, $(descriptors "$RESPONDER") now"
+  wait_until 5 no_more_descriptors "$RESPONDER" "$open" || fault "descriptors: $open before, $(descriptors "$RESPONDER") now"
   (($(resident "$RESPONDER") - memory < 4096)) || fault memory
   (($(wc -l <"$LAB/up.log") - lines < 100)) || fault 'a flood in the log'
   # What it has to do besides goes on.
@@ -190,8 +191,7 @@ FAKE
   kill "$rude"
   wait "$rude" || true
   (($(resident "$RESPONDER") - memory < 8192)) || fault "memory: $memory kB, then $(resident "$RESPONDER") kB"
-  back() { (($(descriptors "$RESPONDER") <= open)); }
-  wait_until 8 back || fault "descriptors: $open before, $(descriptors "$RESPONDER") now"
+  wait_until 8 no_more_descriptors "$RESPONDER" "$open" || fault "descriptors: $open before, $(descriptors "$RESPONDER") now"
   is_idle "$RESPONDER" || fault 'the responder works on'
   no_faults
 }
@@ -199,11 +199,11 @@ FAKE
 # lives_without_log: whatever became of its output, all works, and so it does after a restart.
 lives_without_log() {
   ready_within 20
-  is_intercepted || fault 'not intercepted'
+  is_intercepted $SHOP/ || fault 'not intercepted'
   kill -KILL "$(mitmdump_pid)"
   wait_until 2 refute healthz_is 200 >/dev/null || true
   ready_within 20
-  is_intercepted || fault 'not intercepted after a restart'
+  is_intercepted $SHOP/ || fault 'not intercepted after a restart'
   # No socket has got the number of an output, and no log line an address of the network.
   same answer ok "$(get /healthz)" || fault "answer: $(get /healthz)"
   local pid=$SPAWNED
@@ -262,7 +262,7 @@ CHATTER
 }
 
 @test "fault 30: stdout closed, its reader gone, its device full, a pipe that nobody reads: nothing blocks, nothing dies" {
-  in_parallel no_output no_descriptor_at_all full_device reader_gone nobody_reads
+  outcome no_output no_descriptor_at_all full_device reader_gone nobody_reads
 }
 
 @test "fault 30: setup without outputs: it works, and writes no line of its log into a file" {

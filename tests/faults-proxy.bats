@@ -18,8 +18,13 @@ source "$BATS_TEST_DIRNAME/lib/clock.sh"
 setup_file() {
   suite_up
   clock_library
+  in_background stopped addon_that_never_returns never_listens ends_soon \
+    slow_but_alive generated_long_ago warned_early bad_regex syntax_error listens_then_dies
 }
-teardown_file() { suite_down; }
+teardown_file() {
+  background_down
+  suite_down
+}
 setup() {
   lab_up
   need legacy
@@ -48,7 +53,7 @@ SHOP=https://shop.example.test
   refute origin_saw 'agent="meanwhile"' || fault 'something came through'
   release
   ready_within 10
-  is_intercepted || fault 'not intercepted afterwards'
+  is_intercepted $SHOP/ || fault 'not intercepted afterwards'
   same 'restarts by cause' 1 "$(restarts_by killed)" || fault counter
   no_faults
 }
@@ -120,14 +125,14 @@ HOG
     ready_within 20
     find_three
     grep -qx "$MITMDUMP_PID" "$MEMORY_LIMIT/cgroup.procs"
-    start_observer
+    start_observer 0.003
     since=$(now)
     app_curl -o /dev/null --max-time 15 http://shop.example.test/hog || true
   else
     echo '# no memory cgroup can be made here: killed by hand' >&3
     up
     find_three
-    start_observer
+    start_observer 0.003
     since=$(now)
     # (The kernel would have chosen it.)
     (($(</proc/"$MITMDUMP_PID"/oom_score) > $(</proc/"$RESPONDER"/oom_score)))
@@ -164,7 +169,7 @@ hangs_until_restarted() {
   ready_within 20
   [[ $(mitmdump_pid) != "$first" ]] || fault 'the same process'
   same 'restarts by cause' 1 "$(restarts_by hung)" || fault counter
-  is_intercepted || fault 'not intercepted afterwards'
+  is_intercepted $SHOP/ || fault 'not intercepted afterwards'
 }
 stopped() {
   up
@@ -242,17 +247,17 @@ FAKE
 }
 
 @test "fault 3: mitmdump hangs (stopped; an addon that never returns; never listens): 503, ended, restarted" {
-  in_parallel stopped addon_that_never_returns never_listens slow_but_alive
+  outcome stopped addon_that_never_returns never_listens slow_but_alive
 }
 
 # never_ready PATTERN: healthd runs into a crash loop; nobody has ever seen 200, and the reason
 # has the last line that mitmdump printed, which matches PATTERN.
+again() { (($(state mitm.restarts) >= 2)); }
 never_ready() {
   in_pod setup
   spawn healthd healthd
   wait_until 5 healthz_is 503
-  start_observer
-  again() { (($(state mitm.restarts) >= 2)); }
+  start_observer 0.003
   wait_until 30 again
   not_ready "$1" 10
   stop_observer
@@ -290,7 +295,7 @@ FAKE
 }
 
 @test "fault 4: crash loop: never 200, whatever it logs, and its last words in the reason" {
-  in_parallel bad_regex syntax_error listens_then_dies
+  outcome bad_regex syntax_error listens_then_dies
 }
 
 @test "fault 6: only ::1 is taken: that family is named with port and uid, ready by itself when it is free" {
@@ -298,7 +303,7 @@ FAKE
   need mitmproxy-9
   in_pod setup
   spawn holder setpriv --reuid $OTHER_UID --regid $OTHER_UID --clear-groups \
-    socat TCP6-LISTEN:$PROXY_PORT,bind=[::1],ipv6only=1,fork EXEC:'sleep 30'
+    socat TCP6-LISTEN:$PROXY_PORT,bind='[::1]',ipv6only=1,fork EXEC:'sleep 30'
   local holder=$SPAWNED
   wait_until 3 listens $PROXY_PORT
   spawn healthd healthd
@@ -342,7 +347,7 @@ mitmdump_is_gone() { [[ -z $(mitmdump_pid) ]]; }
   ready_within 12
   same CA "$before" "$(fingerprint "$ca")" || fault 'another CA'
   (($(restarts_by not_started) >= 1)) || fault 'not counted'
-  is_intercepted || fault 'not intercepted afterwards'
+  is_intercepted $SHOP/ || fault 'not intercepted afterwards'
   no_faults
 }
 
@@ -393,7 +398,7 @@ bad_ca() {
   bad_ca good
   in_pod setup
   ready_within 40
-  is_intercepted || fault 'not intercepted afterwards'
+  is_intercepted $SHOP/ || fault 'not intercepted afterwards'
   no_faults
 }
 
@@ -441,9 +446,9 @@ generated_long_ago() {
   no_faults
 }
 # Within 30 days of the end: a warning when healthd starts; before that none.
+warned() { grep -qE ' warn .*CA .*expire' "$LAB/healthd.log"; }
 warned_early() {
   local left
-  warned() { grep -qE ' warn .*CA .*expire' "$LAB/healthd.log"; }
   for left in 29 31; do
     rm -rf "$CONFDIR" "$LAB/run" "$EXPORT"
     PKI=$LAB/ca-$left
@@ -468,7 +473,7 @@ warned_early() {
 }
 
 @test "fault 13: CA expired, or soon: setup refuses or makes a new one, healthd warns, 503 after the end" {
-  in_parallel ends_soon generated_long_ago warned_early
+  outcome ends_soon generated_long_ago warned_early
 }
 
 @test "fault 14: dhparam missing: setup provides it, so that a read-only confdir will do" {
@@ -481,7 +486,7 @@ warned_early() {
   mount -o remount,ro,bind "$CONFDIR"
   local status=0
   # In a subshell, so that it is unmounted whatever happens.
-  (up healthd && is_intercepted) || status=$?
+  (up healthd && is_intercepted $SHOP/) || status=$?
   netns_down
   umount -l "$CONFDIR"
   [[ $status == 0 ]]

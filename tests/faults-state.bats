@@ -49,8 +49,15 @@ source "$BATS_TEST_DIRNAME/lib/suite.sh"
 # shellcheck source=tests/lib/faults.sh
 source "$BATS_TEST_DIRNAME/lib/faults.sh"
 
-setup_file() { suite_up; }
-teardown_file() { suite_down; }
+setup_file() {
+  suite_up
+  in_background full_volume read_only_volume nat_flushed nat_jump_removed nat_canary_changed \
+    filter_flushed nat6_flushed filter6_jump_removed nft_flushed nft_filter_flushed
+}
+teardown_file() {
+  background_down
+  suite_down
+}
 setup() {
   lab_up
   need legacy
@@ -59,6 +66,8 @@ teardown() {
   unmount
   lab_down
 }
+
+SHOP=https://shop.example.test
 
 @test "each row of the fault table has a test, and those named above exist" {
   local row suite name
@@ -197,7 +206,7 @@ answers_from_memory() {
     not_ready 'killed by signal 9|mitmdump' 2 || fault "death $times is not told"
     ready_within 15
   done
-  is_intercepted || fault 'not intercepted'
+  is_intercepted $SHOP/ || fault 'not intercepted'
   same 'restarts in /metrics' 2 "$(restarts_by killed)" || fault restarts
   wait_until 3 has_failed 1 || fault 'no failure in /metrics'
   # Said once, not with each change and each second.
@@ -212,7 +221,6 @@ catches_up() {
 }
 full_volume() {
   state_on_tmpfs 64k
-  trap 'unmount; lab_down' EXIT
   up
   find_three
   dd if=/dev/zero of="$LAB/run/filler" bs=4k status=none 2>/dev/null || true
@@ -229,9 +237,9 @@ full_volume() {
   rm "$LAB/run/filler"
   catches_up
 }
+in_that_shell() { grep -qaF "$LAB/go" "/proc/$SPAWNED/cmdline"; }
 read_only_volume() {
   state_on_tmpfs 64k
-  trap 'unmount; lab_down' EXIT
   up
   mount -o remount,ro "$LAB/run"
   answers_from_memory
@@ -247,7 +255,6 @@ read_only_volume() {
   mount -o remount,rw "$LAB/run"
   # shellcheck disable=SC2016 # for that shell
   spawn up sh -c 'while [ ! -e "$0" ]; do sleep 0.05; done; exec healthd' "$LAB/go"
-  in_that_shell() { grep -qaF "$LAB/go" "/proc/$SPAWNED/cmdline"; }
   wait_until 3 in_that_shell
   mount -o remount,ro "$LAB/run"
   touch "$LAB/go"
@@ -260,7 +267,7 @@ read_only_volume() {
 }
 
 @test "fault 9: state volume full; fault 10: read-only: setup says so, healthd works, and catches up" {
-  in_parallel full_volume read_only_volume
+  outcome full_volume read_only_volume
 }
 
 @test "fault 17: the namespace is made anew, the state volume survives: 503 until setup has run again" {
@@ -282,7 +289,7 @@ read_only_volume() {
   [[ $STATUS != 0 ]]
   in_pod setup
   ready_within 3
-  is_intercepted
+  is_intercepted $SHOP/
 }
 
 # found_out PATTERN: what was just done to the rules turns health red within one period of 10 s;
@@ -354,17 +361,17 @@ nft_filter_flushed() {
 }
 
 @test "fault 18: iptables: rules flushed, jump removed, chain changed: 503 within a period, named, repaired" {
-  in_parallel nat_flushed nat_jump_removed nat_canary_changed filter_flushed
+  outcome nat_flushed nat_jump_removed nat_canary_changed filter_flushed
 }
 @test "fault 18: IPv6 and nft: the same" {
-  in_parallel nat6_flushed filter6_jump_removed nft_flushed nft_filter_flushed
+  outcome nat6_flushed filter6_jump_removed nft_flushed nft_filter_flushed
 }
 
 @test "fault 22: ::1 goes away in a running pod: IPv4 is intercepted still, nothing leaves over IPv6" {
   need ipv6
   up
   ip -n "$POD" address del ::1/128 dev lo
-  is_intercepted || fault 'IPv4 is not intercepted'
+  is_intercepted $SHOP/ || fault 'IPv4 is not intercepted'
   attempt app_curl -A over-six http://six.example.test/
   [[ $STATUS != 0 ]] || has "$OUTPUT" '^X-OpenSandbox-Egress: 1$' || fault 'open'
   refute grep -E 'egress="-" agent="over-six"' "$LAB/origin/access.log" || fault 'something got out'

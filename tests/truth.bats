@@ -10,8 +10,14 @@ source "$BATS_TEST_DIRNAME/lib/faults.sh"
 # shellcheck source=tests/lib/observer.sh
 source "$BATS_TEST_DIRNAME/lib/observer.sh"
 
-setup_file() { suite_up; }
-teardown_file() { suite_down; }
+setup_file() {
+  suite_up
+  in_background redirect_flushed guard_flushed state_file_deleted
+}
+teardown_file() {
+  background_down
+  suite_down
+}
 setup() {
   lab_up
   need legacy
@@ -29,7 +35,7 @@ measured() {
 
 @test "mitmdump killed: 503; its listener back: 200" {
   up
-  start_observer
+  start_observer 0.003
   local since pid
   for _ in 1 2 3; do
     ready_within 20
@@ -48,7 +54,7 @@ measured() {
 @test "mitmdump hangs under traffic: 503; goes on: 200" {
   up
   find_three
-  start_observer
+  start_observer 0.003
   start_traffic http://shop.example.test/
   wait_until 5 origin_saw shop.example.test
   local since
@@ -65,10 +71,10 @@ measured() {
 }
 
 # What functions in labs of their own have measured: note NAME.
-note() { echo "$AFTER" >"$MEASURED/$1"; }
+note() { echo "$AFTER" >"$BACKGROUND/$1"; }
 redirect_flushed() {
   up
-  start_observer
+  start_observer 0.003
   local since
   since=$(now)
   in_pod iptables-legacy -w -t nat -F
@@ -81,7 +87,7 @@ redirect_flushed() {
 }
 guard_flushed() {
   up
-  start_observer
+  start_observer 0.003
   local since
   since=$(now)
   in_pod iptables-legacy -w -t filter -F
@@ -90,7 +96,7 @@ guard_flushed() {
 }
 state_file_deleted() {
   up
-  start_observer
+  start_observer 0.003
   local since
   since=$(now)
   rm "$STATE"
@@ -99,11 +105,10 @@ state_file_deleted() {
 }
 
 @test "rules flushed: 503 within one probe period; restored: 200; state file deleted: 503" {
-  export MEASURED=$LAB
   local what goal bound
-  in_parallel redirect_flushed guard_flushed state_file_deleted
+  outcome redirect_flushed guard_flushed state_file_deleted
   while read -r what goal bound; do
-    AFTER=$(<"$MEASURED/$what")
+    AFTER=$(<"$BACKGROUND/$what")
     measured "${what//_/ }" "$goal" "$bound" || fault "$what"
   done <<'TABLE'
 redirect_flushed 10000 13000

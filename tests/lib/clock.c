@@ -37,7 +37,8 @@ int clock_gettime(clockid_t clock, struct timespec *now)
         *(void **)&real_clock_gettime = dlsym(RTLD_NEXT, "clock_gettime");
     int status = real_clock_gettime(clock, now);
 
-    if (status == 0 && offset != NULL && (clock == CLOCK_REALTIME || clock == CLOCK_REALTIME_COARSE))
+    if (status == 0 && offset != NULL &&
+        (clock == CLOCK_REALTIME || clock == CLOCK_REALTIME_COARSE))
         now->tv_sec += *offset;
     return status;
 }

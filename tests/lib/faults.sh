@@ -78,7 +78,8 @@ resident() { awk '/^VmRSS:/ { print $2 }' "/proc/$1/status"; }
 descriptors() { find "/proc/$1/fd" -mindepth 1 | wc -l; }
 
 # The application gets at the origin, and through mitmdump.
-is_intercepted() { grep -q '^X-OpenSandbox-Egress: 1' <<<"$(app_curl "${1-https://shop.example.test/}" 2>&1)"; }
+# is_intercepted URL
+is_intercepted() { grep -q '^X-OpenSandbox-Egress: 1' <<<"$(app_curl "$1" 2>&1)"; }
 
 # A client that connects several times a second, answered or not, until the lab ends.
 start_traffic() {
@@ -90,29 +91,55 @@ start_traffic() {
     done' "${1-https://shop.example.test/}"
 }
 
-# in_parallel FUNCTION...: each runs in a lab of its own, all at once: they wait more than
-# they work. When all have ended it is printed what those that failed have said, if any.
-in_parallel() {
-  local name dir bad=0
-  local -A jobs=()
-  dir=$(mktemp -d)
+# What has to be waited for runs beside the other tests of its file, each in a lab of its own:
+# in_background FUNCTION... in setup_file, background_down in teardown_file; and in a test
+# outcome FUNCTION..., which fails if one of them has failed, and shows what that has said.
+# (The file's own function `unmount`, if it has one, is called before a lab is removed.)
+in_background() {
+  local name delay=0
+  export BACKGROUND=$STAGE/background-$BASHPID
+  mkdir "$BACKGROUND"
   for name; do
-    in_a_lab "$name" >"$dir/$name" 2>&1 3>&- &
-    jobs[$name]=$!
+    # One after the other: a start of mitmdump is work.
+    in_a_lab "$name" $((delay++)) </dev/null >"$BACKGROUND/$name.log" 2>&1 3>&- &
+    echo $! >"$BACKGROUND/$name.pid"
   done
+}
+in_a_lab() {
+  local status=failed
+  # Those of bats, which know of one test at a time.
+  trap - ERR DEBUG
+  trap 'exit 1' TERM
+  trap '[[ $(type -t unmount) != function ]] || unmount; lab_down; echo "$status" >"$BACKGROUND/$1.status"' EXIT
+  # shellcheck disable=SC2034 # what lab_down removes
+  POD='' ORIGIN='' LAB=''
+  sleep "$2"
+  lab_up
+  "$1"
+  status=ok
+}
+has_ended() { [[ -s $BACKGROUND/$1.status ]] || gone "$(<"$BACKGROUND/$1.pid")"; }
+outcome() {
+  local name bad=0
   for name; do
-    wait "${jobs[$name]}" || {
+    # Each has its own bounds for all that it does.
+    wait_until 300 has_ended "$name"
+    grep '^# ' "$BACKGROUND/$name.log" >&3 || true
+    grep -qsx ok "$BACKGROUND/$name.status" || {
       echo "== $name:"
-      cat "$dir/$name"
+      cat "$BACKGROUND/$name.log"
       bad=$((bad + 1))
     }
   done
-  rm -rf "$dir"
   ((bad == 0))
 }
-in_a_lab() {
-  trap lab_down EXIT
-  POD='' ORIGIN='' LAB=''
-  lab_up
-  "$1"
+background_down() {
+  local file
+  for file in "$BACKGROUND"/*.pid; do
+    [[ -s ${file%.pid}.status ]] || kill "$(<"$file")" 2>/dev/null || true
+  done
+  for file in "$BACKGROUND"/*.pid; do
+    wait_until 10 gone "$(<"$file")" || echo "no end: $file" >&2
+  done
+  rm -rf "$BACKGROUND"
 }

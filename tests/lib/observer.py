@@ -1,6 +1,6 @@
 """Watch healthd and mitmdump's listeners from inside the pod, without a pause.
 
-Usage: observer.py HEALTH_PORT PROXY_PORT FAMILIES [INTERVAL]   (FAMILIES: "4" or "46")
+Usage: observer.py HEALTH_PORT PROXY_PORT FAMILIES INTERVAL   (FAMILIES: "4" or "46")
 
 A line for each change, until SIGTERM: "MICROSECONDS WHAT", the time since the epoch, where WHAT
 is "listener up", "listener down" or healthd's answer ("200 ok", "503 mitm not ready: ...",
@@ -47,7 +47,7 @@ def ask(port):
 
 
 health_port, proxy_port, families = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
-interval = float(sys.argv[4]) if len(sys.argv) > 4 else 0.003
+interval = float(sys.argv[4])
 running = True
 
 
