@@ -257,6 +257,7 @@ size_t state_format(const struct state *state, char text[static STATE_TEXT_MAX])
     return (size_t)size;
 }
 
+/* Not forced to disk: after a crash of the machine it is stale in any case. */
 static int write_to(int directory, const char *name, const char *path, const struct state *state,
                     struct error *error)
 {
@@ -264,7 +265,7 @@ static int write_to(int directory, const char *name, const char *path, const str
     size_t size = state_format(state, text);
     if (size == 0)
         return error_set(error, 1, "%s: %s", path, strerror(errno));
-    const struct file_content content = {path, text, size, 0644, true};
+    const struct file_content content = {path, text, size, 0644, false};
     return file_replace(directory, name, &content, error);
 }
 

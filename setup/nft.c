@@ -8,6 +8,7 @@
 #include "common/log.h"
 #include "common/privileges.h"
 #include "setup/nft_run.h"
+#include "setup/nft_table.h"
 #include "setup/nft_text.h"
 
 /* The nft backend: one table of our own for both families, replaced in one transaction. Each list
@@ -71,6 +72,8 @@ static char *normalize(char *text)
 /* The text of our table, "" if there is none. */
 static char *read_live(struct error *error)
 {
+    if (nft_table_is_there() == 0)
+        return strdup("");
     char *tables = run("list tables", error);
     if (tables == NULL)
         return NULL;

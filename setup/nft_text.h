@@ -5,7 +5,8 @@
 
 #include "setup/rules.h"
 
-#define NFT_TABLE "inet opensandbox_egress"
+#define NFT_TABLE_NAME "opensandbox_egress"
+#define NFT_TABLE "inet " NFT_TABLE_NAME
 
 /* Prints the set as our nft table, as nft lists it and reads it: a chain for each list, and two
  * base chains that lead to them. Nothing for an empty set. */
