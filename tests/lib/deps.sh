@@ -24,7 +24,7 @@ PACKAGES=(
 )
 
 # for the tests: the clients that shall trust what is exported
-[[ ${1-} == demo ]] || PACKAGES+=(default-jdk-headless git nodejs python3-requests wget)
+[[ ${1-} == demo ]] || PACKAGES+=(default-jdk-headless git nodejs python3-requests wget wrk)
 # for lint, and for a build by a second compiler, which CI does
 [[ -z ${CI-} ]] || PACKAGES+=(clang clang-format)
 
