@@ -87,7 +87,8 @@ lint: ## shellcheck and clang-format, as CI runs them
 	clang-format --dry-run --Werror common/*.[ch] setup/*.[ch] healthd/*.[ch] tests/fuzz/*.[ch]
 
 clean: ## remove what was built (build/venv stays: `rm -r build` removes it too)
-	rm -rf build/obj build/setup build/healthd build/sanitize build/fuzz
+	rm -rf build/obj build/setup build/healthd build/sanitize build/fuzz \
+	      build/quick build/torture build/go
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  %-8s %s\n", $$1, $$2 }' Makefile

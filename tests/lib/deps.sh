@@ -23,8 +23,10 @@ PACKAGES=(
   shellcheck socat util-linux
 )
 
-# for the tests: the clients that shall trust what is exported
-[[ ${1-} == demo ]] || PACKAGES+=(default-jdk-headless git nodejs python3-requests wget wrk)
+# for the tests: the clients that shall trust what is exported, or ask for health
+[[ ${1-} == demo ]] || PACKAGES+=(
+  apache2-utils default-jdk-headless git golang-go nodejs python3-requests wget wrk
+)
 # for lint, and for a build by a second compiler, which CI does
 [[ -z ${CI-} ]] || PACKAGES+=(clang clang-format)
 
@@ -37,6 +39,9 @@ missing_packages() {
     # One from elsewhere will do.
     case $package in
       nginx-light) command -v nginx >/dev/null && continue ;;
+      apache2-utils) command -v ab >/dev/null && continue ;;
+      golang-go) command -v go >/dev/null && continue ;;
+      wrk) command -v wrk >/dev/null && continue ;;
       nodejs) command -v node >/dev/null && continue ;;
       default-jdk-headless) command -v javac >/dev/null && command -v keytool >/dev/null && continue ;;
     esac
