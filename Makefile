@@ -10,6 +10,11 @@ WERROR   ?= $(if $(CI),1)
 # programs look in by default; elsewhere it is below the prefix.
 SCRIPTS_DIR := $(if $(filter /usr/local,$(PREFIX)),/opt/opensandbox/mitmscripts,$(PREFIX)/share/opensandbox/mitmscripts)
 
+# The image, and what builds it: docker, podman or buildah, whichever is there.
+IMAGE       ?= opensandbox-egress:$(VERSION)
+BUILDER     ?= $(notdir $(firstword $(foreach tool,docker podman buildah,$(shell command -v $(tool)))))
+IMAGE_FLAGS ?=
+
 BUILD := build$(if $(SANITIZE),/sanitize)
 
 WARNINGS := -Wall -Wextra -Wpedantic -Wconversion -Wshadow -Wstrict-prototypes \
@@ -34,7 +39,7 @@ COMMON  := $(call objects,common)
 SETUP   := $(call objects,setup)
 HEALTHD := $(call objects,healthd)
 
-.PHONY: all deps demo check install clean help lint
+.PHONY: all deps demo check install image clean help lint
 all: $(BUILD)/setup $(BUILD)/healthd ## build both programs (SANITIZE=1: with ASan and UBSan, WERROR=1)
 
 $(BUILD)/setup: $(SETUP) $(COMMON)
@@ -64,6 +69,11 @@ install: all ## install programs, addons and entrypoint (PREFIX, DESTDIR)
 	install -m 0755 $(BUILD)/setup $(BUILD)/healthd $(DESTDIR)$(PREFIX)/sbin/
 	install -m 0755 entrypoint.sh $(DESTDIR)$(PREFIX)/sbin/entrypoint.sh
 	install -m 0644 mitmscripts/*.py $(DESTDIR)$(SCRIPTS_DIR)/
+
+# The format of OCI has no HEALTHCHECK; docker knows no other than its own.
+image: ## build the container image (IMAGE=name:tag, BUILDER=docker, podman or buildah)
+	BUILDAH_FORMAT=docker $(BUILDER) build $(IMAGE_FLAGS) -t $(IMAGE) --build-arg VERSION=$(VERSION) \
+	  --build-arg REVISION=$(shell git describe --always --dirty 2>/dev/null || echo unknown) .
 
 lint: ## shellcheck and clang-format, as CI runs them
 	shellcheck -x entrypoint.sh .ci/run tests/*.sh tests/lib/*.sh tests/*.bats
