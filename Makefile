@@ -76,7 +76,7 @@ image: ## build the container image (IMAGE=name:tag, BUILDER=docker, podman or b
 	  --build-arg REVISION=$(shell git describe --always --dirty 2>/dev/null || echo unknown) .
 
 lint: ## shellcheck and clang-format, as CI runs them
-	shellcheck -x entrypoint.sh .ci/run tests/*.sh tests/lib/*.sh tests/*.bats
+	shellcheck -x entrypoint.sh .ci/run tests/*.sh tests/lib/*.sh tests/lib/oci-runtime tests/*.bats
 	clang-format --dry-run --Werror common/*.[ch] setup/*.[ch] healthd/*.[ch]
 
 clean: ## remove what was built (build/venv stays: `rm -r build` removes it too)

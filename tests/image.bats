@@ -81,6 +81,7 @@ for name, digest, _ in csv.reader(package.read_text("RECORD").splitlines()):
 print(same, "files the same; gone:", *sorted(gone))'
   [[ $STATUS == 0 ]]
   has "$OUTPUT" '^[0-9]{3} files the same; gone: \.\./\.\./\.\./bin mitmproxy/tools/web/static$'
+  # shellcheck disable=SC2016 # the container's shell
   attempt in_image sh -c '
     for source in $(find /opt -name "*.py"); do
       set -- "${source%/*}/__pycache__/$(basename "$source" .py)".*.pyc

@@ -24,6 +24,7 @@ teardown() { node_down; }
   unprivileged intercepted-application 20001
   container_intercepted intercepted-application
   # What the export says is what the manifest says.
+  # shellcheck disable=SC2016 # the container's shell
   attempt podman exec intercepted-application sh -c '
     while IFS= read -r line; do
       name=${line%%=*}

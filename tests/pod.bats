@@ -69,7 +69,7 @@ answered_again() { tail -n +"$(($1 + 1))" "$LAB/client.log" | grep -qx 0; }
   unprivileged $APPLICATION 20001
   local name
   for name in $SIDECAR $APPLICATION; do
-    denied 'Read-only file system' --user 0 $name touch /file
+    denied 'Read-only file system' --user 0 "$name" touch /file
   done
 }
 
@@ -148,7 +148,7 @@ answered_again() { tail -n +"$(($1 + 1))" "$LAB/client.log" | grep -qx 0; }
   local ca
   ca=$(podman exec $APPLICATION cat /opt/opensandbox/ca/mitmproxy-ca-cert.pem)
   # podman removes an emptyDir with the pod, but for one that somebody else has as well.
-  podman create --name keeper -v confdir:/confdir -v state:/state -v export:/export $IMAGE true
+  podman create --name keeper -v confdir:/confdir -v state:/state -v export:/export "$IMAGE" true
   podman pod stop --time 10 intercepted
   podman pod rm intercepted
   attempt podman volume ls
@@ -157,7 +157,7 @@ answered_again() { tail -n +"$(($1 + 1))" "$LAB/client.log" | grep -qx 0; }
   # A sidecar alone, in a namespace where setup has not run.
   podman run -d --name stale --user 10042:10042 --cap-drop all -v confdir:/confdir:ro -v state:/state \
     -e ${P}MITMPROXY_TRANSPARENT=true -e ${P}MITMPROXY_CONFDIR=/confdir/mitmproxy \
-    -e ${P}STATE_FILE=/state/egress/state $IMAGE healthd
+    -e ${P}STATE_FILE=/state/egress/state "$IMAGE" healthd
   wait_until 10 says stale 'setup ran in another network namespace'
   podman rm -f --time 10 stale
   play "$MANIFEST" intercepted

@@ -1,4 +1,4 @@
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2034,SC2153 # variables of, and for, the suites
 # Real containers: source this after suite.sh.
 #
 # Images are built by buildah into a store below build/, once for all suites. What runs is
@@ -20,7 +20,7 @@ storage_driver() { [[ $(stat -f -c %T "$1") == overlayfs ]] && echo vfs || echo 
 # images_up: build, unless they are there already, the base image, the image, the application.
 images_up() {
   local tool
-  for tool in buildah podman debootstrap jq; do need "$tool"; done
+  for tool in buildah podman debootstrap jq "$VENV/bin/pip" "$TOOLS/bin/python3"; do need "$tool"; done
   mkdir -p "$IMAGES"
   # Suites run side by side.
   exec {IMAGES_LOCK}>"$IMAGES/lock"

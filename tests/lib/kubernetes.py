@@ -5,6 +5,8 @@
         print the manifest as podman can play it, which knows no native sidecars: those
         initContainers that have a restartPolicy become containers, the first ones, without it,
         and kinds that are not Kubernetes' own are left out. The difference goes to standard error.
+    kubernetes.py environment FILE
+        print the variables of egress and application, in a manifest or a file of compose
     kubernetes.py get FILE KIND EXPRESSION
         evaluate a Python expression with `it` as the manifest of that kind, print the result
 """
@@ -43,9 +45,26 @@ def without_native_sidecars(documents):
     return documents
 
 
+def environments(document):
+    """Pairs of a container's name and its variables."""
+    if "services" in document:
+        for name, service in document["services"].items():
+            yield name, service["environment"]
+        return
+    spec = document["spec"]
+    spec = spec.get("template", {}).get("spec", spec)
+    for container in spec.get("initContainers", []) + spec.get("containers", []):
+        if container["name"] in ("egress", "application"):
+            yield container["name"], {each["name"]: each["value"] for each in container["env"]}
+
+
 def main():
     command, path, *rest = sys.argv[1:]
     documents = load(path)
+    if command == "environment":
+        pairs = [pair for document in documents for pair in environments(document)]
+        print(*sorted(f"{name} {key}={value}" for name, variables in pairs for key, value in variables.items()), sep="\n")
+        return
     if command == "get":
         kind, expression = rest
         (it,) = [document for document in documents if document["kind"] == kind]
