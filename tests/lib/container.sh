@@ -65,9 +65,10 @@ provide_base() {
 
 # The mirror from which this machine installs its own packages.
 debian_mirror() {
-  # shellcheck disable=SC1091,SC2016 # the machine's; a format of apt
-  apt-get indextargets --format '$(SITE) $(RELEASE)' 'Created-By: Packages' |
-    awk -v release="$(. /etc/os-release && echo "$VERSION_CODENAME")" '$2 == release { print $1; exit }'
+  local codename
+  # shellcheck disable=SC1091 # the machine's
+  codename=$(. /etc/os-release && echo "$VERSION_CODENAME")
+  apt-get --print-uris update | sed -n "s|^'\(.*\)/dists/$codename/[^/]*'.*|\1|p" | head -n 1
 }
 
 # What Debian leaves out of its slim image: documentation, translations, caches.
