@@ -452,7 +452,7 @@ without() {
   for words in 'setup bogus' 'setup --bogus' 'setup -x' 'setup prepare x' 'setup clear x' 'setup status x' \
     'setup redirect x' 'setup redirect --bogus' 'setup redirect --wait=' 'setup redirect --wait=abc' \
     'setup redirect --wait=-1' 'setup redirect --wait=99999999999' 'setup prepare --wait' 'setup prepare redirect' \
-    'healthd bogus' 'healthd --bogus' 'healthd --probe x'; do
+    'healthd bogus' 'healthd --bogus' 'healthd --probe x' 'healthd --probe=x'; do
     # shellcheck disable=SC2086 # words
     attempt in_pod timeout 3 $words
     [[ $STATUS == 64 ]] || fault "$words: status $STATUS"

@@ -279,11 +279,15 @@ FAKE
 @test "healthd --probe: 0 when ready, 1 when not, when nobody is there, when nobody answers" {
   attempt in_pod healthd --probe
   [[ $STATUS == 1 ]]
+  attempt in_pod healthd --probe=livez
+  [[ $STATUS == 1 ]]
   spawn healthd healthd
   local first=$SPAWNED
   wait_until 3 healthz_is 503
   attempt in_pod healthd --probe
   [[ $STATUS == 1 ]]
+  attempt in_pod healthd --probe=livez
+  [[ $STATUS == 0 ]]
   kill "$first"
   await_exit "$first" 6
   up
