@@ -74,43 +74,62 @@ static int count(const char *text, const char *word)
     return found;
 }
 
-static int parse_key(const char *pem, size_t size, struct ca *ca, struct error *error)
+/* What no text in PEM is, whatever it should hold. */
+static int check_text(const char *pem, size_t size, struct error *error)
 {
-    /* Each key has a first and a last line that ends so. */
-    if (count(pem, "PRIVATE KEY-----") > 2)
-        return error_set(error, EX_CONFIG, "more than one private key in it");
-    BIO *bio = BIO_new_mem_buf(pem, (int)size);
-    if (bio == NULL)
-        return error_set(error, 1, "out of memory");
-    ca->key = PEM_read_bio_PrivateKey(bio, NULL, no_password, NULL);
-    BIO_free(bio);
-    if (ca->key != NULL) {
-        ERR_clear_error();
-        return 0;
-    }
-    if (strstr(pem, "ENCRYPTED") != NULL)
-        return error_set(error, EX_CONFIG,
-                         "the private key is encrypted; mitmdump cannot ask for its password");
-    return error_set(error, EX_CONFIG, "no usable private key in it: %s", openssl_reason());
-}
-
-int ca_parse(const char *pem, size_t size, struct ca *ca, struct error *error)
-{
-    memset(ca, 0, sizeof(*ca));
     if (size == 0)
         return error_set(error, EX_CONFIG, "empty");
     if (strncmp(pem, "\xef\xbb\xbf", 3) == 0)
         return error_set(error, EX_CONFIG, "begins with a byte order mark, expected PEM");
     if (memchr(pem, '\0', size) != NULL)
         return error_set(error, EX_CONFIG, "has NUL bytes, expected PEM");
-    if (parse_key(pem, size, ca, error) != 0)
+    return 0;
+}
+
+int ca_parse_key(const char *pem, size_t size, struct ca *ca, struct error *error)
+{
+    if (check_text(pem, size, error) != 0)
+        return -1;
+    /* Each key has a first and a last line that ends so. */
+    int lines = count(pem, "PRIVATE KEY-----");
+    if (lines == 0)
+        return error_set(error, EX_CONFIG, "no private key in it, expected PEM");
+    if (lines == 1)
+        return error_set(error, EX_CONFIG, "the private key is truncated: it has no END line");
+    if (lines > 2)
+        return error_set(error, EX_CONFIG, "more than one private key in it");
+    BIO *bio = BIO_new_mem_buf(pem, (int)size);
+    if (bio == NULL)
+        return error_set(error, 1, "out of memory");
+    ca->key = PEM_read_bio_PrivateKey(bio, NULL, no_password, NULL);
+    BIO_free(bio);
+    /* OpenSSL's own reason for a damaged key is "unsupported". */
+    ERR_clear_error();
+    if (ca->key != NULL)
+        return 0;
+    if (strstr(pem, "ENCRYPTED") != NULL)
+        return error_set(error, EX_CONFIG,
+                         "the private key is encrypted; mitmdump cannot ask for its password");
+    return error_set(error, EX_CONFIG, "the private key is damaged, or of an unknown kind");
+}
+
+int ca_parse_certificates(const char *pem, size_t size, struct ca *ca, struct error *error)
+{
+    if (check_text(pem, size, error) != 0)
         return -1;
     ca->certificates = certificates_from_pem(pem, size, error);
     if (ca->certificates == NULL)
         return -1;
     if (sk_X509_num(ca->certificates) == 0)
-        return error_set(error, EX_CONFIG, "no certificate in it");
+        return error_set(error, EX_CONFIG, "no certificate in it, expected PEM");
     return 0;
+}
+
+int ca_parse(const char *pem, size_t size, struct ca *ca, struct error *error)
+{
+    memset(ca, 0, sizeof(*ca));
+    return ca_parse_key(pem, size, ca, error) == 0 ? ca_parse_certificates(pem, size, ca, error)
+                                                   : -1;
 }
 
 int ca_generate(struct ca *ca, struct error *error)

@@ -22,6 +22,10 @@ int ca_generate(struct ca *ca, struct error *error);
  * with error (78) which does not name the file. The caller frees it with ca_free in both cases. */
 int ca_parse(const char *pem, size_t size, struct ca *ca, struct error *error);
 
+/* The halves of it, for a key and certificates that come apart: ca is zeroed before the first. */
+int ca_parse_key(const char *pem, size_t size, struct ca *ca, struct error *error);
+int ca_parse_certificates(const char *pem, size_t size, struct ca *ca, struct error *error);
+
 /* The key (PKCS#8), then the certificates, as PEM in newly allocated memory; the caller clears it
  * (explicit_bzero) and frees it. NULL with error. */
 char *ca_to_pem(const struct ca *ca, size_t *size, struct error *error);

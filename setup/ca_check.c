@@ -55,7 +55,7 @@ static int check_strength(const EVP_PKEY *key, const char *what, struct error *e
     return 0;
 }
 
-static int check_key(const struct ca *ca, struct error *error)
+int ca_check_key(const struct ca *ca, struct error *error)
 {
     if (check_strength(ca->key, "the", error) != 0)
         return -1;
@@ -176,7 +176,7 @@ out:
 int ca_check(const struct ca *ca, const char *path, struct error *error)
 {
     X509 *certificate = ca_certificate(ca);
-    if (check_key(ca, error) != 0 || check_extensions(certificate, error) != 0 ||
+    if (ca_check_key(ca, error) != 0 || check_extensions(certificate, error) != 0 ||
         check_validity(certificate, path, error) != 0)
         return -1;
     for (int i = 0; i < sk_X509_num(ca->certificates); i++)
