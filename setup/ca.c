@@ -3,6 +3,7 @@
 #include <openssl/bio.h>
 #include <openssl/err.h>
 #include <openssl/pem.h>
+#include <openssl/x509v3.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -23,6 +24,25 @@ X509 *ca_certificate(const struct ca *ca)
 bool certificate_is_self_signed(X509 *certificate)
 {
     return X509_self_signed(certificate, 0) == 1;
+}
+
+bool certificate_is_self_issued(X509 *certificate)
+{
+    return (X509_get_extension_flags(certificate) & EXFLAG_SI) != 0;
+}
+
+bool certificates_contain(const STACK_OF(X509) * certificates, X509 *certificate)
+{
+    for (int i = 0; i < sk_X509_num(certificates); i++)
+        if (X509_cmp(sk_X509_value(certificates, i), certificate) == 0)
+            return true;
+    return false;
+}
+
+bool certificates_are_of_one_ca(X509 *a, X509 *b)
+{
+    return X509_NAME_cmp(X509_get_subject_name(a), X509_get_subject_name(b)) == 0 &&
+           EVP_PKEY_eq(X509_get0_pubkey(a), X509_get0_pubkey(b)) == 1;
 }
 
 X509 *ca_root(const struct ca *ca)

@@ -39,17 +39,30 @@ X509 *ca_root(const struct ca *ca);
 
 /* What certificate_issue makes a certificate of. */
 struct issue {
-    X509 *subject;              /* whose name and key it gets, or NULL for a new CA's name */
-    EVP_PKEY *key;              /* the new CA's key, where subject is NULL */
-    X509 *issuer;               /* NULL: self-signed */
-    EVP_PKEY *signer;           /* the issuer's key */
-    const ASN1_TIME *not_after; /* NULL: in ten years */
+    X509 *subject;               /* whose name and key it gets, or NULL for a new name */
+    EVP_PKEY *key;               /* the new key, where subject is NULL */
+    const X509_NAME *name;       /* NULL: the subject's */
+    X509 *issuer;                /* NULL: self-signed */
+    EVP_PKEY *signer;            /* the issuer's key */
+    const ASN1_TIME *not_before; /* NULL: two days ago */
+    const ASN1_TIME *not_after;  /* NULL: in ten years */
+    bool leaf;                   /* not a CA's */
+    bool hash_identifier;        /* the SHA-1 of the key, even if the subject has another one */
 };
 
-/* Makes a CA's certificate, valid from two days ago. NULL with error; the caller frees it. */
+/* Makes a certificate. NULL with error; the caller frees it. */
 X509 *certificate_issue(const struct issue *issue, struct error *error);
 
 bool certificate_is_self_signed(X509 *certificate);
+
+/* Are subject and issuer one? Such a certificate does not count against a path length. */
+bool certificate_is_self_issued(X509 *certificate);
+
+/* Do they have the same name and the same key? */
+bool certificates_are_of_one_ca(X509 *a, X509 *b);
+
+/* Is it one of them? */
+bool certificates_contain(const STACK_OF(X509) * certificates, X509 *certificate);
 
 /* Certificates in PEM, in newly allocated memory which the caller frees. NULL with error. */
 char *certificates_to_pem(const STACK_OF(X509) * certificates, size_t *size, struct error *error);

@@ -171,7 +171,7 @@ bad() {
     ec-brainpool) root brainpool ec-brainpoolP256r1 && use brainpool ;;
     client-only) EXTENSIONS=$CA_EXTENSIONS$'\nextendedKeyUsage=clientAuth' root client && use client ;;
     critical) EXTENSIONS=$CA_EXTENSIONS$'\n1.2.3.4=critical,ASN1:UTF8String:x' root critical && use critical ;;
-    other-identifier) EXTENSIONS=${CA_EXTENSIONS/=hash/=0102030405060708090a0b0c0d0e0f1011121314} root other && use other ;;
+    other-identifier) EXTENSIONS=$ODD_EXTENSIONS root other && use other ;;
   esac
 }
 chain() {
@@ -502,6 +502,7 @@ refused_or_works() {
   refused_or_works many-copies 'chain|certificates|300|bytes|large|big'
   refused_or_works client-only 'extendedKeyUsage|[Uu]sage'
   refused_or_works critical 'critical|1\.2\.3\.4'
+  refused_or_works other-identifier 'this must work'
   no_faults
 }
 
