@@ -149,8 +149,9 @@ static int work(const struct config *config, const struct arguments *arguments, 
 {
     struct state state = {0};
     enum setup_state end = SETUP_FAILED;
+    bool holds = false;
     bool waits = config->transparent && arguments->wait.seconds > 0;
-    if (progress_begin(config, &state, error) != 0)
+    if (progress_begin(config, &state, &holds, error) != 0)
         return -1;
     int result = waits ? wait_for_mitmdump(config, &arguments->wait, error) : 0;
     int lock = result == 0 ? progress_lock(config, &state, error) : -1;
@@ -160,7 +161,11 @@ static int work(const struct config *config, const struct arguments *arguments, 
         result = take_steps(config, arguments->command, &state, &end, error);
     if (result == 0)
         result = progress_end(config, &state, end, error);
-    if (result != 0)
+    /* Whoever lacks the privilege has changed nothing: what held, holds. */
+    struct error ignored;
+    if (result != 0 && holds && error->status == EX_NOPERM)
+        progress_end(config, &state, SETUP_READY, &ignored);
+    else if (result != 0)
         progress_fail(config, &state, error);
     if (lock >= 0)
         close(lock);

