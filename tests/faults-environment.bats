@@ -55,10 +55,10 @@ SHOP=https://shop.example.test
   in_pod iptables-legacy -w -t nat -F
   not_ready 'rules not in effect|canary' 13
   in_pod setup redirect
-  ready_within 3
+  ready_within 10
   kill -KILL "$MITMDUMP_PID"
   wait_until 3 gone "$MITMDUMP_PID"
-  ready_within 15
+  ready_within 40
   has "$(sort -n "$LAB/observer.log" | cut -d' ' -f2-)" 'listener up'
   # On: the CA has ended. (By the clock of that time.)
   set_clock $DAY
@@ -69,7 +69,7 @@ SHOP=https://shop.example.test
   local pid
   pid=$(mitmdump_pid)
   set_clock 0
-  ready_within 3
+  ready_within 10
   same mitmdump "$pid" "$(mitmdump_pid)" || fault 'restarted by a clock'
   # 503 was said for these reasons and no other.
   stop_observer
@@ -163,10 +163,10 @@ FAKE
   not_ready 'rules not in effect|canary' 15 || fault 'the canary is not asked'
   let_go
   in_pod setup redirect
-  ready_within 5
+  ready_within 10
   kill -KILL "$MITMDUMP_PID"
   wait_until 3 gone "$MITMDUMP_PID"
-  ready_within 15
+  ready_within 40
   no_faults
 }
 
@@ -198,11 +198,12 @@ FAKE
 
 # lives_without_log: whatever became of its output, all works, and so it does after a restart.
 lives_without_log() {
-  ready_within 20
+  ready_within 40
+  next_begins
   is_intercepted $SHOP/ || fault 'not intercepted'
   kill -KILL "$(mitmdump_pid)"
   wait_until 2 refute healthz_is 200 >/dev/null || true
-  ready_within 20
+  ready_within 40
   is_intercepted $SHOP/ || fault 'not intercepted after a restart'
   # No socket has got the number of an output, and no log line an address of the network.
   same answer ok "$(get /healthz)" || fault "answer: $(get /healthz)"
@@ -237,7 +238,7 @@ reader_gone() {
   mkfifo "$LAB/pipe"
   exec 8<>"$LAB/pipe"
   spawn up sh -c 'exec "$0" >"$1" 2>&1 8>&-' entrypoint.sh "$LAB/pipe"
-  ready_within 20
+  ready_within 40
   exec 8>&-
   lives_without_log
 }
@@ -252,7 +253,7 @@ CHATTER
   mkfifo "$LAB/pipe"
   exec 8<>"$LAB/pipe"
   spawn up sh -c 'exec "$0" >"$1" 2>&1 8>&-' entrypoint.sh "$LAB/pipe"
-  ready_within 20
+  ready_within 40
   for _ in {1..10}; do
     is_intercepted http://shop.example.test/ || fault 'mitmdump is held up by its own words'
   done

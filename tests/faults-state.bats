@@ -51,8 +51,8 @@ source "$BATS_TEST_DIRNAME/lib/faults.sh"
 
 setup_file() {
   suite_up
-  in_background full_volume read_only_volume nat_flushed nat_jump_removed nat_canary_changed \
-    filter_flushed nat6_flushed filter6_jump_removed nft_flushed nft_filter_flushed
+  in_background full_volume read_only_volume iptables_flushed iptables_jump_removed \
+    iptables_chain_changed nft_flushed nft_chain_changed
 }
 teardown_file() {
   background_down
@@ -119,14 +119,17 @@ well_again() {
   kill -KILL "$pid" # healthd has something to write
   stays_unready 3000 || fault 'ready without setup'
   in_pod setup
-  ready_within 10
+  ready_within 40
   state_is mitm.restarts 1 || fault "mitm.restarts: $(state mitm.restarts)"
   no_faults
 }
 
-# damage KIND: something else in the place of the state file.
+# damage KIND: something else in the place of the state file. (healthd may have put its own there
+# meanwhile.)
 damage() {
-  rm -rf "$STATE"
+  until rm -rf "$STATE" && put "$1" 2>/dev/null; do sleep 0.05; done
+}
+put() {
   case $1 in
     empty) : >"$STATE" ;;
     'torn after '*) head -c "${1##* }" "$LAB/good" >"$STATE" ;;
@@ -161,7 +164,7 @@ damage() {
     asked=$(milliseconds)
     not_ready 'state|setup' || fault "$kind"
     took=$(($(milliseconds) - asked))
-    ((took < 1500)) || fault "$kind: 503 after $took ms"
+    ((took < 3000)) || fault "$kind: 503 after $took ms"
     # Whatever healthd makes of it, it does not make it ready.
     stays_unready 300 || fault "$kind: ready"
     well_again "$kind"
@@ -204,7 +207,7 @@ answers_from_memory() {
   for times in 1 2; do
     kill -KILL "$(mitmdump_pid)"
     not_ready 'killed by signal 9|mitmdump' 2 || fault "death $times is not told"
-    ready_within 15
+    ready_within 40
   done
   is_intercepted $SHOP/ || fault 'not intercepted'
   same 'restarts in /metrics' 2 "$(restarts_by killed)" || fault restarts
@@ -221,7 +224,7 @@ catches_up() {
 }
 full_volume() {
   state_on_tmpfs 64k
-  up
+  begin entrypoint.sh
   find_three
   dd if=/dev/zero of="$LAB/run/filler" bs=4k status=none 2>/dev/null || true
   local before
@@ -240,7 +243,7 @@ full_volume() {
 in_that_shell() { grep -qaF "$LAB/go" "/proc/$SPAWNED/cmdline"; }
 read_only_volume() {
   state_on_tmpfs 64k
-  up
+  begin entrypoint.sh
   mount -o remount,ro "$LAB/run"
   answers_from_memory
   attempt in_pod timeout 10 setup
@@ -258,10 +261,10 @@ read_only_volume() {
   wait_until 3 in_that_shell
   mount -o remount,ro "$LAB/run"
   touch "$LAB/go"
-  ready_within 15
+  ready_within 40
   kill -KILL "$(mitmdump_pid)"
   mount -o remount,rw "$LAB/run"
-  ready_within 10
+  ready_within 40
   wait_until 15 state_is mitm.restarts 1 || fault "the file has not caught up: $(state mitm.restarts)"
   no_faults
 }
@@ -288,83 +291,70 @@ read_only_volume() {
   attempt in_pod setup status >/dev/null
   [[ $STATUS != 0 ]]
   in_pod setup
-  ready_within 3
+  ready_within 10
   is_intercepted $SHOP/
 }
 
-# found_out PATTERN: what was just done to the rules turns health red within one period of 10 s;
-# `setup status` names the difference; `setup redirect` repairs it.
+# found_out CONDITION...: what was just done to the rules turns these conditions, and no other, red
+# within one period of 10 s; `setup status` names the difference, `setup redirect` repairs it.
+red() { verbose | sed -n 's/^\[-\]\([a-z0-9-]*\) .*/\1/p' | paste -sd' '; }
+red_is() { [[ $(red) == "$1" ]]; }
 found_out() {
   local since
   since=$(milliseconds)
-  not_ready "$1" 14
-  echo "503 after $(($(milliseconds) - since)) ms"
-  # The machine may be busy: the time of the period is measured in truth.bats.
+  # (A period, and something for a machine that is busy: truth.bats measures it.)
+  wait_until 14 red_is "$*" || fault "expected $* to fail, but: $(verbose)"
+  echo "red after $(($(milliseconds) - since)) ms"
+  has "$(healthz)" '^503 mitm not ready: (redirect|guard) rules not in effect: ' || fault "reason: $(healthz)"
   attempt in_pod setup status >/dev/null
   [[ $STATUS != 0 ]] || fault 'status is content'
+  has "$OUTPUT" 'MISSING|WRONG|EXTRA|CHANGED' || fault "status names no difference: $OUTPUT"
   attempt in_pod setup redirect >/dev/null
   [[ $STATUS == 0 ]] || fault "redirect: status $STATUS"
-  ready_within 5
+  ready_within 10
   attempt in_pod setup status >/dev/null
-  [[ $STATUS == 0 ]] || fault 'status is not content afterwards'
+  [[ $STATUS == 0 ]] || fault "status is not content afterwards: $OUTPUT"
   no_faults
 }
-REDIRECT='(redirect )?rules not in effect|canary'
-GUARD='guard rules not in effect'
 CHAIN=OPENSANDBOX_EGRESS
-up_with() {
-  give REDIRECT_BACKEND="$1"
-  up
-}
-nat_flushed() {
-  up_with iptables
+iptables_flushed() {
+  give REDIRECT_BACKEND=iptables
+  begin entrypoint.sh
   in_pod iptables-legacy -w -t nat -F
-  found_out "$REDIRECT"
+  in_pod ip6tables-legacy -w -t filter -F
+  found_out canary-ipv4 guard-ipv6
 }
-nat_jump_removed() {
-  up_with iptables
-  in_pod iptables-legacy -w -t nat -D OUTPUT -j $CHAIN
-  found_out "$REDIRECT"
+iptables_jump_removed() {
+  give REDIRECT_BACKEND=iptables
+  begin entrypoint.sh
+  in_pod ip6tables-legacy -w -t nat -D OUTPUT -j $CHAIN
+  in_pod iptables-legacy -w -t filter -D OUTPUT -j $CHAIN
+  found_out canary-ipv6 guard-ipv4
 }
-nat_canary_changed() {
-  up_with iptables
+iptables_chain_changed() {
+  give REDIRECT_BACKEND=iptables
+  begin entrypoint.sh
   in_pod iptables-legacy -w -t nat -R $CHAIN 1 -p tcp -d 127.0.0.2 --dport 9 -j RETURN
-  found_out "$REDIRECT"
-}
-nat6_flushed() {
-  [[ $IPV6 == 1 ]] || return 0
-  up_with iptables
-  in_pod ip6tables-legacy -w -t nat -F $CHAIN
-  found_out "$REDIRECT"
-  condition canary-ipv6 ok
-}
-filter_flushed() {
-  up_with iptables
-  in_pod iptables-legacy -w -t filter -F
-  found_out "$GUARD"
-}
-filter6_jump_removed() {
-  [[ $IPV6 == 1 ]] || return 0
-  up_with iptables
-  in_pod ip6tables-legacy -w -t filter -D OUTPUT -j $CHAIN
-  found_out "$GUARD"
+  in_pod ip6tables-legacy -w -t filter -F $CHAIN
+  found_out canary-ipv4 guard-ipv6
 }
 nft_flushed() {
-  up_with nft
+  give REDIRECT_BACKEND=nft
+  begin entrypoint.sh
   in_pod nft flush ruleset
-  found_out "$REDIRECT|$GUARD"
+  found_out canary-ipv4 canary-ipv6 guard-ipv4 guard-ipv6
 }
-nft_filter_flushed() {
-  up_with nft
+nft_chain_changed() {
+  give REDIRECT_BACKEND=nft
+  begin entrypoint.sh
   in_pod nft flush chain inet opensandbox_egress filter_output
-  found_out "$GUARD"
+  in_pod nft flush chain inet opensandbox_egress nat_ipv6
+  found_out canary-ipv6 guard-ipv4 guard-ipv6
 }
 
-@test "fault 18: iptables: rules flushed, jump removed, chain changed: 503 within a period, named, repaired" {
-  outcome nat_flushed nat_jump_removed nat_canary_changed filter_flushed
-}
-@test "fault 18: IPv6 and nft: the same" {
-  outcome nat6_flushed filter6_jump_removed nft_flushed nft_filter_flushed
+@test "fault 18: rules flushed, jump removed, chain changed: 503 within a period, named, repaired" {
+  need ipv6
+  outcome iptables_flushed iptables_jump_removed iptables_chain_changed nft_flushed nft_chain_changed
 }
 
 @test "fault 22: ::1 goes away in a running pod: IPv4 is intercepted still, nothing leaves over IPv6" {
@@ -395,7 +385,7 @@ nft_filter_flushed() {
   not_ready "$PROXY_PORT.*$MITM_UID|$MITM_UID.*$PROXY_PORT" 10
   stays_unready 2000
   kill -KILL "$old"
-  ready_within 20
+  ready_within 40
   [[ $(state mitm.pid) != "$old" ]]
   no_faults
 }
@@ -420,5 +410,5 @@ fails_in_background() {
   fails_in_background CAP_NET_ADMIN setpriv --bounding-set -net_admin,-net_raw entrypoint.sh
   # With what it lacked it becomes ready without a restart.
   in_pod setup redirect
-  ready_within 5
+  ready_within 10
 }

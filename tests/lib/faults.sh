@@ -96,14 +96,19 @@ start_traffic() {
 # outcome FUNCTION..., which fails if one of them has failed, and shows what that has said.
 # (The file's own function `unmount`, if it has one, is called before a lab is removed.)
 in_background() {
-  local name delay=0
+  local name
   export BACKGROUND=$STAGE/background-$BASHPID
   mkdir "$BACKGROUND"
   for name; do
-    # One after the other: a start of mitmdump is work.
-    in_a_lab "$name" $((delay++)) </dev/null >"$BACKGROUND/$name.log" 2>&1 3>&- &
+    in_a_lab "$name" </dev/null >"$BACKGROUND/$name.log" 2>&1 3>&- &
     echo $! >"$BACKGROUND/$name.pid"
   done
+}
+# The next one may begin. (`begin CMD...` is `up CMD...`, and says so.)
+next_begins() { flock -u 9; }
+begin() {
+  up "$@"
+  next_begins
 }
 in_a_lab() {
   local status=failed
@@ -113,7 +118,9 @@ in_a_lab() {
   trap '[[ $(type -t unmount) != function ]] || unmount; lab_down; echo "$status" >"$BACKGROUND/$1.status"' EXIT
   # shellcheck disable=SC2034 # what lab_down removes
   POD='' ORIGIN='' LAB=''
-  sleep "$2"
+  # One begins after the other: a start of mitmdump is work for the machine.
+  exec 9>>"$BACKGROUND/turn"
+  flock 9
   lab_up
   "$1"
   status=ok
