@@ -10,6 +10,11 @@ WERROR   ?= $(if $(CI),1)
 # programs look in by default; elsewhere it is below the prefix.
 SCRIPTS_DIR := $(if $(filter /usr/local,$(PREFIX)),/opt/opensandbox/mitmscripts,$(PREFIX)/share/opensandbox/mitmscripts)
 
+# The image, and what builds it: docker, podman or buildah, whichever is there.
+IMAGE       ?= opensandbox-egress:$(VERSION)
+BUILDER     ?= $(notdir $(firstword $(foreach tool,docker podman buildah,$(shell command -v $(tool)))))
+IMAGE_FLAGS ?=
+
 BUILD := build$(if $(SANITIZE),/sanitize)
 
 ENGINE  ?= libfuzzer
@@ -40,7 +45,7 @@ COMMON  := $(call objects,common)
 SETUP   := $(call objects,setup)
 HEALTHD := $(call objects,healthd)
 
-.PHONY: all deps demo check fuzz install clean help lint
+.PHONY: all deps demo check fuzz install image clean help lint
 .PRECIOUS: $(BUILD)/obj/%.o
 all: $(BUILD)/setup $(BUILD)/healthd ## build both programs (SANITIZE=1: with ASan and UBSan, WERROR=1)
 
@@ -59,7 +64,7 @@ DRIVER ?= $(BUILD)/obj/tests/fuzz/replay.o
 $(BUILD)/fuzz-%: $(BUILD)/obj/tests/fuzz/%.o $(BUILD)/obj/healthd/http.o $(COMMON) $(filter %.o,$(DRIVER))
 	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(filter-out %.o,$(DRIVER)) $(call pkg,--libs,$(PACKAGES))
 
-$(BUILD)/fuzz-config: $(BUILD)/obj/tests/fuzz/config_fields.o
+$(BUILD)/fuzz-config: $(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard tests/fuzz/config_*.c))
 
 fuzz: ## fuzz a parser (FUZZ=http, state or config, ENGINE=libfuzzer or afl, SECONDS=n)
 	./tests/fuzz/run.sh $(ENGINE) $(FUZZ) $(SECONDS)
@@ -82,8 +87,13 @@ install: all ## install programs, addons and entrypoint (PREFIX, DESTDIR)
 	install -m 0755 entrypoint.sh $(DESTDIR)$(PREFIX)/sbin/entrypoint.sh
 	install -m 0644 mitmscripts/*.py $(DESTDIR)$(SCRIPTS_DIR)/
 
+# The format of OCI has no HEALTHCHECK; docker knows no other than its own.
+image: ## build the container image (IMAGE=name:tag, BUILDER=docker, podman or buildah)
+	BUILDAH_FORMAT=docker $(BUILDER) build $(IMAGE_FLAGS) -t $(IMAGE) --build-arg VERSION=$(VERSION) \
+	  --build-arg REVISION=$(shell git describe --always --dirty 2>/dev/null || echo unknown) .
+
 lint: ## shellcheck and clang-format, as CI runs them
-	shellcheck -x entrypoint.sh .ci/run tests/*.sh tests/lib/*.sh tests/fuzz/*.sh tests/*.bats
+	shellcheck -x entrypoint.sh .ci/run tests/*.sh tests/lib/*.sh tests/lib/oci-runtime tests/fuzz/*.sh tests/*.bats
 	clang-format --dry-run --Werror common/*.[ch] setup/*.[ch] healthd/*.[ch] tests/fuzz/*.[ch]
 
 clean: ## remove what was built (build/venv stays: `rm -r build` removes it too)

@@ -20,10 +20,11 @@
 
 static void print_help(void)
 {
-    printf("usage: healthd [--probe]\n"
+    printf("usage: healthd [--probe[=livez]]\n"
            "\n"
-           "  (no option)  run mitmdump and answer /healthz, /livez and /metrics\n"
-           "  --probe      ask a running healthd; exit 0 if it is ready, else 1\n"
+           "  (no option)    run mitmdump and answer /healthz, /livez and /metrics\n"
+           "  --probe        ask a running healthd; exit 0 if it is ready, else 1\n"
+           "  --probe=livez  the same, but 0 if it answers at all\n"
            "  --help, --version\n"
            "\n"
            "exit status: 0 after SIGTERM or SIGINT; 64 usage; 69 port unavailable; 77 missing\n"
@@ -33,13 +34,15 @@ static void print_help(void)
     config_print_help(stdout);
 }
 
-/* Returns true if only the probe is wanted. */
-static bool parse_arguments(int argc, char **argv)
+/* Returns the path to be asked for if only the probe is wanted, else NULL. */
+static const char *parse_arguments(int argc, char **argv)
 {
     if (argc < 2)
-        return false;
+        return NULL;
     if (argc == 2 && strcmp(argv[1], "--probe") == 0)
-        return true;
+        return "/healthz";
+    if (argc == 2 && strcmp(argv[1], "--probe=livez") == 0)
+        return "/livez";
     if (argc == 2 && strcmp(argv[1], "--help") == 0) {
         print_help();
         exit(0);
@@ -117,13 +120,13 @@ int main(int argc, char **argv)
     struct error error;
     pid_t runner = 0;
     int control = -1;
-    bool only_probe = parse_arguments(argc, argv);
-    if (!only_probe)
+    const char *asked = parse_arguments(argc, argv);
+    if (asked == NULL)
         settle();
     if (config_load(&config, "healthd") > 0)
         return EX_CONFIG;
-    if (only_probe)
-        return probe(config.http.port);
+    if (asked != NULL)
+        return probe(config.http.port, asked);
     int status = check_user(&config);
     if (status != 0)
         return status;

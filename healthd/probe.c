@@ -22,16 +22,18 @@ static int judge(const char *answer)
     return strncmp(answer, "HTTP/1.1 200 ", 13) == 0 ? 0 : 1;
 }
 
-static int ask(int fd, uint16_t port)
+static int ask(int fd, uint16_t port, const char *path)
 {
-    static const char request[] = "GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n";
+    char request[128];
     struct sockaddr_in healthd = {.sin_family = AF_INET, .sin_port = htons(port)};
     char answer[2048];
     size_t used = 0;
+    int length =
+        snprintf(request, sizeof(request), "GET %s HTTP/1.1\r\nHost: localhost\r\n\r\n", path);
     healthd.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     if (connect(fd, (struct sockaddr *)&healthd, sizeof(healthd)) != 0)
         return complain("connect");
-    if (send(fd, request, sizeof(request) - 1, MSG_NOSIGNAL) < 0)
+    if (send(fd, request, (size_t)length, MSG_NOSIGNAL) < 0)
         return complain("send");
     while (used < sizeof(answer) - 1) {
         ssize_t got = recv(fd, answer + used, sizeof(answer) - 1 - used, 0);
@@ -45,7 +47,7 @@ static int ask(int fd, uint16_t port)
     return judge(answer);
 }
 
-int probe(uint16_t port)
+int probe(uint16_t port, const char *path)
 {
     const struct timeval deadline = {.tv_sec = 2};
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -53,7 +55,7 @@ int probe(uint16_t port)
         return complain("socket");
     setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &deadline, sizeof(deadline));
     setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &deadline, sizeof(deadline));
-    int result = ask(fd, port);
+    int result = ask(fd, port, path);
     close(fd);
     return result;
 }

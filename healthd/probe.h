@@ -3,8 +3,8 @@
 
 #include <stdint.h>
 
-/* Asks the healthd on this port of loopback for /healthz, within 2 s, and prints what it says.
- * Returns 0 if that is 200, else 1. */
-int probe(uint16_t port);
+/* Asks the healthd on this port of loopback for path, /healthz or /livez, within 2 s, and prints
+ * what it says. Returns 0 if that is 200, else 1. */
+int probe(uint16_t port, const char *path);
 
 #endif

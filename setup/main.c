@@ -1,4 +1,5 @@
 #include <limits.h>
+#include <linux/capability.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,6 +11,7 @@
 #include "common/config.h"
 #include "common/error.h"
 #include "common/log.h"
+#include "common/privileges.h"
 #include "common/state.h"
 #include "setup/key_memory.h"
 #include "setup/prepare.h"
@@ -149,8 +151,9 @@ static int work(const struct config *config, const struct arguments *arguments, 
 {
     struct state state = {0};
     enum setup_state end = SETUP_FAILED;
+    bool holds = false;
     bool waits = config->transparent && arguments->wait.seconds > 0;
-    if (progress_begin(config, &state, error) != 0)
+    if (progress_begin(config, &state, &holds, error) != 0)
         return -1;
     int result = waits ? wait_for_mitmdump(config, &arguments->wait, error) : 0;
     int lock = result == 0 ? progress_lock(config, &state, error) : -1;
@@ -160,7 +163,12 @@ static int work(const struct config *config, const struct arguments *arguments, 
         result = take_steps(config, arguments->command, &state, &end, error);
     if (result == 0)
         result = progress_end(config, &state, end, error);
-    if (result != 0)
+    /* Whoever cannot change a rule has changed none: what held, holds. */
+    struct error ignored;
+    holds = holds && error->status == EX_NOPERM && !capability_held(CAP_NET_ADMIN);
+    if (result != 0 && holds)
+        progress_end(config, &state, SETUP_READY, &ignored);
+    else if (result != 0)
         progress_fail(config, &state, error);
     if (lock >= 0)
         close(lock);

@@ -64,12 +64,14 @@ static void take_over(const struct config *config, struct state *state)
     boot_id(state->boot);
 }
 
-int progress_begin(const struct config *config, struct state *state, struct error *error)
+int progress_begin(const struct config *config, struct state *state, bool *holds,
+                   struct error *error)
 {
     gid_t gid = geteuid() == config->user.uid ? (gid_t)-1 : config->user.gid;
     if (make_directory(config, error) != 0 || state_make_lock(config->state_file, gid, error) != 0)
         return -1;
     take_over(config, state);
+    *holds = state->setup == SETUP_READY && state->rules > 0;
     return progress_end(config, state, SETUP_RUNNING, error);
 }
 

@@ -8,8 +8,10 @@
 /* setup's half of the state file while setup works. */
 
 /* Makes the state file's directory, takes over what an earlier run wrote that still holds, and
- * writes "running". 0, or -1 with error. */
-int progress_begin(const struct config *config, struct state *state, struct error *error);
+ * writes "running". *holds tells whether that run had finished, and installed rules. 0, or -1 with
+ * error. */
+int progress_begin(const struct config *config, struct state *state, bool *holds,
+                   struct error *error);
 
 /* Waits until no other setup works, and takes over what it has written. Returns a descriptor,
  * closed to let the next one work, or -1 with error (69) after a minute. */

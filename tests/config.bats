@@ -90,7 +90,8 @@ bad_path() {
 bad_user() {
   local value
   for value in nosuchuser root toor 0 0:0 0:10050 10050:0 4294967295 4294967296 10050:4294967295 \
-    10050:4294967296 -1 10050:-1 10050: :10050 10050:x 10050:10050:10050 10050x 0x2742 1.5 '10050 10050'; do
+    10050:4294967296 -1 10050:-1 10050: :10050 10050:x 10050:10050:10050 10050x 0x2742 1.5 '10050 10050' \
+    +10050 10050:+5 '10050: 5' 10050:-0; do
     bad "$1" "$value"
   done
   bad_text "$1" user
@@ -213,6 +214,13 @@ bad_user() {
   for value in xml 1 'text json'; do bad LOG_FORMAT "$value"; done
   bad_text LOG_LEVEL info
   bad_text LOG_FORMAT text
+  all_refused
+}
+
+@test "a list with one bad item is reported once, and its other items count for nothing" {
+  bad MITMPROXY_EXTRA_PORTS 8080,x MITMPROXY_PORT=8080
+  bad MITMPROXY_EXCLUDE_UIDS 1000,+5
+  bad MITMPROXY_EXCLUDE_CIDRS 10.0.0.0/8,10.1.0.0/8
   all_refused
 }
 
@@ -444,7 +452,7 @@ without() {
   for words in 'setup bogus' 'setup --bogus' 'setup -x' 'setup prepare x' 'setup clear x' 'setup status x' \
     'setup redirect x' 'setup redirect --bogus' 'setup redirect --wait=' 'setup redirect --wait=abc' \
     'setup redirect --wait=-1' 'setup redirect --wait=99999999999' 'setup prepare --wait' 'setup prepare redirect' \
-    'healthd bogus' 'healthd --bogus' 'healthd --probe x'; do
+    'healthd bogus' 'healthd --bogus' 'healthd --probe x' 'healthd --probe=x'; do
     # shellcheck disable=SC2086 # words
     attempt in_pod timeout 3 $words
     [[ $STATUS == 64 ]] || fault "$words: status $STATUS"

@@ -251,6 +251,11 @@ FAKE
   sed '1s/[0-9]/9/' "$LAB/good" >"$STATE"
   not_ready 'state|version' || fault version
   restore version
+  # What stands in it goes on to people's terminals.
+  sed $'s/^setup.error=.*/&\e[31mred/' "$LAB/good" >"$STATE"
+  not_ready 'state' || fault 'control characters'
+  lacks "$(healthz)" $'\e' || fault 'control characters reach /healthz'
+  restore 'control characters'
   rm "$STATE"
   mkfifo "$STATE"
   not_ready 'state' || fault FIFO
@@ -274,11 +279,15 @@ FAKE
 @test "healthd --probe: 0 when ready, 1 when not, when nobody is there, when nobody answers" {
   attempt in_pod healthd --probe
   [[ $STATUS == 1 ]]
+  attempt in_pod healthd --probe=livez
+  [[ $STATUS == 1 ]]
   spawn healthd healthd
   local first=$SPAWNED
   wait_until 3 healthz_is 503
   attempt in_pod healthd --probe
   [[ $STATUS == 1 ]]
+  attempt in_pod healthd --probe=livez
+  [[ $STATUS == 0 ]]
   kill "$first"
   await_exit "$first" 6
   up

@@ -3,15 +3,14 @@
  * back. Run it in the top directory. */
 #include "common/config.h"
 
-#include <fcntl.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
 #include "tests/fuzz/config_fields.h"
+#include "tests/fuzz/config_log.h"
 #include "tests/fuzz/fuzz.h"
 
-enum { ENTRIES_MAX = 40, UNKNOWN_MAX = 1, ENTRY_MAX = 4400, LOG_MAX = 1 << 20 };
+enum { ENTRIES_MAX = 40, UNKNOWN_MAX = 1, ENTRY_MAX = 4400 };
 
 extern char **environ;
 
@@ -30,8 +29,6 @@ static struct {
 } environment;
 
 static struct verdict verdicts[VARIABLES];
-static char log_text[LOG_MAX];
-static int log_fd = -1, stderr_fd = -1;
 
 static void print(const struct variable *variable, const void *field, char *text, size_t size)
 {
@@ -146,80 +143,16 @@ static const char *value_of(const char *name)
     return NULL;
 }
 
-/* Of <sanitizer/common_interface_defs.h>; not there in a build without. */
-__attribute__((weak)) void __sanitizer_set_report_fd(void *fd);
-
-/* The log goes to memory, but what the address sanitizer has to say does not. (gcc's sanitizer of
- * undefined behaviour is a library of its own, which is not reached: there only the status tells.)
- */
-static void open_log(void)
-{
-    log_fd = memfd_create("log", MFD_CLOEXEC);
-    stderr_fd = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 0);
-    CHECK(log_fd >= 0 && stderr_fd >= 0);
-    if (__sanitizer_set_report_fd != NULL)
-        __sanitizer_set_report_fd((void *)(intptr_t)stderr_fd);
-}
-
-/* Loads the configuration, and its log into log_text. */
+/* The log is config_log's then. */
 static int load(struct config *config)
 {
     char **own_environment = environ;
-    if (log_fd < 0)
-        open_log();
-    CHECK(ftruncate(log_fd, 0) == 0 && lseek(log_fd, 0, SEEK_SET) == 0);
-    CHECK(dup2(log_fd, STDERR_FILENO) == STDERR_FILENO);
+    log_begin();
     environ = environment.entries;
     int errors = config_load(config, "fuzz");
     environ = own_environment;
-    CHECK(dup2(stderr_fd, STDERR_FILENO) == STDERR_FILENO);
-    ssize_t size = pread(log_fd, log_text, sizeof(log_text), 0);
-    CHECK(size >= 0 && size < (ssize_t)sizeof(log_text));
-    log_text[size] = '\0';
-    CHECK(strlen(log_text) == (size_t)size);
+    log_end();
     return errors;
-}
-
-/* Where in a line of the log the level stands, and the message. */
-static const char *level_of(const char *line, bool json)
-{
-    return line + (json ? strlen("{\"time\":\"2026-01-01T00:00:00.000Z\",\"level\":\"")
-                        : strlen("2026-01-01T00:00:00.000Z "));
-}
-
-static const char *message_of(const char *line, bool json)
-{
-    const char *before = json ? "\"message\":\"" : "fuzz: ";
-    const char *found = strstr(line, before);
-    CHECK(found != NULL);
-    return found + strlen(before);
-}
-
-/* Makes each line of the log a string. Every one is whole and harmless. Returns how many are of
- * that level. */
-static size_t count_lines(const char *level, bool json)
-{
-    size_t count = 0;
-    for (char *line = log_text, *end; *line != '\0'; line = end + 1) {
-        end = line + strcspn(line, "\n");
-        CHECK(*end == '\n' && end - line < 4096 && end - line > 60);
-        for (char *at = line; at < end; at++)
-            CHECK((unsigned char)*at >= ' ' && *at != 0x7f);
-        CHECK(!json || (line[0] == '{' && memcmp(end - 2, "\"}", 2) == 0));
-        count += strncmp(level_of(line, json), level, strlen(level)) == 0;
-    }
-    return count;
-}
-
-/* Does a line complain of that variable? */
-static bool is_reported(const char *name, bool json)
-{
-    char start[80];
-    snprintf(start, sizeof(start), CONFIG_PREFIX "%s=", name);
-    for (const char *line = log_text; *line != '\0'; line = strchr(line, '\n') + 1)
-        if (strncmp(message_of(line, json), start, strlen(start)) == 0)
-            return true;
-    return false;
 }
 
 /* What was not complained of is what the parser alone made of it; and everything else was. */
@@ -231,7 +164,8 @@ static int check_values(const struct config *config)
         const struct variable *variable = &variables[i];
         const void *field = (const char *)config + variable->offset;
         wrong += verdicts[i].wrong;
-        CHECK(!verdicts[i].wrong || is_reported(variable->name, config->log_format == FORMAT_JSON));
+        CHECK(!verdicts[i].wrong ||
+              log_complains_of(variable->name, config->log_format == FORMAT_JSON));
         /* A program that was found on PATH has a path now. */
         bool kept = variable->offset != offsetof(struct config, bin) || !config->transparent;
         if (!verdicts[i].set || verdicts[i].wrong || !kept)
@@ -275,8 +209,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         judge_raw(&variables[i], value_of(variables[i].name), &verdicts[i]);
     int errors = load(&config);
     bool json = config.log_format == FORMAT_JSON;
-    CHECK(errors >= 0 && count_lines("error", json) == (size_t)errors);
-    CHECK(count_lines("warn", json) == (config.log_level <= LEVEL_WARN ? environment.unknown : 0));
+    CHECK(errors >= 0 && log_count("error", json) == (size_t)errors);
+    CHECK(log_count("warn", json) == (config.log_level <= LEVEL_WARN ? environment.unknown : 0));
     int wrong = check_values(&config);
     CHECK(config.transparent ? errors >= wrong : errors == wrong);
     if (errors == 0)

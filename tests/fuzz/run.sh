@@ -2,8 +2,8 @@
 # Fuzz a parser: run.sh libfuzzer|afl http|state|config [SECONDS]. Starts from the
 # corpus in the tree and leaves it as it is; what was found stays in a directory
 # that is named at the end. Status 0 only if nothing was found.
-#   run.sh minimise http|state|config DIRECTORY...  take from DIRECTORY what reaches
-#                                                   more than the corpus does
+#   run.sh minimise http|state|config DIRECTORY...  add to the corpus what reaches
+#                                                   code that it does not
 #   run.sh coverage http|state|config               lines that the corpus reaches
 # Needs clang, libclang-rt-dev and llvm, or afl++ (Debian's packages).
 set -euo pipefail
@@ -43,7 +43,7 @@ afl() {
 minimise() {
   local harness
   harness=$(build_libfuzzer "$1")
-  "$harness" -merge=1 -max_len=$LONGEST "tests/fuzz/corpus/$1" "${@:2}"
+  "$harness" -merge=1 -use_counters=0 -max_len=$LONGEST "tests/fuzz/corpus/$1" "${@:2}"
 }
 
 coverage() {

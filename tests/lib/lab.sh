@@ -31,7 +31,7 @@ lab_up() {
   chown "$MITM_UID:$MITM_UID" "$LAB/home"
   netns_up
   lab_environment
-  origin_up "$STAGE/pki" "$LAB/origin"
+  origin_up "${ORIGIN_PKI:-$STAGE/pki}" "$LAB/origin"
 }
 
 lab_environment() {

@@ -12,6 +12,7 @@
 HOSTS='
 203.0.113.10   shop.example.test
 203.0.113.11   api.example.test
+203.0.113.12   example.com
 203.0.113.21   pinned-one.test
 203.0.113.22   pinned-two.test
 203.0.113.23   pinned-three.test

@@ -131,7 +131,7 @@ snapshot() {
 up() {
   (($# > 0)) || set -- entrypoint.sh
   spawn up "$@"
-  wait_until 20 healthz_is '200 ok' || {
+  wait_until 40 healthz_is '200 ok' || {
     echo "not ready: $(healthz); log:"
     cat "$LAB/up.log"
     return 1
