@@ -7,7 +7,7 @@ source "$BATS_TEST_DIRNAME/lib/suite.sh"
 # shellcheck source=tests/lib/figures.sh
 source "$BATS_TEST_DIRNAME/lib/figures.sh"
 
-SECONDS_OF_PROBES=${LOAD_SECONDS:-4} # in each test
+SECONDS_OF_PROBES=${LOAD_SECONDS:-3} # in each test
 MEMORY_BOUND=8192                    # KiB, the most that the responder may ever have resident
 
 # The real thing, ready, and kubelet and its enemies one hop away: the origin.

@@ -310,7 +310,7 @@ EDITS
   # Another CA, by setup: a restart of its own kind.
   rm "$CONFDIR"/mitmproxy-ca*
   in_pod setup
-  wait_until 5 value_is 'mitmdump_restarts_total{cause="ca_changed"}' 1 || fault 'CA changed'
+  wait_until 15 value_is 'mitmdump_restarts_total{cause="ca_changed"}' 1 || fault 'CA changed'
   wait_until 20 healthz_is '200 ok'
   expect ca_expiry_timestamp_seconds \
     "$(date -d "$(openssl x509 -noout -enddate -in "$CONFDIR/mitmproxy-ca.pem" | cut -d= -f2)" +%s)"
