@@ -309,7 +309,7 @@ EDITS
   # Another CA, by setup: a restart of its own kind.
   rm "$CONFDIR"/mitmproxy-ca*
   in_pod setup
-  wait_until 5 value_is 'mitmdump_restarts_total{cause="ca_changed"}' 1 || fault 'CA changed'
+  wait_until 15 value_is 'mitmdump_restarts_total{cause="ca_changed"}' 1 || fault 'CA changed'
   wait_until 20 healthz_is '200 ok'
   expect ca_expiry_timestamp_seconds \
     "$(date -d "$(openssl x509 -noout -enddate -in "$CONFDIR/mitmproxy-ca.pem" | cut -d= -f2)" +%s)"
@@ -400,10 +400,10 @@ EDITS
   has "$MARKS" '^-state-file ' || fault 'no state file'
   lacks "$METRICS" '^ca_expiry' || fault 'CA unknown'
   in_pod setup prepare
-  running() { verbose && [[ $VERBOSE == *'[-]setup failed: '*running* ]]; }
+  running() { verbose && [[ $VERBOSE == *'[-]rules failed: setup is running'* ]]; }
   wait_until 3 running || fault "running: $VERBOSE"
   coherent
-  has "$MARKS" '^\+state-file -setup ' || fault "running: $MARKS"
+  has "$MARKS" '^\+state-file \+setup ' || fault "running: $MARKS"
   attempt in_pod setup redirect --wait=1
   failed() { verbose && [[ $VERBOSE == *'[-]setup failed: '*failed* ]]; }
   wait_until 3 failed || fault "failed: $VERBOSE"
@@ -459,7 +459,7 @@ EDITS
   STOPPED=$(mitmdump_pid)
   kill -STOP "$STOPPED"
   kill -TERM "$SPAWNED"
-  stopping() { verbose && [[ $VERBOSE == $'[-]healthd failed: stopping\nhealthz check failed' ]]; }
+  stopping() { verbose && [[ $VERBOSE == $'[-]healthd failed: healthd is stopping\nhealthz check failed' ]]; }
   wait_until 2 stopping || fault "stopping: $VERBOSE"
   [[ $CODE == 503 ]] || fault "stopping: $CODE"
   no_faults
