@@ -3,6 +3,7 @@
 #include <openssl/bio.h>
 #include <openssl/err.h>
 #include <openssl/pem.h>
+#include <openssl/x509v3.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -23,6 +24,25 @@ X509 *ca_certificate(const struct ca *ca)
 bool certificate_is_self_signed(X509 *certificate)
 {
     return X509_self_signed(certificate, 0) == 1;
+}
+
+bool certificate_is_self_issued(X509 *certificate)
+{
+    return (X509_get_extension_flags(certificate) & EXFLAG_SI) != 0;
+}
+
+bool certificates_contain(const STACK_OF(X509) * certificates, X509 *certificate)
+{
+    for (int i = 0; i < sk_X509_num(certificates); i++)
+        if (X509_cmp(sk_X509_value(certificates, i), certificate) == 0)
+            return true;
+    return false;
+}
+
+bool certificates_are_of_one_ca(X509 *a, X509 *b)
+{
+    return X509_NAME_cmp(X509_get_subject_name(a), X509_get_subject_name(b)) == 0 &&
+           EVP_PKEY_eq(X509_get0_pubkey(a), X509_get0_pubkey(b)) == 1;
 }
 
 X509 *ca_root(const struct ca *ca)
@@ -74,43 +94,62 @@ static int count(const char *text, const char *word)
     return found;
 }
 
-static int parse_key(const char *pem, size_t size, struct ca *ca, struct error *error)
+/* What no text in PEM is, whatever it should hold. */
+static int check_text(const char *pem, size_t size, struct error *error)
 {
-    /* Each key has a first and a last line that ends so. */
-    if (count(pem, "PRIVATE KEY-----") > 2)
-        return error_set(error, EX_CONFIG, "more than one private key in it");
-    BIO *bio = BIO_new_mem_buf(pem, (int)size);
-    if (bio == NULL)
-        return error_set(error, 1, "out of memory");
-    ca->key = PEM_read_bio_PrivateKey(bio, NULL, no_password, NULL);
-    BIO_free(bio);
-    if (ca->key != NULL) {
-        ERR_clear_error();
-        return 0;
-    }
-    if (strstr(pem, "ENCRYPTED") != NULL)
-        return error_set(error, EX_CONFIG,
-                         "the private key is encrypted; mitmdump cannot ask for its password");
-    return error_set(error, EX_CONFIG, "no usable private key in it: %s", openssl_reason());
-}
-
-int ca_parse(const char *pem, size_t size, struct ca *ca, struct error *error)
-{
-    memset(ca, 0, sizeof(*ca));
     if (size == 0)
         return error_set(error, EX_CONFIG, "empty");
     if (strncmp(pem, "\xef\xbb\xbf", 3) == 0)
         return error_set(error, EX_CONFIG, "begins with a byte order mark, expected PEM");
     if (memchr(pem, '\0', size) != NULL)
         return error_set(error, EX_CONFIG, "has NUL bytes, expected PEM");
-    if (parse_key(pem, size, ca, error) != 0)
+    return 0;
+}
+
+int ca_parse_key(const char *pem, size_t size, struct ca *ca, struct error *error)
+{
+    if (check_text(pem, size, error) != 0)
+        return -1;
+    /* Each key has a first and a last line that ends so. */
+    int lines = count(pem, "PRIVATE KEY-----");
+    if (lines == 0)
+        return error_set(error, EX_CONFIG, "no private key in it, expected PEM");
+    if (lines == 1)
+        return error_set(error, EX_CONFIG, "the private key is truncated: it has no END line");
+    if (lines > 2)
+        return error_set(error, EX_CONFIG, "more than one private key in it");
+    BIO *bio = BIO_new_mem_buf(pem, (int)size);
+    if (bio == NULL)
+        return error_set(error, 1, "out of memory");
+    ca->key = PEM_read_bio_PrivateKey(bio, NULL, no_password, NULL);
+    BIO_free(bio);
+    /* OpenSSL's own reason for a damaged key is "unsupported". */
+    ERR_clear_error();
+    if (ca->key != NULL)
+        return 0;
+    if (strstr(pem, "ENCRYPTED") != NULL)
+        return error_set(error, EX_CONFIG,
+                         "the private key is encrypted; mitmdump cannot ask for its password");
+    return error_set(error, EX_CONFIG, "the private key is damaged, or of an unknown kind");
+}
+
+int ca_parse_certificates(const char *pem, size_t size, struct ca *ca, struct error *error)
+{
+    if (check_text(pem, size, error) != 0)
         return -1;
     ca->certificates = certificates_from_pem(pem, size, error);
     if (ca->certificates == NULL)
         return -1;
     if (sk_X509_num(ca->certificates) == 0)
-        return error_set(error, EX_CONFIG, "no certificate in it");
+        return error_set(error, EX_CONFIG, "no certificate in it, expected PEM");
     return 0;
+}
+
+int ca_parse(const char *pem, size_t size, struct ca *ca, struct error *error)
+{
+    memset(ca, 0, sizeof(*ca));
+    return ca_parse_key(pem, size, ca, error) == 0 ? ca_parse_certificates(pem, size, ca, error)
+                                                   : -1;
 }
 
 int ca_generate(struct ca *ca, struct error *error)

@@ -22,6 +22,10 @@ int ca_generate(struct ca *ca, struct error *error);
  * with error (78) which does not name the file. The caller frees it with ca_free in both cases. */
 int ca_parse(const char *pem, size_t size, struct ca *ca, struct error *error);
 
+/* The halves of it, for a key and certificates that come apart: ca is zeroed before the first. */
+int ca_parse_key(const char *pem, size_t size, struct ca *ca, struct error *error);
+int ca_parse_certificates(const char *pem, size_t size, struct ca *ca, struct error *error);
+
 /* The key (PKCS#8), then the certificates, as PEM in newly allocated memory; the caller clears it
  * (explicit_bzero) and frees it. NULL with error. */
 char *ca_to_pem(const struct ca *ca, size_t *size, struct error *error);
@@ -35,17 +39,30 @@ X509 *ca_root(const struct ca *ca);
 
 /* What certificate_issue makes a certificate of. */
 struct issue {
-    X509 *subject;              /* whose name and key it gets, or NULL for a new CA's name */
-    EVP_PKEY *key;              /* the new CA's key, where subject is NULL */
-    X509 *issuer;               /* NULL: self-signed */
-    EVP_PKEY *signer;           /* the issuer's key */
-    const ASN1_TIME *not_after; /* NULL: in ten years */
+    X509 *subject;               /* whose name and key it gets, or NULL for a new name */
+    EVP_PKEY *key;               /* the new key, where subject is NULL */
+    const X509_NAME *name;       /* NULL: the subject's */
+    X509 *issuer;                /* NULL: self-signed */
+    EVP_PKEY *signer;            /* the issuer's key */
+    const ASN1_TIME *not_before; /* NULL: two days ago */
+    const ASN1_TIME *not_after;  /* NULL: in ten years */
+    bool leaf;                   /* not a CA's */
+    bool hash_identifier;        /* the SHA-1 of the key, even if the subject has another one */
 };
 
-/* Makes a CA's certificate, valid from two days ago. NULL with error; the caller frees it. */
+/* Makes a certificate. NULL with error; the caller frees it. */
 X509 *certificate_issue(const struct issue *issue, struct error *error);
 
 bool certificate_is_self_signed(X509 *certificate);
+
+/* Are subject and issuer one? Such a certificate does not count against a path length. */
+bool certificate_is_self_issued(X509 *certificate);
+
+/* Do they have the same name and the same key? */
+bool certificates_are_of_one_ca(X509 *a, X509 *b);
+
+/* Is it one of them? */
+bool certificates_contain(const STACK_OF(X509) * certificates, X509 *certificate);
 
 /* Certificates in PEM, in newly allocated memory which the caller frees. NULL with error. */
 char *certificates_to_pem(const STACK_OF(X509) * certificates, size_t *size, struct error *error);

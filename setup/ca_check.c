@@ -55,7 +55,7 @@ static int check_strength(const EVP_PKEY *key, const char *what, struct error *e
     return 0;
 }
 
-static int check_key(const struct ca *ca, struct error *error)
+int ca_check_key(const struct ca *ca, struct error *error)
 {
     if (check_strength(ca->key, "the", error) != 0)
         return -1;
@@ -83,15 +83,15 @@ static int check_validity(X509 *certificate, const char *path, struct error *err
     return 0;
 }
 
-/* Certificate number i has i CAs below it, and they must fit into its path length. */
-static int check_above(const struct ca *ca, int i, const char *path, struct error *error)
+/* Certificate number i has CAs below it, which must fit into its path length. */
+static int check_above(const struct ca *ca, int i, int below, const char *path, struct error *error)
 {
     X509 *certificate = sk_X509_value(ca->certificates, i);
     long room = X509_get_pathlen(certificate);
-    if (room >= 0 && room < i)
+    if (room >= 0 && room < below)
         return error_set(error, EX_CONFIG,
                          "certificate %d of the chain has path length %ld, with %d CAs below it",
-                         i + 1, room, i);
+                         i + 1, room, below);
     if (check_strength(X509_get0_pubkey(certificate), "the chain's", error) != 0)
         return -1;
     return check_validity(certificate, path, error);
@@ -129,22 +129,6 @@ static int check_extensions(X509 *certificate, struct error *error)
     return 0;
 }
 
-/* mitmproxy before 12.2.3 names the issuer in a leaf by the SHA-1 of its key, whatever the CA's own
- * identifier is. */
-static void warn_of_key_identifier(X509 *certificate, const char *path)
-{
-    unsigned char digest[EVP_MAX_MD_SIZE];
-    unsigned int size = 0;
-    const ASN1_OCTET_STRING *identifier = X509_get0_subject_key_id(certificate);
-    if (identifier == NULL || X509_pubkey_digest(certificate, EVP_sha1(), digest, &size) != 1)
-        return;
-    if ((unsigned int)ASN1_STRING_length(identifier) != size ||
-        memcmp(ASN1_STRING_get0_data(identifier), digest, size) != 0)
-        log_warn("%s: subjectKeyIdentifier is not the SHA-1 of the key: with mitmproxy before "
-                 "12.2.3 clients will not accept what it issues",
-                 path);
-}
-
 /* The whole chain as a client sees it that trusts the root alone: names, path lengths, dates. */
 static int check_chain(const struct ca *ca, struct error *error)
 {
@@ -176,16 +160,18 @@ out:
 int ca_check(const struct ca *ca, const char *path, struct error *error)
 {
     X509 *certificate = ca_certificate(ca);
-    if (check_key(ca, error) != 0 || check_extensions(certificate, error) != 0 ||
+    if (ca_check_key(ca, error) != 0 || check_extensions(certificate, error) != 0 ||
         check_validity(certificate, path, error) != 0)
         return -1;
-    for (int i = 0; i < sk_X509_num(ca->certificates); i++)
+    int below = 0;
+    for (int i = 0; i < sk_X509_num(ca->certificates); i++) {
         if (check_signature(sk_X509_value(ca->certificates, i), error) != 0 ||
-            (i > 0 && check_above(ca, i, path, error) != 0))
+            (i > 0 && check_above(ca, i, below, path, error) != 0))
             return -1;
+        below += !certificate_is_self_issued(sk_X509_value(ca->certificates, i));
+    }
     if (check_chain(ca, error) != 0)
         return -1;
-    warn_of_key_identifier(certificate, path);
     if (X509_get_ext_by_NID(certificate, NID_name_constraints, -1) >= 0)
         log_warn("%s: nameConstraints: clients will refuse it for other hosts", path);
     return 0;

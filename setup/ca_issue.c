@@ -26,9 +26,9 @@ static int set_serial(X509 *certificate)
     return set;
 }
 
-static int set_own_name(X509 *certificate)
+static int set_new_name(X509 *certificate, bool leaf)
 {
-    static const unsigned char name[] = "mitmproxy";
+    const unsigned char *name = (const unsigned char *)(leaf ? "no host" : "mitmproxy");
     X509_NAME *subject = X509_get_subject_name(certificate);
     return X509_NAME_add_entry_by_txt(subject, "CN", MBSTRING_ASC, name, -1, -1, 0) == 1 &&
            X509_NAME_add_entry_by_txt(subject, "O", MBSTRING_ASC, name, -1, -1, 0) == 1;
@@ -37,14 +37,20 @@ static int set_own_name(X509 *certificate)
 static int set_subject(X509 *certificate, const struct issue *issue)
 {
     if (issue->subject == NULL)
-        return set_own_name(certificate) && X509_set_pubkey(certificate, issue->key) == 1;
-    return X509_set_subject_name(certificate, X509_get_subject_name(issue->subject)) == 1 &&
+        return set_new_name(certificate, issue->leaf) &&
+               X509_set_pubkey(certificate, issue->key) == 1;
+    const X509_NAME *name =
+        issue->name != NULL ? issue->name : X509_get_subject_name(issue->subject);
+    return X509_set_subject_name(certificate, name) == 1 &&
            X509_set_pubkey(certificate, X509_get0_pubkey(issue->subject)) == 1;
 }
 
 static int set_validity(X509 *certificate, const struct issue *issue)
 {
-    if (X509_gmtime_adj(X509_getm_notBefore(certificate), -2L * DAY) == NULL)
+    int set = issue->not_before != NULL
+                  ? X509_set1_notBefore(certificate, issue->not_before) == 1
+                  : X509_gmtime_adj(X509_getm_notBefore(certificate), -2L * DAY) != NULL;
+    if (!set)
         return 0;
     if (issue->not_after != NULL)
         return X509_set1_notAfter(certificate, issue->not_after) == 1;
@@ -64,11 +70,20 @@ static int take_extension(X509 *certificate, const struct issue *issue, int nid,
 
 /* "hash" is the SHA-1 of the public key, which mitmproxy before 12.2.3 takes for granted when it
  * names the issuer's key in a leaf. */
+static int add_key_identifier(X509 *certificate, const struct issue *issue)
+{
+    if (issue->hash_identifier)
+        return add_extension(certificate, certificate, NID_subject_key_identifier, "hash");
+    return take_extension(certificate, issue, NID_subject_key_identifier, "hash");
+}
+
 static int add_extensions(X509 *certificate, const struct issue *issue)
 {
-    return take_extension(certificate, issue, NID_basic_constraints, "critical,CA:TRUE") &&
-           take_extension(certificate, issue, NID_key_usage, "critical,keyCertSign,cRLSign") &&
-           take_extension(certificate, issue, NID_subject_key_identifier, "hash") &&
+    const char *constraints = issue->leaf ? "critical,CA:FALSE" : "critical,CA:TRUE";
+    const char *usage = issue->leaf ? "critical,digitalSignature" : "critical,keyCertSign,cRLSign";
+    return take_extension(certificate, issue, NID_basic_constraints, constraints) &&
+           take_extension(certificate, issue, NID_key_usage, usage) &&
+           add_key_identifier(certificate, issue) &&
            (issue->issuer == NULL ||
             add_extension(certificate, issue->issuer, NID_authority_key_identifier, "keyid"));
 }
@@ -86,6 +101,6 @@ X509 *certificate_issue(const struct issue *issue, struct error *error)
         X509_sign(certificate, issue->signer, EVP_sha256()) > 0)
         return certificate;
     X509_free(certificate);
-    error_set(error, 1, "issue a CA certificate: %s", openssl_reason());
+    error_set(error, 1, "issue a certificate: %s", openssl_reason());
     return NULL;
 }

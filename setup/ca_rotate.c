@@ -3,27 +3,70 @@
 #include <openssl/err.h>
 #include <openssl/x509v3.h>
 
-#include "setup/ca_check.h"
+#include "setup/ca_bridge.h"
+#include "setup/ca_trial.h"
 
-/* May another CA stand below the old one (basicConstraints' path length)? */
-static bool has_room(X509 *certificate, int below)
+/* The same, with bridges as no part of it unless they count. */
+static int crossed_at(const STACK_OF(X509) * chain, X509 *root, bool bridge_counts)
 {
-    long room = X509_get_pathlen(certificate);
-    return room < 0 || room >= below;
+    for (int i = 0; i < sk_X509_num(chain); i++) {
+        X509 *certificate = sk_X509_value(chain, i);
+        if (certificates_are_of_one_ca(certificate, root) &&
+            !certificate_is_self_signed(certificate) &&
+            (bridge_counts || !certificate_is_bridge(certificate)))
+            return i;
+    }
+    return -1;
 }
 
-static int can_cross_sign(const struct ca *new_ca, const struct ca *old_ca, struct error *error)
+int chain_crossed_at(const STACK_OF(X509) * chain, X509 *root)
 {
-    X509 *old_certificate = ca_certificate(old_ca);
-    if (!certificate_is_self_signed(ca_certificate(new_ca)))
-        return error_set(error, EX_CONFIG, "the new CA is an intermediate one");
-    if (certificate_has_expired(old_certificate))
-        return error_set(error, EX_CONFIG, "the old CA has expired");
-    if (X509_check_private_key(old_certificate, old_ca->key) != 1)
-        return error_set(error, EX_CONFIG, "the old CA's key does not belong to it");
-    if (!has_room(old_certificate, 1))
-        return error_set(error, EX_CONFIG, "the old CA's path length leaves no room for it");
+    return crossed_at(chain, root, true);
+}
+
+/* Adds the certificates of a chain from a place on, except one (or NULL). 0, or -1 with error. */
+static int add_chain(STACK_OF(X509) * to, const STACK_OF(X509) * chain, int first, X509 *except,
+                     struct error *error)
+{
+    for (int i = first; i < sk_X509_num(chain); i++) {
+        X509 *certificate = sk_X509_value(chain, i);
+        if (except != NULL && X509_cmp(certificate, except) == 0)
+            continue;
+        if (X509_add_cert(to, certificate, X509_ADD_FLAG_UP_REF) != 1)
+            return error_set(error, 1, "out of memory");
+    }
     return 0;
+}
+
+/* Has the root issued it? Who trusts the root needs nothing that leads there. */
+static bool is_issued_by(X509 *certificate, X509 *root)
+{
+    bool issued =
+        X509_NAME_cmp(X509_get_issuer_name(certificate), X509_get_subject_name(root)) == 0 &&
+        X509_verify(certificate, X509_get0_pubkey(root)) == 1;
+    /* A signature by another key leaves words in the queue. */
+    ERR_clear_error();
+    return issued;
+}
+
+/* Takes off a chain what is of no use from the place on where the old CA's begins: what the new
+ * root has issued, and what leads to a certificate whose path length has no room for what is below.
+ */
+static void cut_chain(STACK_OF(X509) * chain, int first, X509 *new_root)
+{
+    int below = 0;
+    int keep = sk_X509_num(chain);
+    for (int i = 0; i < keep; i++) {
+        X509 *certificate = sk_X509_value(chain, i);
+        long room = X509_get_pathlen(certificate);
+        if (i >= first && is_issued_by(certificate, new_root))
+            keep = i;
+        else if (i > first && room >= 0 && room < below)
+            keep = i - 1;
+        below += !certificate_is_self_issued(certificate);
+    }
+    while (sk_X509_num(chain) > keep)
+        X509_free(sk_X509_pop(chain));
 }
 
 static const ASN1_TIME *earlier_end(X509 *a, X509 *b)
@@ -33,47 +76,71 @@ static const ASN1_TIME *earlier_end(X509 *a, X509 *b)
     return ASN1_TIME_compare(end_of_a, end_of_b) < 0 ? end_of_a : end_of_b;
 }
 
-/* What of the old chain is of use behind the cross certificate: not what the new key has signed,
- * since who trusts that one's root trusts the new CA directly, and not what leads to a certificate
- * whose path length has no room for one more CA. */
-static void cut_chain(STACK_OF(X509) * chain, EVP_PKEY *new_key)
+/* The new root's name and key in a certificate by the old CA, whose first certificate is issuer. */
+static X509 *issue_cross(X509 *root, X509 *issuer, EVP_PKEY *signer, struct error *error)
 {
-    int keep = sk_X509_num(chain);
-    for (int i = 0; i < sk_X509_num(chain) && i < keep; i++) {
-        if (X509_verify(sk_X509_value(chain, i), new_key) == 1)
-            keep = i;
-        else if (i > 0 && !has_room(sk_X509_value(chain, i), i + 1))
-            keep = i - 1;
-    }
-    /* A signature that is not by that key leaves words in the queue. */
-    ERR_clear_error();
-    while (sk_X509_num(chain) > keep)
-        X509_free(sk_X509_pop(chain));
+    const struct issue issue = {
+        .subject = root,
+        .issuer = issuer,
+        .signer = signer,
+        .not_after = earlier_end(root, issuer),
+    };
+    return certificate_issue(&issue, error);
+}
+
+/* A CA's chain becomes another one, which belongs to it then. */
+static void set_chain(struct ca *ca, STACK_OF(X509) * *chain)
+{
+    sk_X509_pop_free(ca->certificates, X509_free);
+    ca->certificates = *chain;
+    *chain = NULL;
 }
 
 int ca_cross_sign(struct ca *new_ca, const struct ca *old_ca, X509 *old_root, struct error *error)
 {
-    if (can_cross_sign(new_ca, old_ca, error) != 0)
-        return 0;
-    const struct issue issue = {
-        .subject = ca_certificate(new_ca),
-        .issuer = ca_certificate(old_ca),
-        .signer = old_ca->key,
-        .not_after = earlier_end(ca_certificate(new_ca), ca_certificate(old_ca)),
-    };
-    STACK_OF(X509) *chain = X509_chain_up_ref(old_ca->certificates);
-    if (chain != NULL)
-        cut_chain(chain, new_ca->key);
+    X509 *root = ca_root(new_ca);
+    /* A bridge of the old CA leads to its leaves, and to nothing else. */
+    int first = ca_bridges(old_ca);
+    struct ca crossed = {.key = new_ca->key, .certificates = sk_X509_new_null()};
+    X509 *cross = issue_cross(root, sk_X509_value(old_ca->certificates, first), old_ca->key, error);
+    int result = cross != NULL ? -1 : 0;
+    if (cross == NULL || add_chain(crossed.certificates, new_ca->certificates, 0, root, error) != 0)
+        goto out;
+    int below = sk_X509_num(crossed.certificates) + 1;
+    error_set(error, 1, "out of memory");
+    if (X509_add_cert(crossed.certificates, cross, X509_ADD_FLAG_UP_REF) != 1 ||
+        add_chain(crossed.certificates, old_ca->certificates, first, NULL, error) != 0)
+        goto out;
+    result = ca_try(&crossed, old_root, error);
+    if (result != 1)
+        goto out;
+    cut_chain(crossed.certificates, below, root);
     /* mitmproxy sends a chain only where there is more than one certificate. */
-    if (chain != NULL && sk_X509_num(chain) == 0 && X509_up_ref(old_root) == 1)
-        sk_X509_push(chain, old_root);
-    X509 *cross = chain != NULL ? certificate_issue(&issue, error) : NULL;
-    if (cross == NULL || sk_X509_unshift(chain, cross) < 1) {
-        X509_free(cross);
+    if (sk_X509_num(crossed.certificates) == 1)
+        X509_add_cert(crossed.certificates, old_root, X509_ADD_FLAG_UP_REF);
+    set_chain(new_ca, &crossed.certificates);
+out:
+    X509_free(cross);
+    sk_X509_pop_free(crossed.certificates, X509_free);
+    return result;
+}
+
+int ca_keep_cross(struct ca *new_ca, const struct ca *old_ca, struct error *error)
+{
+    X509 *root = ca_root(new_ca);
+    /* Two bridges would stand in each other's way. */
+    bool bridge_counts = ca_bridges(new_ca) == 0;
+    int at = crossed_at(old_ca->certificates, root, bridge_counts);
+    if (at < 0)
+        return 0;
+    STACK_OF(X509) *chain = sk_X509_new_null();
+    if (chain == NULL)
+        return error_set(error, 1, "out of memory");
+    if (add_chain(chain, new_ca->certificates, 0, root, error) != 0 ||
+        add_chain(chain, old_ca->certificates, at, NULL, error) != 0) {
         sk_X509_pop_free(chain, X509_free);
         return -1;
     }
-    sk_X509_pop_free(new_ca->certificates, X509_free);
-    new_ca->certificates = chain;
-    return 1;
+    set_chain(new_ca, &chain);
+    return 0;
 }

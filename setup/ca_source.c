@@ -50,31 +50,15 @@ static void part_free(struct part *part)
     part->text = NULL;
 }
 
-/* Key and certificates behind one another, as ca_parse takes them. */
-static char *join(const struct part *key, const struct part *certificates, size_t *size)
-{
-    *size = key->size + 1 + certificates->size;
-    char *text = malloc(*size + 1);
-    if (text != NULL)
-        snprintf(text, *size + 1, "%s\n%s", key->text, certificates->text);
-    return text;
-}
-
+/* What is wrong is said of the file that it is in. */
 static int parse_pair(const struct part *key, const struct part *certificates, struct ca *ca,
                       struct error *error)
 {
-    size_t size;
-    if (memchr(key->text, '\0', key->size) != NULL)
-        return error_set(error, EX_CONFIG, "%s: has NUL bytes, expected PEM", key->path);
-    if (strstr(certificates->text, "-----BEGIN CERTIFICATE-----") == NULL)
-        return error_set(error, EX_CONFIG, "%s: no certificate in it", certificates->path);
-    char *text = join(key, certificates, &size);
-    if (text == NULL)
-        return error_set(error, 1, "%s: %s", key->path, strerror(errno));
-    int result = ca_parse(text, size, ca, error);
-    explicit_bzero(text, size);
-    free(text);
-    return result == 0 ? 0 : error_prefix(error, "%s, %s", certificates->path, key->path);
+    if (ca_parse_certificates(certificates->text, certificates->size, ca, error) != 0)
+        return error_prefix(error, "%s", certificates->path);
+    if (ca_parse_key(key->text, key->size, ca, error) != 0 || ca_check_key(ca, error) != 0)
+        return error_prefix(error, "%s", key->path);
+    return 0;
 }
 
 /* cert-manager keeps the root in ca.crt, which tls.crt does not repeat. */
@@ -126,12 +110,25 @@ static int read_single(const struct config *config, struct part *part, struct ca
     return 1;
 }
 
+/* Else each file in it would be missing, which says less. */
+static int check_directory(const struct config *config, struct error *error)
+{
+    int fd = open(config->ca_dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0)
+        return error_set(error, EX_CONFIG, CONFIG_PREFIX "MITMPROXY_CA_DIR=\"%s\": %s",
+                         config->ca_dir, strerror(errno));
+    close(fd);
+    return 0;
+}
+
 int ca_source_read(const struct config *config, struct ca *ca, struct error *error)
 {
     struct part key = {0}, certificates = {0}, single = {0};
     memset(ca, 0, sizeof(*ca));
     if (config->ca_dir[0] == '\0')
         return 0;
+    if (check_directory(config, error) != 0)
+        return -1;
     int found = read_pair(config, &key, &certificates, ca, error);
     if (found == 0)
         found = read_single(config, &single, ca, error);

@@ -137,14 +137,6 @@ static int write_environment(const struct exports *exports, struct error *error)
     return write_file(exports, EXPORT_WGETRC, wgetrc, size, error);
 }
 
-static bool is_among(const STACK_OF(X509) * certificates, X509 *certificate)
-{
-    for (int i = 0; i < sk_X509_num(certificates); i++)
-        if (X509_cmp(sk_X509_value(certificates, i), certificate) == 0)
-            return true;
-    return false;
-}
-
 /* The earlier roots come from the confdir, where the mitmproxy user could have put anything: one
  * counts only if an earlier run has exported it. */
 static void drop_unknown_roots(const struct exports *exports)
@@ -156,7 +148,7 @@ static void drop_unknown_roots(const struct exports *exports)
     STACK_OF(X509) *known = pem != NULL ? certificates_from_pem(pem, size, &ignored) : NULL;
     free(pem);
     for (int i = sk_X509_num(exports->roots) - 1; i > 0; i--)
-        if (known == NULL || !is_among(known, sk_X509_value(exports->roots, i)))
+        if (known == NULL || !certificates_contain(known, sk_X509_value(exports->roots, i)))
             X509_free(sk_X509_delete(exports->roots, i));
     sk_X509_pop_free(known, X509_free);
 }

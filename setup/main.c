@@ -1,4 +1,5 @@
 #include <limits.h>
+#include <linux/capability.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,6 +11,7 @@
 #include "common/config.h"
 #include "common/error.h"
 #include "common/log.h"
+#include "common/privileges.h"
 #include "common/state.h"
 #include "setup/key_memory.h"
 #include "setup/prepare.h"
@@ -161,9 +163,10 @@ static int work(const struct config *config, const struct arguments *arguments, 
         result = take_steps(config, arguments->command, &state, &end, error);
     if (result == 0)
         result = progress_end(config, &state, end, error);
-    /* Whoever lacks the privilege has changed nothing: what held, holds. */
+    /* Whoever cannot change a rule has changed none: what held, holds. */
     struct error ignored;
-    if (result != 0 && holds && error->status == EX_NOPERM)
+    holds = holds && error->status == EX_NOPERM && !capability_held(CAP_NET_ADMIN);
+    if (result != 0 && holds)
         progress_end(config, &state, SETUP_READY, &ignored);
     else if (result != 0)
         progress_fail(config, &state, error);

@@ -32,7 +32,7 @@ static int ask(int fd)
         .name = NFT_TABLE_NAME,
     };
     _Alignas(struct nlmsghdr) char buffer[4096];
-    const struct nlmsghdr *answer = (const struct nlmsghdr *)(const void *)buffer;
+    struct nlmsghdr *answer = (struct nlmsghdr *)(void *)buffer;
     if (send(fd, &request, sizeof(request), 0) < 0)
         return -1;
     ssize_t size = recv(fd, buffer, sizeof(buffer), 0);

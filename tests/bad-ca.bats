@@ -114,6 +114,8 @@ bad() {
     pkcs12) openssl pkcs12 -export -in "$PKI/good.crt" -inkey "$PKI/good.key" -passout pass: -out "$crt" ;;
     exchanged) cp "$PKI/good.key" "$crt" && cp "$PKI/good.crt" "$private" ;;
     cert-is-request) openssl req -new -config "$PKI/ca.cnf" -key "$PKI/good.key" -subj /CN=x -out "$crt" ;;
+    text-cert) cp /etc/hostname "$crt" ;;
+    damaged-key) sed '2s/^...../!!!!!/' "$PKI/good.key" >"$private" ;;
     cert-is-key) cp "$PKI/good.key" "$crt" ;;
     key-is-cert) cp "$PKI/good.crt" "$private" ;;
     key-is-public) openssl pkey -in "$PKI/good.key" -pubout -out "$private" ;;
@@ -169,7 +171,7 @@ bad() {
     ec-brainpool) root brainpool ec-brainpoolP256r1 && use brainpool ;;
     client-only) EXTENSIONS=$CA_EXTENSIONS$'\nextendedKeyUsage=clientAuth' root client && use client ;;
     critical) EXTENSIONS=$CA_EXTENSIONS$'\n1.2.3.4=critical,ASN1:UTF8String:x' root critical && use critical ;;
-    other-identifier) EXTENSIONS=${CA_EXTENSIONS/=hash/=0102030405060708090a0b0c0d0e0f1011121314} root other && use other ;;
+    other-identifier) EXTENSIONS=$ODD_EXTENSIONS root other && use other ;;
   esac
 }
 chain() {
@@ -280,6 +282,34 @@ table() {
     forged                root|issuer|chain|signature'
 }
 
+# blames NAME FILE MESSAGE: of the two files of the Secret that one alone is named.
+blames() {
+  bad "$1"
+  as_secret "$1" "$3" "$2"
+  lacks "$(grep ' error ' <<<"$OUTPUT")" "tls\.($([[ $2 == tls.key ]] && echo crt || echo key))" || fault "$1: the other file is named"
+  lacks "$OUTPUT" 'unsupported' || fault "$1: says unsupported"
+}
+@test "the message names the file that is wrong, and only that, and says what is" {
+  good_confdir
+  blames empty-key tls.key ': empty'
+  blames truncated-key tls.key 'truncated: it has no END line'
+  blames key-is-cert tls.key 'no private key in it'
+  blames key-is-der tls.key 'NUL bytes, expected PEM|no private key in it, expected PEM'
+  blames damaged-key tls.key 'the private key is damaged'
+  blames encrypted tls.key 'the private key is encrypted'
+  blames two-keys tls.key 'more than one private key'
+  blames rsa-1024 tls.key 'RSA of 1024 bits'
+  blames other-key tls.key 'does not belong to the first certificate'
+  blames empty-cert tls.crt ': empty'
+  blames text-cert tls.crt 'no certificate in it, expected PEM'
+  blames truncated-cert tls.crt 'damaged certificate'
+  blames cert-is-key tls.crt 'no certificate in it'
+  blames nul-bytes tls.crt 'NUL bytes'
+  blames leaf tls.crt 'basicConstraints'
+  blames expired tls.crt 'expired at 2026-11-20'
+  no_faults
+}
+
 @test "the same in mitmproxy-ca.pem of CA_DIR" {
   good_confdir
   bad truncated-cert && as_pem truncated-cert certificate
@@ -369,7 +399,7 @@ to_device() { ln -s /dev/zero "$1"; }
 @test "CA_DIR that has nothing, half of a pair, is a file, or is not there" {
   good_confdir
   give MITMPROXY_CA_DIR="$CA_DIR"
-  refused 'no such directory' 'No such file|not there|does not exist|has neither' "$CA_DIR"
+  refused 'no such directory' "MITMPROXY_CA_DIR=.*: No such file" "$CA_DIR"
   mkdir "$CA_DIR"
   refused 'empty directory' 'tls.crt' "$CA_DIR"
   cp "$PKI/good.crt" "$CA_DIR/tls.crt"
@@ -382,10 +412,10 @@ to_device() { ln -s /dev/zero "$1"; }
   refused 'ca.crt alone' 'tls.crt' "$CA_DIR"
   rm -r "$CA_DIR"
   cp "$LAB/good.pem" "$CA_DIR"
-  refused 'a file' 'irectory' "$CA_DIR"
+  refused 'a file' 'MITMPROXY_CA_DIR=.*: Not a directory' "$CA_DIR"
   rm "$CA_DIR"
   ln -s "$CA_DIR" "$CA_DIR"
-  refused 'a link to itself' '[Ll]oop|levels|[Ll]ink' "$CA_DIR"
+  refused 'a link to itself' 'MITMPROXY_CA_DIR=.*([Ll]oop|levels|[Ll]ink)' "$CA_DIR"
   no_faults
 }
 
@@ -472,6 +502,7 @@ refused_or_works() {
   refused_or_works many-copies 'chain|certificates|300|bytes|large|big'
   refused_or_works client-only 'extendedKeyUsage|[Uu]sage'
   refused_or_works critical 'critical|1\.2\.3\.4'
+  refused_or_works other-identifier 'this must work'
   no_faults
 }
 

@@ -581,6 +581,7 @@ writable() {
     [[ $STATUS == 78 ]] || fault "$how: status $STATUS"
     has "$OUTPUT" " error .*$LAB/addons/" || fault "$how: path not named"
     has "$OUTPUT" "${P}MITMPROXY_WRITABLE_SCRIPTS" || fault "$how: the override is not named"
+    [[ $(grep -c ' error ' <<<"$OUTPUT") == 1 ]] || fault "$how: more than one error line"
     lacks "$(rules)" OPENSANDBOX || fault "$how: rules"
     attempt with MITMPROXY_WRITABLE_SCRIPTS=1 setup
     [[ $STATUS == 0 ]] || fault "$how: not allowed"

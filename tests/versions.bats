@@ -57,6 +57,11 @@ prepared() {
       tls_secret middle top
       NEW=top
       ;;
+    'other key identifier')
+      EXTENSIONS=$ODD_EXTENSIONS root one rsa2048
+      tls_secret one
+      NEW=one
+      ;;
     rotated)
       SUBJECT=/CN=mitmproxy root one rsa2048
       SUBJECT=/CN=mitmproxy root two
@@ -111,11 +116,11 @@ accepts() {
   done
   no_faults
 }
-KINDS=(generated "mitmproxy's own" 'RSA PKCS#1' 'RSA PKCS#8' 'EC SEC1' 'EC PKCS#8' intermediate rotated)
+KINDS=(generated "mitmproxy's own" 'RSA PKCS#1' 'RSA PKCS#8' 'EC SEC1' 'EC PKCS#8' intermediate 'other key identifier' rotated)
 
 # (With all of them and a confdir that can be written: ca-source.bats.)
 @test "the pinned mitmdump accepts every kind of CA, with a read-only confdir" {
-  accepts pinned generated "mitmproxy's own" 'RSA PKCS#1' 'EC SEC1' intermediate rotated
+  accepts pinned generated "mitmproxy's own" 'RSA PKCS#1' 'EC SEC1' intermediate 'other key identifier' rotated
 }
 @test "the newest mitmdump 10 accepts every kind of CA, with a read-only confdir" {
   accepts 10.4.2 "${KINDS[@]}"

@@ -138,6 +138,7 @@ every_call() {
         path=${path##*/}
         path=${path#.}
         failed "$name $number ($path)" "$(sed -E 's/\.[0-9a-f]{16}$//; s/[.]/\\./g' <<<"$path")"
+        ((errno != 122)) || has "$OUTPUT" ' error .*: Disk quota exceeded$' || fault "$name $number ($path): quota is not named"
       fi
       recovers "$name $number ($path)"
     done
@@ -145,10 +146,10 @@ every_call() {
   no_faults
 }
 
-@test "fsync fails (no space), wherever it is called" { every_call fsync 28; }
+@test "fsync fails (no space, quota), wherever it is called" { every_call fsync 28 122; }
 @test "write fails in the middle (quota), wherever it is called" { every_call write 122; }
-@test "rename fails (I/O error), wherever it is called" { every_call rename 5; }
-@test "a file cannot be created (no space), wherever that is tried" { every_call create 28; }
+@test "rename fails (I/O error, quota), wherever it is called" { every_call rename 5 122; }
+@test "a file cannot be created (no space, quota), wherever that is tried" { every_call create 28 122; }
 @test "fchmod fails, wherever it is called" { every_call fchmod 1; }
 
 @test "a first run that fails at any fsync, rename, mkdir or fchown leaves no half of a CA" {
@@ -171,6 +172,53 @@ every_call() {
       attempt in_pod setup prepare
       [[ $STATUS == 0 ]] || fault "$name $number, next run: status $STATUS"
       same "$name $number" "$(fingerprint "$CONFDIR/mitmproxy-ca.pem")" "$(fingerprint "$EXPORT/mitmproxy-ca-cert.pem")" || fault "$name $number: export"
+    done
+  done
+  no_faults
+}
+
+# setup_ends_before NAME: setup fails when it puts that file in its place.
+setup_ends_before() {
+  local number
+  attempt faulty rename:0:5 setup prepare
+  number=$(sed -n "s,^\([0-9]*\) $1\$,\1,p" "$LAB/calls")
+  [[ -n $number ]] || return 1
+  as_left
+  attempt faulty "rename:$number:5" setup prepare
+  [[ $STATUS != 0 ]]
+}
+@test "setup ends between the public files and the key: the CA in place keeps its own root, whatever CA_DIR has next" {
+  local before next root name pem=$CONFDIR/mitmproxy-ca.pem
+  root three
+  template
+  # The key in place: two, signed by one. (CA_DIR had two since the template.)
+  as_left
+  in_pod setup prepare
+  rm -r "$LAB/template"
+  mkdir "$LAB/template"
+  cp -a "${VOLUMES[@]}" "$LAB/template"
+  before=$(sha256sum "$pem")
+  for next in none two three; do
+    as_left
+    tls_secret three
+    give MITMPROXY_CA_DIR="$CA_DIR"
+    setup_ends_before mitmproxy-ca.pem
+    same "$next: mitmproxy-ca.pem" "$before" "$(sha256sum "$pem")" || fault "$next: mitmproxy-ca.pem"
+    # The root is ahead of the key, which is what this is about.
+    same "$next" "$(fingerprint "$PKI/three.crt")" "$(fingerprint "$CONFDIR/mitmproxy-ca-cert.pem")" || fault "$next: the order has changed"
+    if [[ $next == none ]]; then unset ${P}MITMPROXY_CA_DIR; else tls_secret $next; fi
+    attempt in_pod setup prepare
+    [[ $STATUS == 0 ]] || fault "$next: status $STATUS"
+    [[ $next == three ]] || same "$next" "$before" "$(sha256sum "$pem")" || fault "$next: mitmproxy-ca.pem is another one"
+    root=$next
+    [[ $next != none ]] || root=two
+    same "$next" "$(fingerprint "$PKI/$root.crt")" "$(fingerprint "$EXPORT/mitmproxy-ca-cert.pem")" || fault "$next: exported"
+    same "$next" "$(fingerprint "$PKI/$root.crt")" "$(fingerprint "$CONFDIR/mitmproxy-ca-cert.pem")" || fault "$next: root"
+    for name in one two; do
+      # (What is first in the file is the key's by the CA before.)
+      [[ $name == "$root" ]] ||
+        openssl verify -no-CApath -no-CAstore -CAfile "$PKI/$name.crt" -untrusted "$pem" "$pem" || fault "$next: $name alone"
+      grep -qx "$(fingerprint "$PKI/$name.crt")" <(fingerprints "$EXPORT/mitmproxy-ca-roots.pem") || fault "$next: $name is not exported"
     done
   done
   no_faults
