@@ -25,6 +25,8 @@ PACKAGES=(
 
 # for the tests: the clients that shall trust what is exported
 [[ ${1-} == demo ]] || PACKAGES+=(default-jdk-headless git nodejs python3-requests wget)
+# for the benchmarks: what is measured beside, a load, a chart
+[[ ${1-} == demo ]] || PACKAGES+=(gnuplot-nox golang-go wrk)
 # for lint, and for a build by a second compiler, which CI does
 [[ -z ${CI-} ]] || PACKAGES+=(clang clang-format)
 
@@ -38,6 +40,7 @@ missing_packages() {
     case $package in
       nginx-light) command -v nginx >/dev/null && continue ;;
       nodejs) command -v node >/dev/null && continue ;;
+      golang-go) command -v go >/dev/null && continue ;;
       default-jdk-headless) command -v javac >/dev/null && command -v keytool >/dev/null && continue ;;
     esac
     grep -qx "ii $package" <<<"$installed" || echo "$package"
