@@ -23,8 +23,8 @@ import report
 from row import Result
 
 ORDER = (
-    "redirect minimum rerun growth empty ready restart tls health memory size wakeups".split()
-)
+    "redirect minimum rerun growth empty start ready restart tls health memory size wakeups"
+).split()
 
 
 def measure(contenders, rounds, samples):
