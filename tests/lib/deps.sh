@@ -49,7 +49,6 @@ missing_packages() {
       golang-go) command -v go >/dev/null && continue ;;
       wrk) command -v wrk >/dev/null && continue ;;
       nodejs) command -v node >/dev/null && continue ;;
-      golang-go) command -v go >/dev/null && continue ;;
       default-jdk-headless) command -v javac >/dev/null && command -v keytool >/dev/null && continue ;;
     esac
     grep -qx "ii $package" <<<"$installed" || echo "$package"
