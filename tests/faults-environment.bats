@@ -205,7 +205,12 @@ lives_without_log() {
   wait_until 2 refute healthz_is 200 >/dev/null || true
   ready_within 40
   is_intercepted $SHOP/ || fault 'not intercepted after a restart'
-  # No socket has got the number of an output, and no log line an address of the network.
+  # No socket of healthd's has got the number of an output: log lines would be sent through it.
+  local fd link
+  for fd in 0 1 2; do
+    link=$(readlink "/proc/$SPAWNED/fd/$fd" || echo nothing)
+    [[ $link =~ ^(/dev/null|/dev/full|pipe:.*|/.*/pipe)$ ]] || fault "descriptor $fd is $link"
+  done
   same answer ok "$(get /healthz)" || fault "answer: $(get /healthz)"
   local pid=$SPAWNED
   kill -TERM "$pid"

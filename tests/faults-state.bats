@@ -377,10 +377,15 @@ nft_chain_changed() {
   wait_until 5 gone "$runner" || fault 'the runner lives on'
   wait_until 5 gone "$mitmdump" || fault 'mitmdump lives on'
   # One that has outlived its healthd, by whatever accident: the same program and the same user.
+  local old modes=(--mode "transparent@127.0.0.1:$PROXY_PORT" --mode "transparent@::1:$PROXY_PORT")
+  ((IPV6 == 1 && ${MITMDUMP_VERSION%%.*} >= 9)) || {
+    modes=(--mode transparent --listen-host 127.0.0.1 --listen-port "$PROXY_PORT")
+    give MITMPROXY_IPV6=off
+  }
   spawn old setpriv --reuid $MITM_UID --regid $MITM_UID --clear-groups env HOME="$LAB/home" \
-    "$MITMDUMP" --mode "transparent@127.0.0.1:$PROXY_PORT" --set confdir="$CONFDIR" -q
-  local old=$SPAWNED
-  wait_until 15 listens $PROXY_PORT
+    "$MITMDUMP" "${modes[@]}" --set confdir="$CONFDIR" -q
+  old=$SPAWNED
+  wait_until 30 listens $PROXY_PORT
   spawn healthd healthd
   not_ready "$PROXY_PORT.*$MITM_UID|$MITM_UID.*$PROXY_PORT" 10
   stays_unready 2000

@@ -401,10 +401,10 @@ EDITS
   has "$MARKS" '^-state-file ' || fault 'no state file'
   lacks "$METRICS" '^ca_expiry' || fault 'CA unknown'
   in_pod setup prepare
-  running() { verbose && [[ $VERBOSE == *'[-]setup failed: '*running* ]]; }
+  running() { verbose && [[ $VERBOSE == *'[-]rules failed: setup is running'* ]]; }
   wait_until 3 running || fault "running: $VERBOSE"
   coherent
-  has "$MARKS" '^\+state-file -setup ' || fault "running: $MARKS"
+  has "$MARKS" '^\+state-file \+setup ' || fault "running: $MARKS"
   attempt in_pod setup redirect --wait=1
   failed() { verbose && [[ $VERBOSE == *'[-]setup failed: '*failed* ]]; }
   wait_until 3 failed || fault "failed: $VERBOSE"
@@ -460,7 +460,7 @@ EDITS
   STOPPED=$(mitmdump_pid)
   kill -STOP "$STOPPED"
   kill -TERM "$SPAWNED"
-  stopping() { verbose && [[ $VERBOSE == $'[-]healthd failed: stopping\nhealthz check failed' ]]; }
+  stopping() { verbose && [[ $VERBOSE == $'[-]healthd failed: healthd is stopping\nhealthz check failed' ]]; }
   wait_until 2 stopping || fault "stopping: $VERBOSE"
   [[ $CODE == 503 ]] || fault "stopping: $CODE"
   no_faults
