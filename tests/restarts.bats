@@ -63,7 +63,7 @@ restarted() { metrics | sed -n "s/^opensandbox_egress_mitmdump_restarts_total{ca
   local began cause memory_responder memory_runner fds_responder fds_runner
   began=$(milliseconds)
   spawn healthd "$VARIANT"
-  wait_until 30 started 300 # whatever is allocated once is allocated now
+  wait_until 30 started $((RESTARTS / 4)) # whatever is allocated once is allocated now
   find_healthd
   memory_responder=$(most_private "$RESPONDER") memory_runner=$(most_private "$RUNNER")
   fds_runner=$(descriptors "$RUNNER")

@@ -87,7 +87,6 @@ add_key 0 0 0 0 0
 shmget 7 4096 0
 pidfd_open -1 0
 io_uring_setup 0 0
-socket 1 1 0
 socket 17 3 0
 socket 16 3 12
 socket 38 5 0

@@ -3,7 +3,8 @@
 Usage: torture.py SECONDS SEED HEALTHD DIRECTORY, in the pod, as root, with the environment that
 setup and healthd have. DIRECTORY is for the log and for a small file system in memory with the
 state file. healthd is started again whenever it ends, as a container would be. A round is some
-seconds of faults, then calm: everything is put right, and it must be ready within READY seconds.
+seconds of many faults, or one fault alone that lasts until healthd must have seen it; then calm:
+everything is put right, and it must be ready within READY seconds.
 
 Prints the seed, faults and figures; status 1 if a 200 was not true, if a probe was not answered,
 if it was not ready again in time, or did not end as it should.
@@ -40,7 +41,7 @@ witness = Witness(PROXY, state, ca, families)
 log = open(directory + "/torture.log", "ab")
 problems, counts, exits = [], collections.Counter(), collections.Counter()
 reasons, recoveries = collections.Counter(), []
-running = True
+running, alone = True, False
 
 
 def problem(text):
@@ -134,6 +135,10 @@ def application():
 # puts right what it did. What it needs for itself stands in FAULTS below.
 
 
+def span(least, most):
+    return most if alone else chance.uniform(least, most)
+
+
 def kill_mitmdump():
     kill(witness.mitmdump, chance.choice((signal.SIGKILL, signal.SIGKILL, signal.SIGTERM, signal.SIGINT)))
     yield 0.5
@@ -142,7 +147,8 @@ def kill_mitmdump():
 def stop_mitmdump():
     pid = witness.mitmdump
     kill(pid, signal.SIGSTOP)
-    yield chance.choice((0.3, 3, 8, 9, 40 if duration > 120 else 9))
+    # Now and then long enough for a restart.
+    yield 40 if duration > 120 and chance.random() < 0.1 else span(0.3, 9)
     kill(pid, signal.SIGCONT)
 
 
@@ -156,7 +162,7 @@ def stop_runner():
     kill(pid, signal.SIGSTOP)
     if chance.random() < 0.5:
         kill(witness.mitmdump, signal.SIGKILL)
-    yield chance.uniform(0.2, 3)
+    yield span(0.2, 3)
     kill(pid, signal.SIGCONT)
 
 
@@ -208,7 +214,7 @@ def spoil_state():
                 )
     except OSError:
         pass  # full, or read-only
-    yield chance.uniform(0.1, 3)
+    yield span(0.1, 3)
     while not set_up():
         yield 0.3
 
@@ -226,7 +232,7 @@ def spoil_rules():
     saved = subprocess.run([f"ip{family}tables-legacy-save", "-t", name], capture_output=True, check=True).stdout
     change = chance.choice((["-F"], ["-F", "OUTPUT"], ["-F", "OPENSANDBOX_EGRESS"], ["-D", "OUTPUT", "-j", "OPENSANDBOX_EGRESS"]))
     subprocess.run([f"ip{family}tables-legacy", "-w", "-t", name, *change], stdout=log, stderr=log, check=False)
-    yield chance.choice((0.5, 4, 12, 14))
+    yield span(0.5, 13)
     if chance.random() < 0.5:
         subprocess.run([f"ip{family}tables-legacy-restore"], input=saved, stdout=log, stderr=log, check=False)
     else:
@@ -263,7 +269,7 @@ def spoil_ca():
     else:
         with open(ca, "ab") as file:
             file.write(b"# not what setup has checked\n")
-    yield chance.uniform(0.3, 5)
+    yield span(0.3, 5)
     shutil.chown(ca + ".aside", 10042, 10042)
     os.rename(ca + ".aside", ca)
 
@@ -319,6 +325,10 @@ FAULTS = (
 )
 
 
+# What does not end a process, so that healthd must find it out.
+QUIET = (spoil_rules, spoil_rules, stop_mitmdump, spoil_ca, spoil_state, stop_runner)
+
+
 class Harm:
     """A fault that goes on."""
 
@@ -356,6 +366,18 @@ def harm(seconds):
                 counts["fault " + fault.__name__] += 1
                 active.append(Harm(fault, needs))
         time.sleep(0.02)
+
+
+def harm_alone():
+    """One fault, which nothing else hides, to its end."""
+    global alone
+    fault = chance.choice(QUIET)
+    counts["alone " + fault.__name__] += 1
+    alone = True
+    one = Harm(fault, "")
+    while one.until > time.monotonic() or one.step():
+        time.sleep(0.02)
+    alone = False
 
 
 def recover():
@@ -409,6 +431,8 @@ def finish(threads):
 
 def say():
     faults = {name[6:]: number for name, number in counts.items() if name.startswith("fault ")}
+    alone = {name[6:]: number for name, number in counts.items() if name.startswith("alone ")}
+    print("alone: " + ", ".join("%s %d" % item for item in sorted(alone.items())))
     print("faults: %d (%s)" % (sum(faults.values()), ", ".join("%s %d" % item for item in sorted(faults.items()))))
     print("probes: %d answered 200, %d 503, %d not (healthd not there)" % (counts["200"], counts["503"], counts["none"]))
     print("healthd ended: %s" % ", ".join("status %d: %d" % item for item in sorted(exits.items())))
@@ -418,8 +442,9 @@ def say():
     )
     for reason, number in reasons.most_common(12):
         print("  %5d x %s" % (number, reason))
-    for lie, number in collections.Counter(witness.lies[:200]).most_common(20):
-        print("LIE", number, lie)
+    for fact in sorted({fact for fact, _, _ in witness.lies}):
+        told = [(seconds, detail) for lie, seconds, detail in witness.lies if lie == fact]
+        print("LIE: 200, %d times, up to %.1f s after this went wrong: %s: %s" % (len(told), max(told)[0], fact, max(told)[1]))
     print("lies: %d, problems: %d" % (len(witness.lies), len(problems)))
 
 
@@ -434,6 +459,8 @@ for worker in workers:
 recover()
 while time.monotonic() < begun + duration:
     harm(min(ROUND, max(2, begun + duration - time.monotonic())))
+    recover()
+    harm_alone()
     recover()
 finish(workers)
 say()

@@ -170,7 +170,7 @@ class Witness:
         for fact in seen:
             since = self.bad_since.get(fact)
             if since is not None and asked > since + LATENCY.get(fact, LATENCY_RULES):
-                self.lies.append(f"200 although for {asked - since:.2f} s {fact}: {self.detail[fact]}")
+                self.lies.append((fact, asked - since, self.detail[fact]))
 
     def look_quickly(self):
         while self.running:
