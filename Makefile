@@ -45,7 +45,7 @@ COMMON  := $(call objects,common)
 SETUP   := $(call objects,setup)
 HEALTHD := $(call objects,healthd)
 
-.PHONY: all deps demo check fuzz install image clean help lint
+.PHONY: all deps demo check bench bench-programs fuzz install image clean help lint
 .PRECIOUS: $(BUILD)/obj/%.o
 all: $(BUILD)/setup $(BUILD)/healthd ## build both programs (SANITIZE=1: with ASan and UBSan, WERROR=1)
 
@@ -81,6 +81,23 @@ check: deps ## prove it: build, then all tests (root; SANITIZE=1 with sanitizers
 	+$(MAKE) --no-print-directory all
 	BUILD=$(BUILD) SANITIZE=$(SANITIZE) ./tests/run.sh $(SUITE)
 
+bench: deps ## measure it beside the alternatives, into build/bench (root; BENCH=name, ROUNDS=n)
+	+$(MAKE) --no-print-directory all
+	BUILD=$(BUILD) SANITIZE=$(SANITIZE) BENCH='$(BENCH)' ROUNDS=$(ROUNDS) ./tests/bench/run.sh
+
+# What only benchmarks run beside ours.
+bench-programs: $(BUILD)/bench/minimum $(BUILD)/bench/health-go
+
+MINIMUM := $(addprefix $(BUILD)/obj/,tests/bench/minimum.o setup/rules.o setup/xtc.o \
+             setup/iptables_entry.o common/ipv6.o)
+$(BUILD)/bench/minimum: $(MINIMUM)
+	@mkdir -p $(@D)
+	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(call pkg,--libs,libip4tc libip6tc $(PACKAGES))
+
+$(BUILD)/bench/health-go: tests/bench/health.go
+	@mkdir -p $(@D)
+	GOTOOLCHAIN=local GOCACHE=$(abspath $(BUILD)/bench/go-cache) go build -o $@ $<
+
 install: all ## install programs, addons and entrypoint (PREFIX, DESTDIR)
 	install -d $(DESTDIR)$(PREFIX)/sbin $(DESTDIR)$(SCRIPTS_DIR)
 	install -m 0755 $(BUILD)/setup $(BUILD)/healthd $(DESTDIR)$(PREFIX)/sbin/
@@ -93,11 +110,11 @@ image: ## build the container image (IMAGE=name:tag, BUILDER=docker, podman or b
 	  --build-arg REVISION=$(shell git describe --always --dirty 2>/dev/null || echo unknown) .
 
 lint: ## shellcheck and clang-format, as CI runs them
-	shellcheck -x entrypoint.sh .ci/run tests/*.sh tests/lib/*.sh tests/lib/oci-runtime tests/fuzz/*.sh tests/*.bats
-	clang-format --dry-run --Werror common/*.[ch] setup/*.[ch] healthd/*.[ch] tests/fuzz/*.[ch]
+	shellcheck -x entrypoint.sh .ci/run tests/*.sh tests/*/*.sh tests/lib/oci-runtime tests/*.bats
+	clang-format --dry-run --Werror common/*.[ch] setup/*.[ch] healthd/*.[ch] tests/fuzz/*.[ch] tests/bench/*.c
 
 clean: ## remove what was built (build/venv stays: `rm -r build` removes it too)
-	rm -rf build/obj build/setup build/healthd build/sanitize build/fuzz \
+	rm -rf build/obj build/setup build/healthd build/sanitize build/fuzz build/bench \
 	      build/quick build/torture build/go
 
 help: ## list the targets

@@ -54,11 +54,13 @@ static void set_state(struct mitmdump *mitmdump, enum mitm_state state, const ch
         strlcpy(report->error, why, sizeof(report->error));
 }
 
+/* To read a new CA is no failure: that start does not wait. */
 static void fail(struct mitmdump *mitmdump, enum restart_cause cause, const char *why)
 {
-    mitmdump->failures++;
+    mitmdump->failures += cause != CAUSE_CA_CHANGED;
     mitmdump->cause = cause;
-    int64_t delay = backoff_ms(mitmdump->failures);
+    mitmdump->failed = true;
+    int64_t delay = cause == CAUSE_CA_CHANGED ? 0 : backoff_ms(mitmdump->failures);
     set_state(mitmdump, delay == 0 ? MITM_DOWN : MITM_BACKOFF, why);
     mitmdump->report.pid = 0;
     mitmdump->deadline_ms = clock_ms() + delay;
@@ -95,8 +97,9 @@ static void start(struct mitmdump *mitmdump)
         return;
     }
     output_open(&mitmdump->output, output);
-    if (mitmdump->failures > 0)
+    if (mitmdump->failed)
         report->restarts[mitmdump->cause]++;
+    mitmdump->failed = false;
     report->generation++;
     report->pid = (uint32_t)mitmdump->pid;
     set_state(mitmdump, MITM_STARTING, NULL);

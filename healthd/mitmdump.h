@@ -25,6 +25,7 @@ struct mitmdump {
     struct ca_file ca_file;   /* that it has read */
     unsigned int failures;    /* in a row */
     enum restart_cause cause; /* of the last failure, or of the one that is under way */
+    bool failed;              /* the next start is a restart */
     int64_t started_ms;
     int64_t silent_since_ms;    /* since when it does not listen */
     int64_t listening_since_ms; /* 0: it has not listened yet */

@@ -230,6 +230,10 @@ odd() {
   attempt in_pod setup
   [[ $STATUS == 0 ]] || fault "$name: second run: status $STATUS"
   same "$name: files" "$before" "$(files | grep -v "$LAB/run")" || fault "$name: the second run changes something"
+  attempt in_pod env -u ${P}MITMPROXY_CA_DIR setup
+  [[ $STATUS == 0 ]] || fault "$name: without CA_DIR: status $STATUS"
+  lacks "$OUTPUT" warn || fault "$name: without CA_DIR: a warning"
+  same "$name: files" "$before" "$(files | grep -v "$LAB/run")" || fault "$name: without CA_DIR something changes"
   again
   # shellcheck disable=SC2086 # some words
   trusting "$PKI/$root.crt" ${WHO-${ROTATION_CLIENTS[*]} wget}

@@ -183,7 +183,7 @@ FAKE
   spawn holder setpriv --reuid $OTHER_UID --regid $OTHER_UID --clear-groups \
     socat TCP-LISTEN:$PROXY_PORT,bind=127.0.0.1,fork EXEC:'sleep 30'
   local holder=$SPAWNED
-  wait_until 3 listens $PROXY_PORT
+  wait_until 10 listens $PROXY_PORT
   spawn healthd healthd
   not_ready "$PROXY_PORT.*$OTHER_UID|$OTHER_UID.*$PROXY_PORT" 5
   stays_unready 1000
@@ -195,7 +195,7 @@ FAKE
   in_pod setup
   spawn holder setpriv --reuid $MITM_UID --regid $MITM_UID --clear-groups \
     socat TCP-LISTEN:$PROXY_PORT,bind=127.0.0.1,fork EXEC:'sleep 30'
-  wait_until 3 listens $PROXY_PORT
+  wait_until 10 listens $PROXY_PORT
   fake_mitmdump <<'FAKE'
 #!/bin/sh
 exec sleep 1000
@@ -233,7 +233,7 @@ FAKE
   rm "$STATE"
   not_ready 'state' || fault gone
   kill -KILL "$(mitmdump_pid)" # healthd has something to write
-  wait_until 5 listens $PROXY_PORT
+  wait_until 15 listens $PROXY_PORT
   stays_unready 500 || fault 'ready without setup'
   restore gone
   : >"$STATE"
@@ -296,7 +296,7 @@ FAKE
   kill "$SPAWNED"
   await_exit "$SPAWNED" 6
   spawn holder socat TCP-LISTEN:$HEALTH_PORT,fork,reuseaddr EXEC:'sleep 30'
-  wait_until 3 listens $HEALTH_PORT
+  wait_until 10 listens $HEALTH_PORT
   attempt in_pod timeout 10 healthd --probe
   [[ $STATUS == 1 ]]
 }
@@ -323,7 +323,7 @@ FAKE
 
 @test "a health port that is taken: healthd says so and ends" {
   spawn holder socat TCP-LISTEN:$HEALTH_PORT,fork,reuseaddr EXEC:'sleep 30'
-  wait_until 3 listens $HEALTH_PORT
+  wait_until 10 listens $HEALTH_PORT
   attempt in_pod timeout 5 healthd
   [[ $STATUS != 0 && $STATUS != 124 ]]
   has "$OUTPUT" "$HEALTH_PORT"

@@ -44,7 +44,7 @@ restarts() { value "mitmdump_restarts_total{cause=\"$1\"}"; }
 # The conditions that are listed, in order.
 ALL='state-file setup ca mitmdump listener-ipv4 listener-ipv6 accept-queue rules canary-ipv4 canary-ipv6 guard-ipv4 guard-ipv6'
 # Leave out those of IPv6 where there is none.
-expected() { ((IPV6 == 1)) && echo "$1" || tr ' ' '\n' <<<"$1" | grep -v ipv6 | paste -sd' '; }
+expected() { tr ' ' '\n' <<<"$1" | if ((IPV6 == 1)); then cat; else grep -v ipv6; fi | paste -sd' '; }
 
 # verbose: VERBOSE becomes the answer, MARKS "+NAME -NAME ..." and CODE its status.
 verbose() {
@@ -182,6 +182,7 @@ EDITS
   off
   # Whoever waited for 200 is counted as well: what counts is the difference.
   local before expected sample
+  # shellcheck disable=SC2059 # it is a format
   raw() { printf -- "$1" | in_pod /usr/bin/python3 "$ROOT/tests/lib/raw_http.py" 127.0.0.1 $HEALTH_PORT >/dev/null; }
   scrape
   before=$METRICS
@@ -309,7 +310,7 @@ EDITS
   # Another CA, by setup: a restart of its own kind.
   rm "$CONFDIR"/mitmproxy-ca*
   in_pod setup
-  wait_until 5 value_is 'mitmdump_restarts_total{cause="ca_changed"}' 1 || fault 'CA changed'
+  wait_until 15 value_is 'mitmdump_restarts_total{cause="ca_changed"}' 1 || fault 'CA changed'
   wait_until 20 healthz_is '200 ok'
   expect ca_expiry_timestamp_seconds \
     "$(date -d "$(openssl x509 -noout -enddate -in "$CONFDIR/mitmproxy-ca.pem" | cut -d= -f2)" +%s)"
@@ -320,8 +321,8 @@ EDITS
   up
   STOPPED=$(mitmdump_pid)
   kill -STOP "$STOPPED"
-  local n clients=()
-  for n in 1 2 3; do
+  local clients=()
+  for _ in 1 2 3; do
     as_app bash -c 'exec 5<>/dev/tcp/203.0.113.10/80; sleep 60' 3>&- >/dev/null 2>&1 &
     clients+=($!)
   done
@@ -400,10 +401,10 @@ EDITS
   has "$MARKS" '^-state-file ' || fault 'no state file'
   lacks "$METRICS" '^ca_expiry' || fault 'CA unknown'
   in_pod setup prepare
-  running() { verbose && [[ $VERBOSE == *'[-]setup failed: '*running* ]]; }
+  running() { verbose && [[ $VERBOSE == *'[-]rules failed: setup is running'* ]]; }
   wait_until 3 running || fault "running: $VERBOSE"
   coherent
-  has "$MARKS" '^\+state-file -setup ' || fault "running: $MARKS"
+  has "$MARKS" '^\+state-file \+setup ' || fault "running: $MARKS"
   attempt in_pod setup redirect --wait=1
   failed() { verbose && [[ $VERBOSE == *'[-]setup failed: '*failed* ]]; }
   wait_until 3 failed || fault "failed: $VERBOSE"
@@ -459,7 +460,7 @@ EDITS
   STOPPED=$(mitmdump_pid)
   kill -STOP "$STOPPED"
   kill -TERM "$SPAWNED"
-  stopping() { verbose && [[ $VERBOSE == $'[-]healthd failed: stopping\nhealthz check failed' ]]; }
+  stopping() { verbose && [[ $VERBOSE == $'[-]healthd failed: healthd is stopping\nhealthz check failed' ]]; }
   wait_until 2 stopping || fault "stopping: $VERBOSE"
   [[ $CODE == 503 ]] || fault "stopping: $CODE"
   no_faults

@@ -27,10 +27,12 @@ PACKAGES=(
 [[ ${1-} == demo ]] || PACKAGES+=(
   apache2-utils default-jdk-headless git golang-go nodejs python3-requests wget wrk
 )
-# ... and containers, with what podman needs for pods and networks
+# ... containers, with what podman needs for pods and networks
 [[ ${1-} == demo ]] || PACKAGES+=(
   buildah catatonit conmon debootstrap jq netavark podman runc
 )
+# ... and the benchmarks' chart
+[[ ${1-} == demo ]] || PACKAGES+=(gnuplot-nox)
 # for lint, and for a build by a second compiler, which CI does
 [[ -z ${CI-} ]] || PACKAGES+=(clang clang-format)
 

@@ -13,21 +13,27 @@
 #error "say where: -DDIRECTORY=..."
 #endif
 
-static long lives(void) {
+static long lives(void)
+{
     char text[32] = "";
     int fd = open(DIRECTORY "/lives", O_RDONLY | O_CLOEXEC);
-    if (fd < 0 || read(fd, text, sizeof(text) - 1) < 0) return 0;
+    if (fd < 0 || read(fd, text, sizeof(text) - 1) < 0)
+        return 0;
     close(fd);
     return atol(text);
 }
 
-int main(void) {
+int main(void)
+{
     struct stat file;
     int fd = open(DIRECTORY "/starts", O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0644);
     // One at a time: nobody else appends between the two calls.
-    if (fd < 0 || write(fd, "+", 1) != 1 || fstat(fd, &file) < 0) return 1;
+    if (fd < 0 || write(fd, "+", 1) != 1 || fstat(fd, &file) < 0)
+        return 1;
     if (file.st_size >= lives())
-        for (;;) pause();
-    if (file.st_size % 2 == 0) raise(SIGKILL);
+        for (;;)
+            pause();
+    if (file.st_size % 2 == 0)
+        raise(SIGKILL);
     return 3;
 }

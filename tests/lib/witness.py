@@ -1,0 +1,194 @@
+"""What a witness outside sees of the system, by his own means, and whether a 200 was true.
+
+Facts are looked at again and again in /proc, in the kernel's tables of sockets and rules, and in
+the files; healthd has no part in that. A fact is bad from the end of the first look that says so.
+A 200 is a lie if something was bad for longer than healthd may take to notice (LATENCY) when it
+was asked for, and was still bad at a look that began after the answer.
+"""
+
+import hashlib
+import os
+import stat
+import subprocess
+import threading
+import time
+
+# Seconds until healthd must know: half a second where it looks or is told at once (what the
+# machine takes to let it run), a period of the canary, six seconds for a hang.
+LATENCY = {"process": 0.5, "listener": 0.5, "state file": 0.5, "CA": 2.5, "CA in use": 2.5, "hang": 6.5}
+LATENCY_RULES = 10.5
+
+
+def read(path):
+    try:
+        with open(path, "rb") as file:
+            return file.read()
+    except OSError:
+        return b""
+
+
+def children(pid):
+    return [int(word) for word in read(f"/proc/{pid}/task/{pid}/children").split()]
+
+
+def process_state(pid):
+    """The letter, X if it is not there."""
+    text = read(f"/proc/{pid}/stat")
+    return chr(text[text.rindex(b")") + 2]) if text else "X"
+
+
+def sockets_of(pid):
+    inodes = set()
+    try:
+        for name in os.listdir(f"/proc/{pid}/fd"):
+            target = os.readlink(f"/proc/{pid}/fd/{name}")
+            if target.startswith("socket:["):
+                inodes.add(int(target[8:-1]))
+    except OSError:
+        pass
+    return inodes
+
+
+def listeners(port):
+    """{inode: backlog} of each family's sockets that listen on loopback at this port."""
+    found = []
+    for path, address in (("tcp", "0100007F"), ("tcp6", "00000000000000000000000001000000")):
+        family = {}
+        for line in read(f"/proc/self/net/{path}").decode().splitlines()[1:]:
+            word = line.split()
+            if word[1] == f"{address}:{port:04X}" and word[3] == "0A":
+                family[int(word[9])] = int(word[4].split(":")[1], 16)
+        found.append(family)
+    return found
+
+
+def table(family, name):
+    """The rules of a table, without remarks and counters."""
+    text = subprocess.run([f"ip{family}tables-legacy-save", "-t", name], capture_output=True, check=False).stdout
+    return [line.split(b" [")[0] for line in text.splitlines() if not line.startswith(b"#")]
+
+
+def setup_half(path):
+    """The lines of the state file that setup writes, None if there is no such file to read."""
+    try:
+        if not stat.S_ISREG(os.lstat(path).st_mode):
+            return None
+    except OSError:
+        return None
+    lines = read(path)[:65536].split(b"\n")
+    if lines[0] != b"version=1":
+        return None
+    # The time is when it was written, not what is so.
+    return [line for line in lines if line.startswith(b"setup.") and not line.startswith(b"setup.time=")]
+
+
+class Witness:
+    """Looks, and judges what the prober has been told."""
+
+    def __init__(self, port, state, ca, families):
+        self.port, self.state, self.ca, self.families = port, state, ca, families
+        self.healthd = None  # its process id
+        self.runner = self.mitmdump = 0
+        self.first_seen, self.listening = {}, {}  # by process id of a mitmdump
+        self.ca_changed = 0.0
+        self.bad_since, self.detail, self.lies = {}, {}, []
+        self.asked = {"quick": [], "rules": []}  # (asked, answered) for each 200 that waits for a look
+        self.lock, self.running = threading.Lock(), True
+
+    def accept_as_good(self):
+        """What stands now is what setup has made. (It need not stay long enough for a look.)"""
+        self.setup_half = setup_half(self.state)
+        self.ca_digest = hashlib.sha256(read(self.ca)).digest()
+        self.bad_since.pop("state file", None)
+        self.bad_since.pop("CA", None)
+
+    def accept_rules_as_good(self):
+        self.rules = {key: table(*key) for key in self.tables()}
+
+    def tables(self):
+        return [(family, name) for family in self.families for name in ("nat", "filter")]
+
+    def start(self):
+        self.threads = [threading.Thread(target=loop, daemon=True) for loop in (self.look_quickly, self.look_at_rules)]
+        for thread in self.threads:
+            thread.start()
+
+    def was_told(self, asked, answered):
+        with self.lock:
+            for waiting in self.asked.values():
+                waiting.append((asked, answered))
+
+    def find_processes(self):
+        self.runner = next(iter(children(self.healthd)), 0) if self.healthd else 0
+        self.mitmdump = next(iter(children(self.runner)), 0) if self.runner else 0
+
+    def quick_facts(self):
+        """{fact: what is wrong, or nothing}"""
+        self.find_processes()
+        state = process_state(self.mitmdump) if self.mitmdump else "X"
+        now = time.monotonic()
+        self.first_seen.setdefault(self.mitmdump, now)
+        own, families = sockets_of(self.mitmdump), listeners(self.port)
+        families = families if "6" in self.families else families[:1]
+        listens = all(own & set(family) for family in families)
+        if listens:
+            self.listening.setdefault(self.mitmdump, now)
+        backlog = max(family.get(inode, 0) for family in families for inode in own | {0})
+        half, digest = setup_half(self.state), hashlib.sha256(read(self.ca)).digest()
+        return {
+            "process": "" if state not in "XZ" else f"mitmdump {self.mitmdump} is {state}",
+            "listener": "" if listens else f"mitmdump {self.mitmdump} does not listen",
+            "hang": f"mitmdump is stopped, {backlog} wait" if state == "T" and backlog else "",
+            "state file": "" if half == self.setup_half else f"setup's half is {half}",
+            "CA": "" if digest == self.ca_digest else "not the one that setup has checked",
+            "CA in use": "" if self.first_seen[self.mitmdump] > self.ca_changed else "mitmdump is older than the CA",
+        }
+
+    def rule_facts(self):
+        return {
+            f"rules {name} IPv{family or '4'}": "" if table(family, name) == self.rules[family, name] else "not as set up"
+            for family, name in self.tables()
+        }
+
+    def look(self, facts, kind):
+        begun = time.monotonic()
+        seen = facts()
+        ended = time.monotonic()
+        for fact, wrong in seen.items():
+            if not wrong:
+                self.bad_since.pop(fact, None)
+            else:
+                self.bad_since.setdefault(fact, ended)
+                self.detail[fact] = wrong
+        with self.lock:
+            ripe = [times for times in self.asked[kind] if times[1] < begun]
+            self.asked[kind] = [times for times in self.asked[kind] if times[1] >= begun]
+        for asked, _ in ripe:
+            self.judge(asked, seen)
+
+    def judge(self, asked, seen):
+        for fact in seen:
+            since = self.bad_since.get(fact)
+            if since is not None and asked > since + LATENCY.get(fact, LATENCY_RULES):
+                self.lies.append(f"200 although for {asked - since:.2f} s {fact}: {self.detail[fact]}")
+
+    def look_quickly(self):
+        while self.running:
+            self.look(self.quick_facts, "quick")
+            time.sleep(0.02)
+
+    def look_at_rules(self):
+        while self.running:
+            self.look(self.rule_facts, "rules")
+            time.sleep(0.2)
+
+    def wrong_now(self):
+        return {fact: self.detail[fact] for fact in list(self.bad_since)}
+
+    def starts_since(self, moment):
+        """How long each mitmdump took from its start until it listened, of those that did since then."""
+        return [
+            until - max(self.first_seen[pid], moment)
+            for pid, until in list(self.listening.items())
+            if until > moment
+        ]
