@@ -26,8 +26,7 @@ static int check_path(const char *path, int access, struct error *error)
     return 0;
 }
 
-/* The interpreter that a script's first line names: "" if it names none. */
-static void read_interpreter(const char *script, char interpreter[static PATH_MAX])
+void access_interpreter(const char *script, char interpreter[static PATH_MAX])
 {
     char line[PATH_MAX + 2] = "";
     interpreter[0] = '\0';
@@ -52,7 +51,7 @@ static int check_program(const struct config *config, struct error *error)
     if (check_path(config->bin, X_OK, error) != 0)
         return error_prefix(error, "mitmdump at %.300s cannot be executed by user %s", config->bin,
                             config->user.name);
-    read_interpreter(config->bin, interpreter);
+    access_interpreter(config->bin, interpreter);
     if (interpreter[0] != '\0' && check_path(interpreter, X_OK, error) != 0)
         return error_prefix(error, "mitmdump's interpreter %.300s cannot be executed by user %s",
                             interpreter, config->user.name);
@@ -70,10 +69,12 @@ static int check_readable(const struct config *config, const char *what, const c
 
 int access_check(const struct config *config, struct error *error)
 {
-    char stream[PATH_MAX + 16];
-    snprintf(stream, sizeof(stream), "%s/stream.py", config->scripts_dir);
-    if (check_program(config, error) != 0 || check_readable(config, "addon", stream, error) != 0)
+    char path[PATH_MAX];
+    if (check_program(config, error) != 0)
         return -1;
+    for (size_t i = 0; addons_shipped(config, i, path); i++)
+        if (check_readable(config, "addon", path, error) != 0)
+            return -1;
     for (size_t i = 0; i < config->scripts.count; i++)
         if (check_readable(config, "addon", config->scripts.items[i], error) != 0)
             return -1;

@@ -10,4 +10,7 @@
  * first obstacle. */
 int access_check(const struct config *config, struct error *error);
 
+/* The interpreter that a script's first line names, "" if it names none. */
+void access_interpreter(const char *script, char interpreter[static PATH_MAX]);
+
 #endif

@@ -64,6 +64,15 @@ static int check_path(const char *path, const struct config *config, struct erro
     return check_one(prefix, false, config, error);
 }
 
+bool addons_shipped(const struct config *config, size_t number, char path[static PATH_MAX])
+{
+    static const char *const names[] = {"stream.py", "quick_start.py"};
+    if (number >= (config->quick_start ? 2 : 1))
+        return false;
+    snprintf(path, PATH_MAX, "%.4000s/%s", config->scripts_dir, names[number]);
+    return true;
+}
+
 /* By the name that is configured, whose directories may hold links, and where they lead. */
 static int check_addon(const char *path, const struct config *config, struct error *error)
 {
@@ -77,12 +86,12 @@ static int check_addon(const char *path, const struct config *config, struct err
 
 int addons_check(const struct config *config, struct error *error)
 {
-    char stream[PATH_MAX + 16];
+    char path[PATH_MAX];
     if (config->writable_scripts)
         return 0;
-    snprintf(stream, sizeof(stream), "%s/stream.py", config->scripts_dir);
-    if (check_addon(stream, config, error) != 0)
-        return -1;
+    for (size_t i = 0; addons_shipped(config, i, path); i++)
+        if (check_addon(path, config, error) != 0)
+            return -1;
     for (size_t i = 0; i < config->scripts.count; i++)
         if (check_addon(config->scripts.items[i], config, error) != 0)
             return -1;

@@ -1,6 +1,10 @@
 #ifndef COMMON_ADDONS_H
 #define COMMON_ADDONS_H
 
+#include <limits.h>
+#include <stdbool.h>
+#include <stddef.h>
+
 #include "common/config.h"
 #include "common/error.h"
 
@@ -8,5 +12,9 @@
  * write to one, or to a directory above it? 0 if not, or if MITMPROXY_WRITABLE_SCRIPTS allows it;
  * else -1 with an error that names the place and its mode. */
 int addons_check(const struct config *config, struct error *error);
+
+/* The path of the shipped script that mitmdump loads or is started by, by its number from 0 on.
+ * False behind the last one. */
+bool addons_shipped(const struct config *config, size_t number, char path[static PATH_MAX]);
 
 #endif

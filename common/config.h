@@ -85,6 +85,7 @@ struct config {
     char state_file[PATH_MAX];
     char export_dir[PATH_MAX];
     char export_mount[PATH_MAX]; /* the export directory as applications see it */
+    bool quick_start;            /* mitmdump is started by quick_start.py */
     bool writable_scripts;       /* addons that others can write are accepted */
     enum log_level log_level;
     enum log_format log_format;

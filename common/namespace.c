@@ -18,7 +18,7 @@ void network_namespace_id(char id[static NAMESPACE_ID_SIZE])
     uint64_t cookie = 0;
     socklen_t size = sizeof(cookie);
     struct stat st;
-    int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
     if (fd >= 0 && getsockopt(fd, SOL_SOCKET, SO_NETNS_COOKIE, &cookie, &size) == 0)
         snprintf(id, NAMESPACE_ID_SIZE, "cookie-%" PRIu64, cookie);
     else if (stat("/proc/self/ns/net", &st) == 0)

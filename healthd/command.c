@@ -5,6 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/access.h"
+#include "common/log.h"
+
 enum { ARGUMENTS_MAX = 512 };
 
 struct command {
@@ -98,10 +101,27 @@ static void add_scripts(struct command *command, const struct config *config)
     }
 }
 
+/* Python runs what starts mitmdump. An interpreter that is found by env(1) could be anything. */
+static void add_program(struct command *command, const struct config *config)
+{
+    char interpreter[PATH_MAX] = "";
+    if (config->quick_start) {
+        access_interpreter(config->bin, interpreter);
+        if (strstr(interpreter, "/python") != NULL) {
+            add(command, "%s", interpreter);
+            add(command, "%s/quick_start.py", config->scripts_dir);
+        } else {
+            log_warn("no quick start: %s is not a script with a Python in its first line",
+                     config->bin);
+        }
+    }
+    add(command, "%s", config->bin);
+}
+
 char **command_build(const struct config *config, bool with_ipv6)
 {
     static struct command command;
-    add(&command, "%s", config->bin);
+    add_program(&command, config);
     add_mode(&command, config, with_ipv6);
     add_options(&command, config);
     add_scripts(&command, config);

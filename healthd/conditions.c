@@ -5,9 +5,9 @@
 #include <string.h>
 #include <time.h>
 
-/* The first look that finds somebody waiting comes up to 1.2 s after he came: together less than
- * 6 s. */
-enum { STUCK_MS = 4750 };
+/* The first look that finds somebody waiting comes up to 1.2 s after he came: 5 s in the middle,
+ * and less than 6 s at most. */
+enum { STUCK_MS = 4500 };
 
 static enum holding fails(char reason[static REASON_SIZE], const char *text)
 {

@@ -29,8 +29,8 @@ static const int allowed[] = {
     SCMP_SYS(gettid), SCMP_SYS(gettimeofday), SCMP_SYS(getuid), SCMP_SYS(madvise), SCMP_SYS(munmap),
     SCMP_SYS(time)};
 
-/* Sockets of which families it may make: canaries; and one whose namespace is asked for. */
-static const int families[] = {AF_INET, AF_INET6, AF_UNIX};
+/* Sockets of which families it may make: canaries. */
+static const int families[] = {AF_INET, AF_INET6};
 
 /* Bits of openat's flags that change a file or make one. */
 enum { OPEN_TO_CHANGE = O_ACCMODE | O_CREAT | O_TRUNC | O_APPEND };

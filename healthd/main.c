@@ -1,5 +1,4 @@
 #include <errno.h>
-#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,6 +9,7 @@
 
 #include "common/config.h"
 #include "common/config_check.h"
+#include "common/descriptors.h"
 #include "common/error.h"
 #include "common/log.h"
 #include "healthd/probe.h"
@@ -56,21 +56,14 @@ static const char *parse_arguments(int argc, char **argv)
 }
 
 /* From the first moment on a signal waits for its reader; descriptors of whoever started us are not
- * ours to keep; 0 to 2 must be there, or a socket of ours would get their number. */
+ * ours to keep. */
 static void settle(void)
 {
     signals_block();
     signal(SIGPIPE, SIG_IGN);
     umask(022);
     closefrom(3);
-    while (true) {
-        int fd = open("/dev/null", O_RDWR);
-        if (fd > STDERR_FILENO || fd < 0) {
-            if (fd >= 0)
-                close(fd);
-            break;
-        }
-    }
+    descriptors_open_standard();
 }
 
 /* Root can become both users. Anybody else is one user, who must be the one that mitmdump runs as:

@@ -16,6 +16,7 @@
 #include "healthd/command.h"
 #include "healthd/own_listener.h"
 #include "healthd/spawn.h"
+#include "healthd/usage.h"
 
 /* While somebody waits to be accepted, looks come more often. */
 enum {
@@ -23,6 +24,7 @@ enum {
     LOOK_LISTENING_MS = 1125,
     LOOK_WAITING_MS = 250,
     START_LIMIT_MS = 20 * 1000,
+    STARVED_LIMIT_MS = 120 * 1000,
     HUNG_MS = 30 * 1000,
     HEALTHY_RUN_MS = 60 * 1000,
     KILL_AFTER_MS = 5000,
@@ -60,6 +62,7 @@ static void fail(struct mitmdump *mitmdump, enum restart_cause cause, const char
     mitmdump->failures += cause != CAUSE_CA_CHANGED;
     mitmdump->cause = cause;
     mitmdump->failed = true;
+    strlcpy(mitmdump->last_end, why, sizeof(mitmdump->last_end));
     int64_t delay = cause == CAUSE_CA_CHANGED ? 0 : backoff_ms(mitmdump->failures);
     set_state(mitmdump, delay == 0 ? MITM_DOWN : MITM_BACKOFF, why);
     mitmdump->report.pid = 0;
@@ -143,6 +146,7 @@ static int check_settled(struct mitmdump *mitmdump, struct error *error)
 
 static void begin_listening(struct mitmdump *mitmdump)
 {
+    mitmdump->last_end[0] = '\0';
     set_state(mitmdump, MITM_LISTENING, "");
     mitmdump->listening_since_ms = clock_ms();
     mitmdump->report.start_ms = (uint32_t)(mitmdump->listening_since_ms - mitmdump->started_ms);
@@ -188,16 +192,29 @@ static void look_listening(struct mitmdump *mitmdump, const uint32_t inodes[2], 
         watch_ca(mitmdump);
 }
 
+/* One that gets no processor is still at work when its time is over: it gets more. */
+static bool is_starved(const struct mitmdump *mitmdump, int64_t silent_ms)
+{
+    struct usage usage;
+    return silent_ms < STARVED_LIMIT_MS && usage_read((uint32_t)mitmdump->pid, &usage) == 0 &&
+           !usage.asleep && usage.cpu_seconds * 1000 < START_LIMIT_MS / 2;
+}
+
 static void look_silent(struct mitmdump *mitmdump, const struct error *why)
 {
     char text[STATE_ERROR_SIZE];
+    int64_t now = clock_ms();
     if (mitmdump->report.state == MITM_LISTENING)
-        mitmdump->silent_since_ms = clock_ms();
-    mitmdump->deadline_ms = clock_ms() + LOOK_STARTING_MS;
-    set_state(mitmdump, MITM_STARTING, why->text);
-    if (clock_ms() - mitmdump->silent_since_ms < START_LIMIT_MS)
+        mitmdump->silent_since_ms = now;
+    mitmdump->deadline_ms = now + LOOK_STARTING_MS;
+    bool is_first = mitmdump->last_end[0] == '\0';
+    snprintf(text, sizeof(text), "%.180s%s%.180s", why->text,
+             is_first ? "" : "; before that: ", mitmdump->last_end);
+    set_state(mitmdump, MITM_STARTING, text);
+    int64_t silent_ms = now - mitmdump->silent_since_ms;
+    if (silent_ms < START_LIMIT_MS || is_starved(mitmdump, silent_ms))
         return;
-    snprintf(text, sizeof(text), "did not listen within %d s: %.300s", START_LIMIT_MS / 1000,
+    snprintf(text, sizeof(text), "did not listen within %" PRId64 " s: %.300s", silent_ms / 1000,
              why->text);
     end(mitmdump, CAUSE_START_TIMEOUT, text);
 }

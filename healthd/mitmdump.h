@@ -22,10 +22,11 @@ struct mitmdump {
 
     pid_t pid; /* 0: no process */
     struct output output;
-    struct ca_file ca_file;   /* that it has read */
-    unsigned int failures;    /* in a row */
-    enum restart_cause cause; /* of the last failure, or of the one that is under way */
-    bool failed;              /* the next start is a restart */
+    struct ca_file ca_file;          /* that it has read */
+    unsigned int failures;           /* in a row */
+    enum restart_cause cause;        /* of the last failure, or of the one that is under way */
+    char last_end[STATE_ERROR_SIZE]; /* why the one before ended, until this one listens */
+    bool failed;                     /* the next start is a restart */
     int64_t started_ms;
     int64_t silent_since_ms;    /* since when it does not listen */
     int64_t listening_since_ms; /* 0: it has not listened yet */

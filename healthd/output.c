@@ -1,6 +1,7 @@
 #include "healthd/output.h"
 
 #include <errno.h>
+#include <stdbool.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -14,13 +15,20 @@ void output_open(struct output *output, int fd)
     output->fd = fd;
 }
 
+/* mitmproxy's very last line before it ends, behind the one that says why. */
+static bool says_nothing(const char *line)
+{
+    return strstr(line, "logged during startup, exiting") != NULL;
+}
+
 static void finish_line(struct output *output)
 {
     output->line[output->used] = '\0';
     output->used = 0;
     if (output->line[strspn(output->line, " \t\r")] == '\0')
         return;
-    strlcpy(output->last, output->line, sizeof(output->last));
+    if (!says_nothing(output->line))
+        strlcpy(output->last, output->line, sizeof(output->last));
     log_foreign("mitmdump", output->line);
 }
 

@@ -154,7 +154,8 @@ bool probes_landed(struct probes *probes, int family, int accepted)
     hold(probe, "redirect rules", family);
     bool is_own =
         probe->fd >= 0 && port_of(accepted, getpeername) == port_of(probe->fd, getsockname);
-    if (is_own)
-        end_canary(probe);
+    /* Ours may have come by another port: NAT changes it where its own is still taken. Whoever's this
+     * one is, it has proved what ours was to prove. */
+    end_canary(probe);
     return is_own;
 }

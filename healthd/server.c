@@ -27,6 +27,7 @@ struct client {
     int64_t deadline_ms;
     uint64_t number; /* in the order of arrival */
     bool canary;
+    char *input; /* HTTP_REQUEST_MAX bytes */
     size_t used;
     size_t drained;
 };
@@ -41,13 +42,9 @@ static struct {
     struct client clients[CLIENTS_MAX];
 } server;
 
-/* What each client has sent so far: apart, so that a walk over the clients is a short one. */
+/* What each client has sent so far: apart, so that a walk over the clients is a short one, and what
+ * is never needed takes no memory. */
 static char inputs[CLIENTS_MAX][HTTP_REQUEST_MAX];
-
-static char *input_of(const struct client *client)
-{
-    return inputs[client - server.clients];
-}
 
 /* epoll data: the index of a client, or behind those, of a listening socket. */
 static int watch(int fd, uint64_t data)
@@ -105,8 +102,8 @@ static void answer(struct client *client, const struct http_request *request, si
         server.owner.answer(server.owner.context, request, &answer);
     server.owner.answered(server.owner.context, request, answer.status);
     size_t size = http_format(&answer, text, sizeof(text));
-    /* A fresh connection's send buffer takes it whole. */
-    if (send(client->fd, text, size, MSG_NOSIGNAL) != (ssize_t)size ||
+    /* A fresh connection's send buffer takes it whole; its end goes in the same packet. */
+    if (send(client->fd, text, size, MSG_NOSIGNAL | MSG_MORE) != (ssize_t)size ||
         is_all_read(client, request, head_size)) {
         end_client(client);
         return;
@@ -130,7 +127,7 @@ static void read_request(struct client *client)
 {
     struct http_request request;
     ssize_t got =
-        recv(client->fd, input_of(client) + client->used, HTTP_REQUEST_MAX - client->used, 0);
+        recv(client->fd, client->input + client->used, HTTP_REQUEST_MAX - client->used, 0);
     if (got < 0 && (errno == EAGAIN || errno == EINTR))
         return;
     if (got < 0) {
@@ -138,7 +135,7 @@ static void read_request(struct client *client)
         return;
     }
     client->used += (size_t)got;
-    size_t head_size = http_parse(input_of(client), client->used, &request);
+    size_t head_size = http_parse(client->input, client->used, &request);
     if (head_size > 0)
         answer(client, &request, head_size);
     else if (got == 0)
@@ -172,24 +169,37 @@ static struct client *take_place(void)
     }
 }
 
-/* Most clients' requests are there already: they come and go without epoll. */
-static void begin_client(int fd, int family)
+/* One whose business is not done gets a place, and is waited for. */
+static void keep_client(const struct client *guest)
 {
     struct client *client = take_place();
-    client->state = CLIENT_READING;
+    size_t place = (size_t)(client - server.clients);
+    *client = *guest;
+    client->input = inputs[place];
+    memcpy(client->input, guest->input, guest->used);
+    if (watch(client->fd, place) != 0)
+        end_client(client);
+}
+
+/* Most clients' requests are there already: they come and go without a place. */
+static void begin_client(int fd, int family)
+{
+    static char input[HTTP_REQUEST_MAX];
+    struct client guest = {
+        .state = CLIENT_READING,
+        .fd = fd,
+        .deadline_ms = clock_ms() + DEADLINE_MS,
+        .number = ++server.arrivals,
+        .canary = canary_is_from(fd, family),
+        .input = input,
+    };
     server.present++;
-    client->fd = fd;
-    client->deadline_ms = clock_ms() + DEADLINE_MS;
-    client->number = ++server.arrivals;
-    client->used = 0;
-    client->drained = 0;
-    client->canary = canary_is_from(fd, family);
-    if (client->canary && server.owner.canary_landed(server.owner.context, family, fd))
-        end_client(client);
+    if (guest.canary && server.owner.canary_landed(server.owner.context, family, fd))
+        end_client(&guest);
     else
-        read_request(client);
-    if (client->state != CLIENT_FREE && watch(fd, (uint64_t)(client - server.clients)) != 0)
-        end_client(client);
+        read_request(&guest);
+    if (guest.state != CLIENT_FREE)
+        keep_client(&guest);
 }
 
 /* Without descriptors the listener would be ready again and again, with nothing to be done about

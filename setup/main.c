@@ -1,5 +1,6 @@
 #include <limits.h>
 #include <linux/capability.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,6 +10,7 @@
 #include <unistd.h>
 
 #include "common/config.h"
+#include "common/descriptors.h"
 #include "common/error.h"
 #include "common/log.h"
 #include "common/privileges.h"
@@ -189,6 +191,9 @@ int main(int argc, char **argv)
     struct error error = {0};
     struct arguments arguments = parse_arguments(argc, argv);
     umask(022);
+    /* A log that nobody reads any more does not end what is half done. */
+    signal(SIGPIPE, SIG_IGN);
+    descriptors_open_standard();
     forbid_core_dumps();
     key_memory_clear_on_free();
     if (config_load(&config, "setup") > 0)

@@ -12,7 +12,7 @@
 
 #include "common/canary.h"
 
-enum { DEADLINE_MS = 1000 };
+enum { DEADLINE_MS = 5000 };
 
 /* An address of either family. */
 union address {

@@ -260,7 +260,7 @@ never_ready() {
   next_begins
   wait_until 5 healthz_is 503
   start_observer 0.003
-  wait_until 30 again
+  wait_until 60 again
   not_ready "$1" 10
   stop_observer
   refute grep ' 200 ' "$LAB/observer.log"

@@ -40,7 +40,7 @@
 #   24  process           healthd killed: mitmdump dies with it, a new one starts clean
 #   24  process           runner killed: mitmdump dies at once, no 200 without it
 #   25  process           mitmdump that ignores SIGTERM: 503 from now on, killed after 5 s, exit 0 within 6 s
-#   32  write-failure     fsync fails (no space), wherever it is called
+#   32  write-failure     fsync fails (no space, quota), wherever it is called
 #   32  write-failure     write fails in the middle (quota), wherever it is called
 #   33  health            setup failed: with its error
 

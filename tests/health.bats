@@ -49,7 +49,7 @@ fake_mitmdump() {
 @test "setup running" {
   in_pod setup prepare
   spawn healthd healthd
-  not_ready 'setup.*running|running.*setup'
+  not_ready 'setup.*running|running.*setup' 15
   # Also while mitmdump listens.
   wait_until 10 listens $PROXY_PORT
   not_ready 'setup'
@@ -349,4 +349,16 @@ FAKE
   has "$(in_pod curl -s 'http://127.0.0.1:18080/healthz?verbose')" '^\[\+\]canary-ipv4 ok$'
   in_pod setup redirect
   wait_until 3 healthz_is '200 ok'
+}
+
+@test "MITMPROXY_QUICK_START: the same mitmdump, started by the shipped script; one that is no script as usual" {
+  give MITMPROXY_QUICK_START=on
+  up
+  has "$(tr '\0' ' ' </proc/"$(mitmdump_pid)"/cmdline)" "python[^ ]* [^ ]*/quick_start.py $MITMDUMP --mode "
+  same header 1 "$(in_pod curl -s http://127.0.0.1:18080/metrics | grep -c '^opensandbox_egress_ready 1')"
+  kill "$SPAWNED"
+  wait_until 10 refute listens $HEALTH_PORT
+  fake_mitmdump <<<$'#!/usr/bin/env python3\nimport time\ntime.sleep(60)'
+  spawn healthd healthd
+  wait_until 5 grep -q 'no quick start: .*fake is not a script' "$LAB/healthd.log"
 }

@@ -212,6 +212,7 @@ const struct variable variables[VARIABLES] = {
     {"MITMPROXY_USER", parse_user, print_user, FIELD(user)},
     {"MITMPROXY_BIN", parse_program, print_program, FIELD(bin)},
     {"MITMPROXY_SCRIPTS_DIR", parse_path, print_path, FIELD(scripts_dir)},
+    {"MITMPROXY_QUICK_START", parse_switch, print_flag, FIELD(quick_start)},
     {"MITMPROXY_WRITABLE_SCRIPTS", parse_switch, print_flag, FIELD(writable_scripts)},
     {"MITMPROXY_SET", parse_set_list, print_set_list, FIELD(set)},
     {"MITMPROXY_EXTRA_PORTS", parse_port_list, print_port_list, FIELD(extra_ports)},
