@@ -35,7 +35,7 @@ teardown() {
     "$TORTURE" "${TORTURE_SEED:-$RANDOM}" "$VARIANT" "$LAB" 3>&- >"$LAB/report" 2>&1 || status=$?
   sed 's/^/# /' "$LAB/report" >&3
   ((status == 0)) || tail -n "${TORTURE_LOG:-40}" "$LAB/torture.log"
-  return "$status"
+  ((status == 0))
 }
 
 # A stopped runner reports nothing, and hears nothing.
