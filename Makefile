@@ -89,7 +89,7 @@ bench: deps ## measure it beside the alternatives, into build/bench (root; BENCH
 bench-programs: $(BUILD)/bench/minimum $(BUILD)/bench/health-go
 
 MINIMUM := $(addprefix $(BUILD)/obj/,tests/bench/minimum.o setup/rules.o setup/xtc.o \
-             setup/iptables_entry.o common/ipv6.o)
+             setup/iptables_entry.o common/canary.o common/guard.o common/error.o common/ipv6.o)
 $(BUILD)/bench/minimum: $(MINIMUM)
 	@mkdir -p $(@D)
 	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(call pkg,--libs,libip4tc libip6tc $(PACKAGES))

@@ -161,7 +161,9 @@ static enum holding check_rules(const struct facts *facts, char reason[static RE
     if (!facts->config->transparent)
         return DOES_NOT_APPLY;
     if (facts->state.setup == SETUP_RUNNING)
-        return fails(reason, "setup is running: redirect rules missing");
+        return fails(reason, facts->state.rules == 0
+                                 ? "setup is running: redirect rules missing"
+                                 : "setup is running, or was killed while it ran: run it again");
     if (facts->state.rules == 0)
         return fails(reason, "redirect rules missing (setup redirect has not run)");
     return HOLDS;

@@ -8,7 +8,7 @@
 #include <unistd.h>
 
 /* setup holds the port for a moment when it proves the rules. */
-enum { BACKLOG = 1024, TRIES = 100, PAUSE_NS = 20 * 1000 * 1000 };
+enum { BACKLOG = 4096, TRIES = 100, PAUSE_NS = 20 * 1000 * 1000 };
 
 union address {
     struct sockaddr any;

@@ -28,6 +28,7 @@ enum {
     HUNG_MS = 30 * 1000,
     HEALTHY_RUN_MS = 60 * 1000,
     KILL_AFTER_MS = 5000,
+    NOT_STARTED_MS = 1000,
 };
 
 int mitmdump_init(struct mitmdump *mitmdump, const struct config *config, struct error *error)
@@ -56,14 +57,25 @@ static void set_state(struct mitmdump *mitmdump, enum mitm_state state, const ch
         strlcpy(report->error, why, sizeof(report->error));
 }
 
-/* To read a new CA is no failure: that start does not wait. */
+/* To read a new CA is no failure. What was not even started may be tried again soon: that costs
+ * nothing, and somebody may have put right what was wrong. */
+static int64_t delay_after(struct mitmdump *mitmdump, enum restart_cause cause)
+{
+    if (cause == CAUSE_CA_CHANGED)
+        return 0;
+    if (cause == CAUSE_NOT_STARTED)
+        return NOT_STARTED_MS;
+    return backoff_ms(++mitmdump->failures);
+}
+
 static void fail(struct mitmdump *mitmdump, enum restart_cause cause, const char *why)
 {
-    mitmdump->failures += cause != CAUSE_CA_CHANGED;
-    mitmdump->cause = cause;
+    /* The restart is for the end of the process, not for what has kept it waiting. */
+    if (cause != CAUSE_NOT_STARTED || !mitmdump->failed)
+        mitmdump->cause = cause;
     mitmdump->failed = true;
     strlcpy(mitmdump->last_end, why, sizeof(mitmdump->last_end));
-    int64_t delay = cause == CAUSE_CA_CHANGED ? 0 : backoff_ms(mitmdump->failures);
+    int64_t delay = delay_after(mitmdump, cause);
     set_state(mitmdump, delay == 0 ? MITM_DOWN : MITM_BACKOFF, why);
     mitmdump->report.pid = 0;
     mitmdump->deadline_ms = clock_ms() + delay;
@@ -148,6 +160,10 @@ static void begin_listening(struct mitmdump *mitmdump)
 {
     mitmdump->last_end[0] = '\0';
     set_state(mitmdump, MITM_LISTENING, "");
+    if (mitmdump->listening_since_ms != 0) {
+        log_info("mitmdump listens again");
+        return;
+    }
     mitmdump->listening_since_ms = clock_ms();
     mitmdump->report.start_ms = (uint32_t)(mitmdump->listening_since_ms - mitmdump->started_ms);
     log_info("mitmdump listens on port %u of 127.0.0.1%s, %u ms after its start",
@@ -164,7 +180,7 @@ static void watch_queue(struct mitmdump *mitmdump, uint32_t waiting)
     else if (report->waiting_since_ms == 0)
         report->waiting_since_ms = clock_ms();
     else if (clock_ms() - report->waiting_since_ms >= HUNG_MS)
-        end(mitmdump, CAUSE_HUNG, "hangs: has accepted no connection for 30 s");
+        end(mitmdump, CAUSE_HUNG, "hangs: connections have waited to be accepted for 30 s");
 }
 
 static void watch_ca(struct mitmdump *mitmdump)

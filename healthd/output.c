@@ -21,6 +21,15 @@ static bool says_nothing(const char *line)
     return strstr(line, "logged during startup, exiting") != NULL;
 }
 
+/* They go on to the state file, and to terminals. */
+static void keep_words(struct output *output)
+{
+    strlcpy(output->last, output->line, sizeof(output->last));
+    for (char *at = output->last; *at != '\0'; at++)
+        if ((unsigned char)*at < 0x20 || *at == 0x7f)
+            *at = ' ';
+}
+
 static void finish_line(struct output *output)
 {
     output->line[output->used] = '\0';
@@ -28,7 +37,7 @@ static void finish_line(struct output *output)
     if (output->line[strspn(output->line, " \t\r")] == '\0')
         return;
     if (!says_nothing(output->line))
-        strlcpy(output->last, output->line, sizeof(output->last));
+        keep_words(output);
     log_foreign("mitmdump", output->line);
 }
 

@@ -10,7 +10,6 @@
 #include "common/canary.h"
 #include "common/error.h"
 #include "common/guard.h"
-#include "common/ipv6.h"
 #include "common/log.h"
 #include "healthd/clock.h"
 
@@ -18,20 +17,42 @@ enum { EVERY_MS = 10 * 1000, AGAIN_MS = 1000 };
 
 static const int families[PROBE_FAMILIES] = {AF_INET, AF_INET6};
 
+/* To connect a datagram socket sends nothing, but takes an address of one's own. */
+static bool has_loopback(int family)
+{
+    struct sockaddr_storage canary;
+    socklen_t size = canary_address(family, &canary);
+    int fd = socket(family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        return errno != EAFNOSUPPORT;
+    bool there = connect(fd, (struct sockaddr *)&canary, size) == 0 ||
+                 (errno != EADDRNOTAVAIL && errno != ENETUNREACH);
+    close(fd);
+    return there;
+}
+
+static void look_for_addresses(struct probes *probes)
+{
+    for (size_t i = 0; i < PROBE_FAMILIES; i++) {
+        bool there = families[i] == AF_INET || has_loopback(families[i]);
+        probes->canaries[i].wanted = probes->canaries[i].configured && there;
+        probes->guards[i].wanted = probes->guards[i].configured && there;
+    }
+}
+
 void probes_init(struct probes *probes, const struct config *config)
 {
-    bool usable[PROBE_FAMILIES] = {true, ipv6_loopback_is_usable()};
     memset(probes, 0, sizeof(*probes));
     for (size_t i = 0; i < PROBE_FAMILIES; i++) {
         struct probe *canary = &probes->canaries[i], *guard = &probes->guards[i];
         canary->fd = guard->fd = -1;
         strlcpy(canary->error, "not tried yet", sizeof(canary->error));
         strlcpy(guard->error, "not tried yet", sizeof(guard->error));
-        if (!config->transparent || !usable[i])
-            continue;
-        canary->wanted = families[i] == AF_INET || config->ipv6 == IPV6_REDIRECT;
-        guard->wanted = guard_is_wanted(config, families[i]);
+        canary->configured =
+            config->transparent && (families[i] == AF_INET || config->ipv6 == IPV6_REDIRECT);
+        guard->configured = config->transparent && guard_is_wanted(config, families[i]);
     }
+    look_for_addresses(probes);
     probes->deadline_ms = config->transparent ? 0 : INT64_MAX;
 }
 
@@ -101,8 +122,8 @@ static unsigned int picture(const struct probes *probes)
 {
     unsigned int bits = 0;
     for (size_t i = 0; i < PROBE_FAMILIES; i++)
-        bits = bits << 2 | (unsigned int)probes->canaries[i].holds << 1 |
-               (unsigned int)probes->guards[i].holds;
+        bits = bits << 3 | (unsigned int)probes->canaries[i].wanted << 2 |
+               (unsigned int)probes->canaries[i].holds << 1 | (unsigned int)probes->guards[i].holds;
     return bits;
 }
 
@@ -121,6 +142,7 @@ bool probes_tick(struct probes *probes, void (*accept_waiting)(void))
     if (clock_ms() < probes->deadline_ms)
         return false;
     unsigned int before = picture(probes);
+    look_for_addresses(probes);
     for (size_t i = 0; i < PROBE_FAMILIES; i++) {
         if (probes->canaries[i].wanted)
             begin_canary(&probes->canaries[i], families[i]);
@@ -154,8 +176,8 @@ bool probes_landed(struct probes *probes, int family, int accepted)
     hold(probe, "redirect rules", family);
     bool is_own =
         probe->fd >= 0 && port_of(accepted, getpeername) == port_of(probe->fd, getsockname);
-    /* Ours may have come by another port: NAT changes it where its own is still taken. Whoever's this
-     * one is, it has proved what ours was to prove. */
+    /* Ours may have come by another port: NAT changes it where its own is still taken. Whoever's
+     * this one is, it has proved what ours was to prove. */
     end_canary(probe);
     return is_own;
 }

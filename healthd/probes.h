@@ -12,7 +12,8 @@
  * datagram there, which the guard refuses. */
 
 struct probe {
-    bool wanted; /* the configuration has such rules */
+    bool configured; /* there are such rules */
+    bool wanted;     /* and an address that they are proved by: IPv6 may come and go */
     bool holds;
     char error[128]; /* why it does not */
     int fd;          /* a connection that is under way; -1: none */

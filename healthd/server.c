@@ -12,6 +12,7 @@
 enum {
     CLIENTS_MAX = 128,
     DEADLINE_MS = 2000,
+    PAUSE_MS = 100,
     ACCEPTS_MAX = 64,       /* in one go, so that the loop's other business is not held up */
     DRAIN_MAX = 256 * 1024, /* bytes that a client may still send after the answer */
     ANSWER_MAX = 12 * 1024,
@@ -39,6 +40,7 @@ static struct {
     uint64_t arrivals;
     uint64_t dropped;
     unsigned int present;
+    int64_t pause_until_ms; /* 0: connections are accepted */
     struct client clients[CLIENTS_MAX];
 } server;
 
@@ -202,8 +204,22 @@ static void begin_client(int fd, int family)
         keep_client(&guest);
 }
 
-/* Without descriptors the listener would be ready again and again, with nothing to be done about
- * it; so the oldest client goes then, too. */
+/* What cannot be accepted now would make the listeners ready again and again. */
+static void pause_accepting(void)
+{
+    for (size_t i = 0; i < server.listeners.count && server.pause_until_ms == 0; i++)
+        epoll_ctl(server.epoll, EPOLL_CTL_DEL, server.listeners.fds[i], NULL);
+    server.pause_until_ms = clock_ms() + PAUSE_MS;
+}
+
+static void resume_accepting(void)
+{
+    server.pause_until_ms = 0;
+    for (size_t i = 0; i < server.listeners.count; i++)
+        watch(server.listeners.fds[i], CLIENTS_MAX + i);
+}
+
+/* Without descriptors the oldest client goes. */
 static void accept_clients(size_t index)
 {
     int listener = server.listeners.fds[index];
@@ -211,8 +227,12 @@ static void accept_clients(size_t index)
         int fd = accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
         if (fd >= 0)
             begin_client(fd, server.listeners.families[index]);
-        else if ((errno != EMFILE && errno != ENFILE) || !end_oldest_client())
+        else if (errno == EAGAIN || errno == EINTR || errno == ECONNABORTED)
             return;
+        else if ((errno != EMFILE && errno != ENFILE) || !end_oldest_client()) {
+            pause_accepting();
+            return;
+        }
     }
 }
 
@@ -250,6 +270,10 @@ int64_t server_expire(void)
     const struct http_request too_late = {.status = 408, .method = METHOD_GET};
     int64_t now = clock_ms();
     int64_t next = INT64_MAX;
+    if (server.pause_until_ms != 0 && server.pause_until_ms <= now)
+        resume_accepting();
+    if (server.pause_until_ms != 0)
+        next = server.pause_until_ms;
     for (size_t i = 0; i < CLIENTS_MAX; i++) {
         struct client *client = &server.clients[i];
         if (client->state == CLIENT_FREE)

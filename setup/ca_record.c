@@ -12,14 +12,19 @@ static int64_t end_of(X509 *certificate)
     return (int64_t)timegm(&utc);
 }
 
-/* Clients need the root, and where that has another key the certificate below it, too. One of the
- * root's own key is there for those that know only an earlier root. */
+/* Clients need the root and every certificate below it. What follows one of the root's own key is
+ * there for those that know only an earlier root. */
 static int64_t find_end(const struct ca *ca, X509 *root)
 {
     int64_t end = end_of(root);
-    int64_t own_end = end_of(ca_certificate(ca));
-    bool is_root = X509_check_private_key(root, ca->key) == 1;
-    return is_root || own_end > end ? end : own_end;
+    for (int i = 0; i < sk_X509_num(ca->certificates); i++) {
+        X509 *certificate = sk_X509_value(ca->certificates, i);
+        if (EVP_PKEY_eq(X509_get0_pubkey(certificate), X509_get0_pubkey(root)) == 1)
+            break;
+        if (end_of(certificate) < end)
+            end = end_of(certificate);
+    }
+    return end;
 }
 
 int ca_record_make(const struct config *config, const char *roots, size_t roots_size,

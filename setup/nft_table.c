@@ -33,9 +33,9 @@ static int ask(int fd)
     };
     _Alignas(struct nlmsghdr) char buffer[4096];
     struct nlmsghdr *answer = (struct nlmsghdr *)(void *)buffer;
-    if (send(fd, &request, sizeof(request), 0) < 0)
+    if (sendto(fd, &request, sizeof(request), 0, NULL, 0) < 0)
         return -1;
-    ssize_t size = recv(fd, buffer, sizeof(buffer), 0);
+    ssize_t size = recvfrom(fd, buffer, sizeof(buffer), 0, NULL, NULL);
     if (size < 0 || !NLMSG_OK(answer, (size_t)size))
         return -1;
     if (answer->nlmsg_type != NLMSG_ERROR)
