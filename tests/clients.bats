@@ -42,15 +42,15 @@ teardown() {
   local options
   for options in '' --http1.0 --http2 --head --tcp-nodelay '--compressed' '-H Expect:100-continue' '-H Connection:keep-alive'; do
     # shellcheck disable=SC2086 # words
-    attempt in_origin curl -sS --fail --max-time 1 $options "$URL"
+    attempt in_origin curl -sS --fail --max-time 10 $options "$URL"
     [[ $STATUS == 0 ]] || fault "curl $options"
     [[ $options == --head ]] || [[ $OUTPUT == ok ]] || fault "curl $options: $OUTPUT"
   done
   # It would use one connection for all if it could.
-  attempt in_origin curl -sS --fail --max-time 1 "$URL" "$URL" "$URL"
+  attempt in_origin curl -sS --fail --max-time 10 "$URL" "$URL" "$URL"
   same 'three in a row' $'ok\nok\nok' "$OUTPUT" || fault 'three in a row'
   local answers status=0
-  answers=$(in_origin curl -sS --fail --max-time 2 --parallel --parallel-immediate --parallel-max 100 \
+  answers=$(in_origin curl -sS --fail --max-time 20 --parallel --parallel-immediate --parallel-max 100 \
     "$URL?[1-300]" 2>"$LAB/curl.log") || status=$?
   [[ $status == 0 && $(grep -cx ok <<<"$answers") == 300 ]] ||
     fault "in parallel: status $status, $(wc -l <<<"$answers") answers, $(tr '\r' '\n' <"$LAB/curl.log" | grep curl:)"
@@ -61,14 +61,14 @@ teardown() {
   local options
   for options in '' --no-http-keep-alive --server-response; do
     # shellcheck disable=SC2086 # one or none
-    attempt in_origin wget -q -O - --tries=1 --timeout=1 $options "$URL"
+    attempt in_origin wget -q -O - --tries=1 --timeout=10 $options "$URL"
     [[ $STATUS == 0 ]] || fault "wget $options"
     has "$OUTPUT" '^ok$' || fault "wget $options"
   done
   # One connection for all, if it could.
-  attempt in_origin wget -q -O - --tries=1 --timeout=1 "$URL" "$URL" "$URL"
+  attempt in_origin wget -q -O - --tries=1 --timeout=10 "$URL" "$URL" "$URL"
   same 'three in a row' $'ok\nok\nok' "$OUTPUT" || fault 'three in a row'
-  attempt in_origin wget -q --spider --tries=1 --timeout=1 "$URL"
+  attempt in_origin wget -q --spider --tries=1 --timeout=10 "$URL"
   [[ $STATUS == 0 ]] || fault 'wget --spider, which is HEAD'
   no_faults
 }
@@ -103,7 +103,7 @@ teardown() {
   local options
   for options in '' -k '-i'; do
     # shellcheck disable=SC2086 # one or none
-    attempt in_origin ab -q -n 5000 -c 50 -s 1 $options "$URL"
+    attempt in_origin ab -q -n 5000 -c 50 -s 10 $options "$URL"
     [[ $STATUS == 0 ]] || fault "ab $options"
     has "$OUTPUT" '^Complete requests: +5000$' || fault "ab $options"
     has "$OUTPUT" '^Failed requests: +0$' || fault "ab $options"
@@ -114,7 +114,7 @@ teardown() {
 
 @test "wrk: as often as it can for three seconds" {
   need wrk
-  attempt in_origin wrk -t 2 -c 50 -d 3s --timeout 1s "$URL"
+  attempt in_origin wrk -t 2 -c 50 -d 3s --timeout 10s "$URL"
   [[ $STATUS == 0 ]]
   # It speaks of these if there are any.
   lacks "$OUTPUT" 'Socket errors|Non-2xx'

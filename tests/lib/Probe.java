@@ -15,9 +15,9 @@ public class Probe {
             check("HttpURLConnection", old(arguments[0]));
         }
         // As it is by default: it offers HTTP/2, and keeps connections to use them again.
-        HttpClient client = HttpClient.newBuilder().connectTimeout(Duration.ofSeconds(1)).build();
+        HttpClient client = HttpClient.newBuilder().connectTimeout(Duration.ofSeconds(10)).build();
         HttpRequest request =
-            HttpRequest.newBuilder(URI.create(arguments[0])).timeout(Duration.ofSeconds(1)).build();
+            HttpRequest.newBuilder(URI.create(arguments[0])).timeout(Duration.ofSeconds(10)).build();
         for (int i = 0; i < count; i++) {
             HttpResponse<String> answer = client.send(request, HttpResponse.BodyHandlers.ofString());
             check("HttpClient", answer.statusCode() + " " + answer.body());
@@ -27,8 +27,8 @@ public class Probe {
 
     private static String old(String url) throws Exception {
         HttpURLConnection connection = (HttpURLConnection) new URL(url).openConnection();
-        connection.setConnectTimeout(1000);
-        connection.setReadTimeout(1000);
+        connection.setConnectTimeout(10000);
+        connection.setReadTimeout(10000);
         try (InputStream body = connection.getInputStream()) {
             return connection.getResponseCode() + " " + new String(body.readAllBytes());
         }

@@ -1,9 +1,10 @@
 """Clients that mean no good, many at once.
 
-Usage: load.py HOST PORT SOURCE[,SOURCE...] KIND=COUNT... [rate=N]
+Usage: load.py HOST PORT SOURCE[,SOURCE...] KIND=COUNT... [rate=N] [turnover=N]
 
 Keeps COUNT connections of each kind open, from the source addresses in turn, and opens
-another one for each that has ended, N per second (1000) in all. Kinds:
+another one for each that has ended, N per second (1000) in all. Once all have been opened
+it is "turnover" per second (the same as "rate"). Kinds:
 
   idle     says nothing, and does not close when healthd does: the oldest ones are replaced
   half     the same after half a request
@@ -78,8 +79,9 @@ class Client:
 
 
 class Load:
-    def __init__(self, target, sources, wanted, rate):
-        self.target, self.sources, self.wanted, self.rate = target, sources, wanted, rate
+    def __init__(self, target, sources, wanted, rate, turnover):
+        self.target, self.sources, self.wanted = target, sources, wanted
+        self.rate, self.turnover = rate, turnover
         self.epoll, self.clients = select.epoll(), {}
         self.kept = collections.deque()
         self.missing = collections.deque()
@@ -172,7 +174,7 @@ class Load:
             counts["most"] = max(counts["most"], len(self.clients))
             counts["open"] = len(self.clients)
             if not self.announced and self.made >= self.total:
-                self.announced = True
+                self.announced, self.rate = True, self.turnover
                 print("holding", flush=True)
 
 
@@ -209,11 +211,12 @@ def main():
     target, sources = (sys.argv[1], int(sys.argv[2])), sys.argv[3].split(",")
     wanted = {key: int(value) for key, value in (word.split("=") for word in sys.argv[4:])}
     rate = wanted.pop("rate", 1000)
+    turnover = wanted.pop("turnover", rate)
     try:
         if "syn" in wanted:
             send_syns(target, sources, wanted["syn"])
         else:
-            Load(target, sources, wanted, rate).run()
+            Load(target, sources, wanted, rate, turnover).run()
     finally:
         print(", ".join("%s %d" % item for item in sorted(counts.items())), flush=True)
         os._exit(0)

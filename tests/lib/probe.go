@@ -49,8 +49,8 @@ func main() {
 	if err != nil {
 		panic(err)
 	}
-	byDefault := &http.Client{Timeout: time.Second}
-	asKubelet := &http.Client{Timeout: time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
+	byDefault := &http.Client{Timeout: 10 * time.Second}
+	asKubelet := &http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
 	askTimes(byDefault, url, count)
 	askTimes(asKubelet, url, count)
 	var all sync.WaitGroup

@@ -9,9 +9,9 @@ import urllib.request
 
 host, port, count = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
 for _ in range(count):
-    with urllib.request.urlopen(f"http://{host}:{port}/healthz", timeout=1) as answer:
+    with urllib.request.urlopen(f"http://{host}:{port}/healthz", timeout=10) as answer:
         assert (answer.status, answer.read()) == (200, b"ok\n")
-connection = http.client.HTTPConnection(host, port, timeout=1)
+connection = http.client.HTTPConnection(host, port, timeout=10)
 for method, body in [("GET", b"ok\n"), ("HEAD", b"")] * count:
     connection.request(method, "/healthz")
     answer = connection.getresponse()

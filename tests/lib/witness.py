@@ -71,11 +71,13 @@ def table(family, name):
 def setup_half(path):
     """The lines of the state file that setup writes, None if there is no such file to read."""
     try:
-        if not stat.S_ISREG(os.lstat(path).st_mode):
-            return None
+        # It may be a pipe, or become one meanwhile.
+        with open(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK), "rb") as file:
+            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                return None
+            lines = file.read(65536).split(b"\n")
     except OSError:
         return None
-    lines = read(path)[:65536].split(b"\n")
     if lines[0] != b"version=1":
         return None
     # The time is when it was written, not what is so.
@@ -94,6 +96,7 @@ class Witness:
         self.bad_since, self.detail, self.lies = {}, {}, []
         self.asked = {"quick": [], "rules": []}  # (asked, answered) for each 200 that waits for a look
         self.lock, self.running = threading.Lock(), True
+        self.looked = {}  # when, last, by kind
 
     def accept_as_good(self):
         """What stands now is what setup has made. (It need not stay long enough for a look.)"""
@@ -165,6 +168,11 @@ class Witness:
             self.asked[kind] = [times for times in self.asked[kind] if times[1] >= begun]
         for asked, _ in ripe:
             self.judge(asked, seen)
+        self.looked[kind] = ended
+
+    def is_blind(self):
+        """Who has not looked for long has seen no lie either."""
+        return any(time.monotonic() - self.looked.get(kind, 0) > 10 for kind in self.asked)
 
     def judge(self, asked, seen):
         for fact in seen:
