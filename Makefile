@@ -110,7 +110,7 @@ image: ## build the container image (IMAGE=name:tag, BUILDER=docker, podman or b
 	  --build-arg REVISION=$(shell git describe --always --dirty 2>/dev/null || echo unknown) .
 
 lint: ## shellcheck and clang-format, as CI runs them
-	shellcheck -x entrypoint.sh .ci/run tests/*.sh tests/*/*.sh tests/lib/oci-runtime tests/*.bats
+	ls entrypoint.sh .ci/run tests/*.sh tests/*/*.sh tests/lib/oci-runtime tests/*.bats | xargs -P 2 -n 8 shellcheck -x
 	clang-format --dry-run --Werror common/*.[ch] setup/*.[ch] healthd/*.[ch] tests/fuzz/*.[ch] tests/bench/*.c
 
 clean: ## remove what was built (build/venv stays: `rm -r build` removes it too)
