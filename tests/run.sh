@@ -4,7 +4,7 @@
 # only if something ran and nothing failed.
 #   SANITIZE=1     the programs are built with sanitizers; any report fails the run
 #   REQUIRE_ALL=1  a test that cannot run on this machine fails
-#   JOBS=n         so many suites at once (one more than there are processors)
+#   JOBS=n         so many suites at once (two for each processor)
 set -euo pipefail
 
 # shellcheck source=tests/lib/lab.sh
@@ -47,7 +47,7 @@ stage_up
 status=0
 # Suites wait more than they work, and share nothing.
 jobs=()
-((${#files[@]} == 1)) || ! command -v parallel >/dev/null || jobs=(--jobs "${JOBS:-$(($(nproc) + 1))}" --no-parallelize-within-files)
+((${#files[@]} == 1)) || ! command -v parallel >/dev/null || jobs=(--jobs "${JOBS:-$(($(nproc) * 2))}" --no-parallelize-within-files)
 bats --tap --timing "${jobs[@]}" "${files[@]}" | tee "$STAGE/results" || status=$?
 passed=$(grep -c '^ok ' "$STAGE/results" || true)
 skipped=$(grep -c '^ok .* # skip' "$STAGE/results" || true)
