@@ -1,6 +1,7 @@
 #include "setup/bystanders.h"
 
 #include <dirent.h>
+#include <errno.h>
 #include <limits.h>
 #include <stdbool.h>
 #include <stdlib.h>
@@ -51,8 +52,11 @@ static bool is_in_this_namespace(pid_t pid)
     char path[32];
     struct stat here, there;
     snprintf(path, sizeof(path), "/proc/%d/ns/net", pid);
-    return stat("/proc/self/ns/net", &here) != 0 || stat(path, &there) != 0 ||
-           (here.st_ino == there.st_ino && here.st_dev == there.st_dev);
+    if (stat("/proc/self/ns/net", &here) != 0)
+        return true;
+    if (stat(path, &there) != 0)
+        return errno == EACCES; /* else it has ended */
+    return here.st_ino == there.st_ino && here.st_dev == there.st_dev;
 }
 
 static bool is_ours(pid_t pid, pid_t mitmdump)

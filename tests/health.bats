@@ -228,7 +228,7 @@ FAKE
   restore() {
     rm -rf "$STATE"
     cp "$LAB/good" "$STATE"
-    wait_until 3 healthz_is '200 ok' || fault "$1: not well again: $(healthz)"
+    wait_until 15 healthz_is '200 ok' || fault "$1: not well again: $(healthz)"
   }
   rm "$STATE"
   not_ready 'state' || fault gone

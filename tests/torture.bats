@@ -37,36 +37,3 @@ teardown() {
   ((status == 0)) || tail -n "${TORTURE_LOG:-40}" "$LAB/torture.log"
   ((status == 0))
 }
-
-# A stopped runner reports nothing, and hears nothing.
-stop_the_runner() {
-  up
-  find_healthd
-  STOPPED=("$RUNNER" "$(mitmdump_pid)")
-  kill -STOP "$RUNNER"
-}
-
-@test "a runner that is stopped does not keep healthd from ending, and is not left behind" {
-  stop_the_runner
-  kill -TERM "$SPAWNED"
-  await_exit "$SPAWNED" 7
-  [[ $STATUS == 0 ]]
-  wait_until 1 pod_is_empty || {
-    ip netns pids "$POD" | xargs -r ps -o pid,ppid,stat,cmd -p
-    false
-  }
-}
-
-@test "a runner that is stopped does not hide that mitmdump hangs" {
-  stop_the_runner
-  kill -STOP "${STOPPED[1]}"
-  as_app bash -c 'exec 5<>/dev/tcp/203.0.113.10/80; exec sleep 60' 3>&- >/dev/null 2>&1 &
-  local client=$!
-  wait_until 12 healthz_is '503 mitm not ready' || fault "still $(healthz)"
-  healthz
-  kill -CONT "${STOPPED[@]}"
-  wait_until 12 healthz_is '200 ok' || fault "$(healthz)"
-  kill "$client"
-  wait "$client" || true
-  no_faults
-}
