@@ -11,7 +11,6 @@ source "$BATS_TEST_DIRNAME/lib/figures.sh"
 source "$BATS_TEST_DIRNAME/lib/variant.sh"
 
 TORTURE=${TORTURE:-30}
-STOPPED=()
 
 setup_file() {
   suite_up
@@ -25,7 +24,6 @@ setup() {
 }
 teardown() {
   # A stopped process does not end.
-  ((${#STOPPED[@]} == 0)) || kill -CONT "${STOPPED[@]}" 2>/dev/null || true
   lab_down
 }
 
