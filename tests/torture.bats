@@ -23,7 +23,6 @@ setup() {
   need legacy
 }
 teardown() {
-  # A stopped process does not end.
   lab_down
 }
 
