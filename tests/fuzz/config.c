@@ -201,9 +201,31 @@ static void check_accepted(const struct config *config)
     CHECK(config->healthd_user.known && config->healthd_user.uid != 0);
 }
 
+/* No variable of --help is missing here. */
+static void check_table(void)
+{
+    static char text[1 << 16];
+    FILE *out = fmemopen(text, sizeof(text), "w");
+    CHECK(out != NULL);
+    config_print_help(out);
+    fclose(out);
+    int rows = 0;
+    for (const char *line = text; *line != '\0'; line = strchr(line, '\n') + 1) {
+        if (line[2] == ' ')
+            continue; /* what it means */
+        CHECK(variable_find(line + 2, strcspn(line + 2, "\n")) != NULL);
+        rows++;
+    }
+    CHECK(rows == VARIABLES);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static struct config config;
+    static bool table_checked;
+    if (!table_checked)
+        check_table();
+    table_checked = true;
     fill_environment((const char *)data, size);
     for (size_t i = 0; i < VARIABLES; i++)
         judge_raw(&variables[i], value_of(variables[i].name), &verdicts[i]);

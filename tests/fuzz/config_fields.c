@@ -197,7 +197,7 @@ static void print_backend(const void *field, FILE *out)
     print_word((const char *const[]){"auto", "iptables", "nft"}, 3, field, out);
 }
 
-const struct variable variables[VARIABLES] = {
+const struct variable variables[] = {
 #define FIELD(member) offsetof(struct config, member)
     {"LOG_LEVEL", parse_level, print_level, FIELD(log_level)},
     {"LOG_FORMAT", parse_format, print_format, FIELD(log_format)},
@@ -228,6 +228,8 @@ const struct variable variables[VARIABLES] = {
     {"EXPORT_MOUNT", parse_path, print_path, FIELD(export_mount)},
 #undef FIELD
 };
+_Static_assert(sizeof(variables) / sizeof(variables[0]) == VARIABLES,
+               "VARIABLES is another number");
 
 const struct variable *variable_find(const char *name, size_t length)
 {

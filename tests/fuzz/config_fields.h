@@ -29,8 +29,8 @@ struct variable {
     size_t offset; /* in struct config */
 };
 
-enum { VARIABLES = 26 };
-extern const struct variable variables[VARIABLES];
+enum { VARIABLES = 27 };
+extern const struct variable variables[];
 
 /* NULL if there is none of that name. */
 const struct variable *variable_find(const char *name, size_t length);
