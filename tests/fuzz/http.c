@@ -110,6 +110,8 @@ static void check_same(const struct outcome *one, const struct outcome *other, s
     CHECK(other->request.status == one->request.status);
     CHECK(other->request.method == one->request.method);
     CHECK(strcmp(other->request.path, one->request.path) == 0);
+    CHECK(other->request.verbose == one->request.verbose);
+    CHECK(other->request.has_body == one->request.has_body);
     CHECK(other->used == (one->request.status == 200 ? one->used : other_size));
 }
 
