@@ -27,7 +27,7 @@ void ca_file_path(const struct config *config, char path[static PATH_MAX]);
 char *ca_file_read(const struct config *config, struct ca_file *file, size_t *size,
                    struct error *error);
 
-/* Clears and frees what ca_file_read returned. */
+/* Clears and frees a text that may have a key in it, as ca_file_read returns one, or NULL. */
 void ca_file_release(char *text, size_t size);
 
 /* True while nobody has written or replaced the file since it was read, as far as stat(2) tells. */

@@ -3,7 +3,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -44,9 +43,7 @@ static int part_read(const struct config *config, const char *name, struct part 
 
 static void part_free(struct part *part)
 {
-    if (part->text != NULL)
-        explicit_bzero(part->text, part->size);
-    free(part->text);
+    ca_file_release(part->text, part->size);
     part->text = NULL;
 }
 

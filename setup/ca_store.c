@@ -2,8 +2,6 @@
 
 #include <errno.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 
 #include "common/log.h"
 #include "setup/ca_bridge.h"
@@ -36,8 +34,7 @@ static int load(struct store *store, const char *path, struct error *error)
     if (pem == NULL)
         return errno == ENOENT ? 0 : -1;
     int result = ca_parse(pem, size, &store->ca, error);
-    explicit_bzero(pem, size);
-    free(pem);
+    ca_file_release(pem, size);
     return result == 0 ? 1 : error_prefix(error, "%s", path);
 }
 
@@ -59,8 +56,7 @@ static int write_ca(struct store *store, const struct ca *ca, struct error *erro
     if (pem == NULL)
         return -1;
     int result = confdir_write(&store->confdir, CA_FILE, pem, size, 0600, error);
-    explicit_bzero(pem, size);
-    free(pem);
+    ca_file_release(pem, size);
     return result;
 }
 

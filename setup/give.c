@@ -2,7 +2,6 @@
 
 #include <errno.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -34,8 +33,7 @@ static int check_ca(int fd, const char *path, struct error *error)
     int result = ca_parse(pem, size, &ca, error);
     if (result == 0)
         result = ca_check(&ca, path, error);
-    explicit_bzero(pem, size);
-    free(pem);
+    ca_file_release(pem, size);
     ca_free(&ca);
     return result == 0 ? 0 : error_prefix(error, "%s", path);
 }
@@ -76,7 +74,7 @@ static int give(int directory, const struct claim *claim, const struct config *c
                 struct error *error)
 {
     char path[PATH_MAX];
-    snprintf(path, sizeof(path), "%.4000s/" CA_FILE, config->confdir);
+    ca_file_path(config, path);
     if (claim_check(directory, claim, error) != 0)
         return -1;
     int ca = open_ca(directory, config, path, error);
