@@ -115,7 +115,6 @@ static void start(struct mitmdump *mitmdump)
     if (mitmdump->failed)
         report->restarts[mitmdump->cause]++;
     mitmdump->failed = false;
-    report->generation++;
     report->pid = (uint32_t)mitmdump->pid;
     set_state(mitmdump, MITM_STARTING, NULL);
     mitmdump->started_ms = clock_ms();

@@ -21,7 +21,6 @@ enum restart_cause {
 struct report {
     enum mitm_state state;
     uint32_t pid;
-    uint32_t generation; /* how many have been started */
     uint32_t restarts[CAUSES];
     uint32_t start_ms;  /* that the last start took until it listened, 0 for none yet */
     uint32_t inodes[2]; /* of the listening sockets, IPv4 and IPv6, as sock_diag tells them; 0 while
