@@ -9,6 +9,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "common/controls.h"
+
 enum { MESSAGE_MAX = 2048, LINE_MAX_BYTES = 4096 };
 
 static const char *const level_names[] = {"debug", "info", "warn", "error"};
@@ -52,7 +54,7 @@ static size_t escape(char out[static 8], unsigned char c)
 {
     if (logger.format == FORMAT_JSON && (c == '"' || c == '\\'))
         return (size_t)snprintf(out, 8, "\\%c", c);
-    if (c >= 0x20 && c != 0x7f) {
+    if (!is_control((char)c)) {
         out[0] = (char)c;
         return 1;
     }

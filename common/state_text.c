@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/controls.h"
+
 /* The format of the state file: whatever is read and whatever is written goes through the table. */
 
 static const char version_line[] = "version=1";
@@ -64,24 +66,12 @@ const char *mitm_state_name(enum mitm_state state)
     return mitm_names[state];
 }
 
-/* Neither written nor read in a value: values stand on one line each, and go on to terminals. */
-static bool is_control(char c)
-{
-    return (unsigned char)c < 0x20 || c == 0x7f;
-}
-
+/* Neither written nor read in a value. */
 static bool has_control(const char *text)
 {
     while (*text != '\0' && !is_control(*text))
         text++;
     return *text != '\0';
-}
-
-static void blank_controls(char *text)
-{
-    for (; *text != '\0'; text++)
-        if (is_control(*text))
-            *text = ' ';
 }
 
 static const struct key *key_find(const char *name, size_t length)

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "common/controls.h"
 #include "common/log.h"
 
 enum { READS_MAX = 16, READ_SIZE = 4096 };
@@ -21,23 +22,16 @@ static bool says_nothing(const char *line)
     return strstr(line, "logged during startup, exiting") != NULL;
 }
 
-/* They go on to the state file, and to terminals. */
-static void keep_words(struct output *output)
-{
-    strlcpy(output->last, output->line, sizeof(output->last));
-    for (char *at = output->last; *at != '\0'; at++)
-        if ((unsigned char)*at < 0x20 || *at == 0x7f)
-            *at = ' ';
-}
-
 static void finish_line(struct output *output)
 {
     output->line[output->used] = '\0';
     output->used = 0;
     if (output->line[strspn(output->line, " \t\r")] == '\0')
         return;
-    if (!says_nothing(output->line))
-        keep_words(output);
+    if (!says_nothing(output->line)) {
+        strlcpy(output->last, output->line, sizeof(output->last));
+        blank_controls(output->last);
+    }
     log_foreign("mitmdump", output->line);
 }
 
