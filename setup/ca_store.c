@@ -1,7 +1,6 @@
 #include "setup/ca_store.h"
 
 #include <errno.h>
-#include <stdio.h>
 
 #include "common/log.h"
 #include "setup/ca_bridge.h"
