@@ -1,10 +1,12 @@
 #include "common/canary.h"
 
 #include <arpa/inet.h>
+#include <errno.h>
 #include <linux/netfilter_ipv4.h>
 #include <linux/netfilter_ipv6/ip6_tables.h>
 #include <netinet/in.h>
 #include <string.h>
+#include <unistd.h>
 
 const char *canary_name(int family)
 {
@@ -26,6 +28,19 @@ socklen_t canary_address(int family, struct sockaddr_storage *address)
     v6->sin6_port = htons(CANARY_PORT);
     inet_pton(AF_INET6, CANARY_ADDRESS_V6, &v6->sin6_addr);
     return sizeof(*v6);
+}
+
+int canary_connect(int family, int type)
+{
+    struct sockaddr_storage canary;
+    socklen_t size = canary_address(family, &canary);
+    int fd = socket(family, type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (fd < 0 || connect(fd, (struct sockaddr *)&canary, size) == 0 || errno == EINPROGRESS)
+        return fd;
+    int reason = errno;
+    close(fd);
+    errno = reason;
+    return -1;
 }
 
 static bool is_canary_v4(int accepted)

@@ -20,6 +20,10 @@ const char *canary_name(int family);
 /* Fills in the canary's address. Returns its size. */
 socklen_t canary_address(int family, struct sockaddr_storage *address);
 
+/* Opens a socket of that type (SOCK_STREAM, SOCK_DGRAM), non-blocking, and connects it to the
+ * canary; one that is still connecting counts. Returns a descriptor, or -1 with errno. */
+int canary_connect(int family, int type);
+
 /* Was this accepted connection, of a socket of that family, meant for the canary before it was
  * redirected? */
 bool canary_is_from(int accepted, int family);

@@ -16,12 +16,8 @@ bool guard_is_wanted(const struct config *config, int family)
 
 int guard_prove(int family, struct error *error)
 {
-    struct sockaddr_storage canary;
-    socklen_t size = canary_address(family, &canary);
-    ssize_t sent = -1;
-    int fd = socket(family, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    if (fd >= 0 && connect(fd, (struct sockaddr *)&canary, size) == 0)
-        sent = send(fd, "", 1, MSG_NOSIGNAL);
+    int fd = canary_connect(family, SOCK_DGRAM);
+    ssize_t sent = fd >= 0 ? send(fd, "", 1, MSG_NOSIGNAL) : -1;
     int reason = errno;
     if (fd >= 0)
         close(fd);

@@ -17,18 +17,15 @@ enum { EVERY_MS = 10 * 1000, AGAIN_MS = 1000 };
 
 static const int families[PROBE_FAMILIES] = {AF_INET, AF_INET6};
 
-/* To connect a datagram socket sends nothing, but takes an address of one's own. */
+/* To connect a datagram socket sends nothing, but takes an address of one's own. (To bind one, as
+ * ipv6_loopback_is_usable does, is not for the confined responder.) */
 static bool has_loopback(int family)
 {
-    struct sockaddr_storage canary;
-    socklen_t size = canary_address(family, &canary);
-    int fd = socket(family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    int fd = canary_connect(family, SOCK_DGRAM);
     if (fd < 0)
-        return errno != EAFNOSUPPORT;
-    bool there = connect(fd, (struct sockaddr *)&canary, size) == 0 ||
-                 (errno != EADDRNOTAVAIL && errno != ENETUNREACH);
+        return errno != EAFNOSUPPORT && errno != EADDRNOTAVAIL && errno != ENETUNREACH;
     close(fd);
-    return there;
+    return true;
 }
 
 static void look_for_addresses(struct probes *probes)
@@ -88,13 +85,10 @@ static void fail_canary(struct probe *probe, int family, const char *reason)
 
 static void begin_canary(struct probe *probe, int family)
 {
-    struct sockaddr_storage canary;
-    socklen_t size = canary_address(family, &canary);
     if (probe->fd >= 0)
         fail_canary(probe, family, "did not arrive here within a second");
-    probe->fd = socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    if (probe->fd < 0 ||
-        (connect(probe->fd, (struct sockaddr *)&canary, size) != 0 && errno != EINPROGRESS))
+    probe->fd = canary_connect(family, SOCK_STREAM);
+    if (probe->fd < 0)
         fail_canary(probe, family, strerror(errno));
 }
 
@@ -117,16 +111,6 @@ static void check_guard(struct probe *probe, int family)
         fail(probe, "guard rules", error.text);
 }
 
-/* A bit each that holds. */
-static unsigned int picture(const struct probes *probes)
-{
-    unsigned int bits = 0;
-    for (size_t i = 0; i < PROBE_FAMILIES; i++)
-        bits = bits << 3 | (unsigned int)probes->canaries[i].wanted << 2 |
-               (unsigned int)probes->canaries[i].holds << 1 | (unsigned int)probes->guards[i].holds;
-    return bits;
-}
-
 static bool all_hold(const struct probes *probes)
 {
     for (size_t i = 0; i < PROBE_FAMILIES; i++)
@@ -137,11 +121,8 @@ static bool all_hold(const struct probes *probes)
     return true;
 }
 
-bool probes_tick(struct probes *probes, void (*accept_waiting)(void))
+void probes_round(struct probes *probes, void (*accept_waiting)(void))
 {
-    if (clock_ms() < probes->deadline_ms)
-        return false;
-    unsigned int before = picture(probes);
     look_for_addresses(probes);
     for (size_t i = 0; i < PROBE_FAMILIES; i++) {
         if (probes->canaries[i].wanted)
@@ -153,7 +134,6 @@ bool probes_tick(struct probes *probes, void (*accept_waiting)(void))
     for (size_t i = 0; i < PROBE_FAMILIES; i++)
         check_canary(&probes->canaries[i], families[i]);
     probes->deadline_ms = clock_ms() + (all_hold(probes) ? EVERY_MS : AGAIN_MS);
-    return picture(probes) != before;
 }
 
 /* The port of either end, in network order. */

@@ -30,10 +30,9 @@ struct probes {
 
 void probes_init(struct probes *probes, const struct config *config);
 
-/* Makes a round if it is due. accept_waiting takes in what has arrived at our listeners: on
- * loopback the canary has when connect returns. Returns true if something came out otherwise than
- * before. */
-bool probes_tick(struct probes *probes, void (*accept_waiting)(void));
+/* Makes a round, which is due at the deadline, and sets the next one. accept_waiting takes in what
+ * has arrived at our listeners: on loopback the canary has when connect returns. */
+void probes_round(struct probes *probes, void (*accept_waiting)(void));
 
 /* A connection that was meant for the canary of that family has been accepted. Returns true if it
  * is our own, of which nothing more is to come. */

@@ -102,8 +102,8 @@ static void make_round(struct readiness *readiness)
 {
     if (clock_ms() < readiness->probes.deadline_ms)
         return;
-    if (probes_tick(&readiness->probes, server_accept_waiting))
-        readiness->changed = true;
+    probes_round(&readiness->probes, server_accept_waiting);
+    readiness->changed = true;
     readiness_warn(readiness);
 }
 
