@@ -8,14 +8,7 @@ source "$BATS_TEST_DIRNAME/lib/suite.sh"
 URL=http://10.77.0.2:18080/healthz
 
 # One healthd for all, 200 because interception is off: here only the protocol counts.
-setup_file() {
-  suite_up
-  lab_for_file
-  give MITMPROXY_TRANSPARENT=off
-  spawn healthd healthd
-  export HEALTHD=$SPAWNED
-  wait_until 5 healthz_is '200 ok'
-}
+setup_file() { healthd_for_file; }
 teardown_file() {
   lab_down
   suite_down

@@ -12,34 +12,6 @@ setup() {
 }
 teardown() { lab_down; }
 
-# not_ready PATTERN [SECONDS]: 503 within that time, with a reason that matches, and so it stays.
-not_ready() {
-  matches() { grep -qE -e "$1" <<<"$(healthz)"; }
-  wait_until "${2-3}" matches "^503 mitm not ready: .*($1)" || {
-    echo "expected 503 with $1, but: $(healthz)"
-    return 1
-  }
-  echo "$1: $(healthz)"
-}
-# stays_unready MILLISECONDS: answers, but never 200, in that time.
-stays_unready() {
-  local deadline=$(($(milliseconds) + $1)) answer
-  while (($(milliseconds) < deadline)); do
-    answer=$(healthz)
-    [[ $answer == 503* ]] || {
-      echo "expected 503 all the time, but: $answer"
-      return 1
-    }
-  done
-}
-# A program in the place of mitmdump: its file is $FAKE, its text standard input.
-fake_mitmdump() {
-  FAKE=$LAB/home/fake
-  cat >"$FAKE"
-  chmod 0755 "$FAKE"
-  give MITMPROXY_BIN="$FAKE"
-}
-
 @test "no state file" {
   spawn healthd healthd
   not_ready 'state|setup'

@@ -5,14 +5,7 @@
 source "$BATS_TEST_DIRNAME/lib/suite.sh"
 
 # These tests do not disturb each other: one lab, one healthd (200, for interception is off).
-setup_file() {
-  suite_up
-  lab_for_file
-  give MITMPROXY_TRANSPARENT=off
-  spawn healthd healthd
-  export HEALTHD=$SPAWNED
-  wait_until 5 healthz_is '200 ok'
-}
+setup_file() { healthd_for_file; }
 teardown_file() {
   lab_down
   suite_down

@@ -95,12 +95,6 @@ fails_only() {
   }
   wait_until "$seconds" failing || fault "expected to fail: $2; is: $VERBOSE"
 }
-fake_mitmdump() {
-  FAKE=$LAB/home/fake
-  cat >"$FAKE"
-  chmod 0755 "$FAKE"
-  give MITMPROXY_BIN="$FAKE"
-}
 sleeping_mitmdump() {
   fake_mitmdump <<'FAKE'
 #!/bin/sh

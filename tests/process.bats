@@ -36,13 +36,6 @@ find_three() {
   # And nobody else.
   same processes "$(printf '%s\n' "$RESPONDER" "$RUNNER" "$MITMDUMP_PID" | sort)" "$(ip netns pids "$POD" | sort)"
 }
-# A program in the place of mitmdump: its file is $FAKE, its text standard input.
-fake_mitmdump() {
-  FAKE=$LAB/home/fake
-  cat >"$FAKE"
-  chmod 0755 "$FAKE"
-  give MITMPROXY_BIN="$FAKE"
-}
 
 @test "ids, groups, five capability sets and NoNewPrivs of mitmdump, runner and responder" {
   # Started with more than it needs, so that giving it up can be seen.

@@ -36,28 +36,25 @@ measured() {
 # (First, so that the other measurements have the machine for themselves.)
 # What functions in labs of their own have measured: note NAME.
 note() { echo "$AFTER" >"$BACKGROUND/$1"; }
-redirect_flushed() {
+# flushed TABLE NAME: how long until the rules of that table are missed.
+flushed() {
   begin entrypoint.sh
   start_observer 0.003
   local since
   since=$(now)
-  in_pod iptables-legacy -w -t nat -F
+  in_pod iptables-legacy -w -t "$1" -F
   await_first 20 "$since" ' 503 '
-  note redirect_flushed
+  note "$2"
+}
+redirect_flushed() {
+  flushed nat redirect_flushed
+  local since
   since=$(now)
   in_pod setup redirect
   await_first 10 "$since" ' 200 ok'
   note redirect_restored_by_setup
 }
-guard_flushed() {
-  begin entrypoint.sh
-  start_observer 0.003
-  local since
-  since=$(now)
-  in_pod iptables-legacy -w -t filter -F
-  await_first 20 "$since" ' 503 '
-  note guard_flushed
-}
+guard_flushed() { flushed filter guard_flushed; }
 state_file_deleted() {
   begin entrypoint.sh
   start_observer 0.003

@@ -11,7 +11,7 @@ source "$BATS_TEST_DIRNAME/lib/pki.sh"
 
 setup_file() {
   suite_up
-  cc -O -fPIC -shared -o "$STAGE/fault.so" "$BATS_TEST_DIRNAME/lib/file_fault.c" -ldl
+  preload_library file_fault
 }
 teardown_file() { suite_down; }
 setup() {
@@ -112,7 +112,7 @@ faulty() {
   shift
   # A sanitizer wants to be the first that is loaded.
   in_pod env ASAN_OPTIONS="${ASAN_OPTIONS-}:verify_asan_link_order=0" \
-    LD_PRELOAD="$STAGE/fault.so" FAULT="$fault" FAULT_LOG="$LAB/calls" timeout 10 "$@"
+    LD_PRELOAD="$STAGE/file_fault.so" FAULT="$fault" FAULT_LOG="$LAB/calls" timeout 10 "$@"
 }
 # every_call NAME ERRNO...: each call of that kind that a rotation makes fails once.
 every_call() {

@@ -4,9 +4,7 @@
 
 clock_library() {
   export CLOCK_LIBRARY=$STAGE/clock.so
-  [[ -e $CLOCK_LIBRARY ]] ||
-    cc -std=c11 -D_GNU_SOURCE -Wall -Wextra -Werror -O2 -fPIC -shared -o "$CLOCK_LIBRARY" \
-      "$ROOT/tests/lib/clock.c" -ldl
+  preload_library clock
 }
 
 # set_clock SECONDS: so much later than the machine's (before it, if negative), from now on.

@@ -5,9 +5,7 @@
 # Compile the library that is preloaded.
 fault_library() {
   export FAULT_LIBRARY=$STAGE/fault.so
-  [[ -e $FAULT_LIBRARY ]] ||
-    cc -std=c11 -D_GNU_SOURCE -Wall -Wextra -Werror -O2 -fPIC -shared -o "$FAULT_LIBRARY" \
-      "$ROOT/tests/lib/fault.c" -ldl
+  preload_library fault
 }
 
 # broken FAULT...=... [NAME=VALUE...] CMD...: like `with`, on a kernel with those faults.

@@ -1,6 +1,9 @@
 # shellcheck shell=bash
-# What the suites about faults share: words for "not ready", for what /metrics and
-# /healthz?verbose say, and labs that run at the same time. Source it after suite.sh.
+# What the suites about faults share: words for what /metrics and /healthz?verbose say, and
+# labs that run at the same time. Source it after suite.sh.
+
+# shellcheck source=tests/lib/figures.sh
+source "$BATS_TEST_DIRNAME/lib/figures.sh"
 
 # Print healthd's answer for a path: get PATH.
 get() { in_pod curl -s --max-time 2 "http://127.0.0.1:$HEALTH_PORT$1"; }
@@ -12,27 +15,6 @@ restarts_by() { metric "mitmdump_restarts_total{cause=\"$1\"}"; }
 # condition NAME PATTERN: is the line of that condition like that?
 condition() { verbose | grep -E -e "^\\[[-+]\\]$1 " | grep -qE -e "$2"; }
 
-# not_ready PATTERN [SECONDS]: 503 within that time, with a reason that matches.
-reason_matches() { grep -qE -e "^503 mitm not ready: .*($1)" <<<"$(healthz)"; }
-not_ready() {
-  wait_until "${2-3}" reason_matches "$1" || {
-    echo "expected 503 with $1, but: $(healthz)"
-    verbose
-    return 1
-  }
-  echo "$1: $(healthz)"
-}
-# stays_unready MILLISECONDS: answers, but never 200, in that time.
-stays_unready() {
-  local deadline=$(($(milliseconds) + $1)) answer
-  while (($(milliseconds) < deadline)); do
-    answer=$(healthz)
-    [[ $answer == 503* ]] || {
-      echo "expected 503 all the time, but: $answer"
-      return 1
-    }
-  done
-}
 ready_within() {
   wait_until "$1" healthz_is '200 ok' || {
     echo "not ready after $1 s: $(healthz)"
@@ -41,13 +23,6 @@ ready_within() {
   }
 }
 
-# A program in the place of mitmdump: its file is $FAKE, its text standard input.
-fake_mitmdump() {
-  FAKE=$LAB/home/fake
-  cat >"$FAKE"
-  chmod 0755 "$FAKE"
-  give MITMPROXY_BIN="$FAKE"
-}
 # mitmdump itself, which notes each start in $LAB/home/starts and does not begin as long as
 # the file $LAB/home/hold is there. It is started all the same: healthd waits for it.
 held_mitmdump() {
@@ -74,8 +49,6 @@ find_three() {
 }
 # Processor time that it has used, in ticks of 10 ms.
 ticks() { sed 's/.*) //' "/proc/$1/stat" | awk '{ print $12 + $13 }'; }
-resident() { awk '/^VmRSS:/ { print $2 }' "/proc/$1/status"; }
-descriptors() { find "/proc/$1/fd" -mindepth 1 | wc -l; }
 
 # The application gets at the origin, and through mitmdump.
 # is_intercepted URL

@@ -168,3 +168,53 @@ await_exit() {
   # shellcheck disable=SC2034 # for the caller
   TOOK=$(($(milliseconds) - started))
 }
+
+# not_ready PATTERN [SECONDS]: 503 within that time, with a reason that matches.
+reason_matches() { grep -qE -e "^503 mitm not ready: .*($1)" <<<"$(healthz)"; }
+not_ready() {
+  wait_until "${2-3}" reason_matches "$1" || {
+    echo "expected 503 with $1, but: $(healthz)"
+    in_pod curl -s --max-time 2 "http://127.0.0.1:$HEALTH_PORT/healthz?verbose"
+    return 1
+  }
+  echo "$1: $(healthz)"
+}
+# stays_unready MILLISECONDS: answers, but never 200, in that time.
+stays_unready() {
+  local deadline=$(($(milliseconds) + $1)) answer
+  while (($(milliseconds) < deadline)); do
+    answer=$(healthz)
+    [[ $answer == 503* ]] || {
+      echo "expected 503 all the time, but: $answer"
+      return 1
+    }
+  done
+}
+# A program in the place of mitmdump: its file is $FAKE, its text standard input.
+fake_mitmdump() {
+  FAKE=$LAB/home/fake
+  cat >"$FAKE"
+  chmod 0755 "$FAKE"
+  give MITMPROXY_BIN="$FAKE"
+}
+
+# For suites about healthd's HTTP alone: one lab and one healthd for all tests of the file, 200
+# because interception is off. HEALTHD is its process.
+healthd_for_file() {
+  suite_up
+  lab_for_file
+  give MITMPROXY_TRANSPARENT=off
+  spawn healthd healthd
+  export HEALTHD=$SPAWNED
+  wait_until 5 healthz_is '200 ok'
+}
+
+# preload_library NAME: compile tests/lib/NAME.c to be preloaded, as $STAGE/NAME.so.
+preload_library() {
+  local library=$STAGE/$1.so
+  [[ ! -e $library ]] || return 0
+  # Several suites may do it at once.
+  cc -std=c11 -D_GNU_SOURCE -Wall -Wextra -Werror -O2 -fPIC -shared -o "$library.$BASHPID" \
+    "$ROOT/tests/lib/$1.c" -ldl
+  mv "$library.$BASHPID" "$library"
+}
