@@ -17,10 +17,6 @@ IMAGE_FLAGS ?=
 
 BUILD := build$(if $(SANITIZE),/sanitize)
 
-ENGINE  ?= libfuzzer
-FUZZ    ?= http
-SECONDS ?= 60
-
 WARNINGS := -Wall -Wextra -Wpedantic -Wconversion -Wshadow -Wstrict-prototypes \
             -Wmissing-prototypes -Wpointer-arith -Wcast-qual -Wformat=2 -Wvla \
             $(if $(WERROR),-Werror)
@@ -67,7 +63,7 @@ $(BUILD)/fuzz-%: $(BUILD)/obj/tests/fuzz/%.o $(BUILD)/obj/healthd/http.o $(COMMO
 $(BUILD)/fuzz-config: $(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard tests/fuzz/config_*.c))
 
 fuzz: ## fuzz a parser (FUZZ=http, state or config, ENGINE=libfuzzer or afl, SECONDS=n)
-	./tests/fuzz/run.sh $(ENGINE) $(FUZZ) $(SECONDS)
+	./tests/fuzz/run.sh $(or $(ENGINE),libfuzzer) $(or $(FUZZ),http) $(SECONDS)
 
 deps: ## install what building, demo and tests need (root; Debian)
 	./tests/lib/deps.sh
