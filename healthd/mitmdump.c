@@ -70,9 +70,7 @@ static int64_t delay_after(struct mitmdump *mitmdump, enum restart_cause cause)
 
 static void fail(struct mitmdump *mitmdump, enum restart_cause cause, const char *why)
 {
-    /* The restart is for the end of the process, not for what has kept it waiting. */
-    if (cause != CAUSE_NOT_STARTED || !mitmdump->failed)
-        mitmdump->cause = cause;
+    mitmdump->cause = cause;
     mitmdump->failed = true;
     strlcpy(mitmdump->last_end, why, sizeof(mitmdump->last_end));
     int64_t delay = delay_after(mitmdump, cause);
