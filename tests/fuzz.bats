@@ -84,6 +84,6 @@ mutant() {
   mutant config common/user.c 's/"0123456789"/"+0123456789"/'
   mutant config common/config.c 's/length >= CONFIG_VALUE_MAX/length > CONFIG_VALUE_MAX/'
   mutant config common/config_check.c 's/config->port == config->http.port/false/'
-  mutant config common/log.c 's/c >= 0x20 && c != 0x7f/1/'
+  mutant config common/log.c 's/!is_control((char)c)/1/'
   no_faults
 }
