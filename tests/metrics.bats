@@ -397,6 +397,8 @@ EDITS
   in_pod setup prepare
   running() { verbose && [[ $VERBOSE == *'[-]rules failed: setup is running'* ]]; }
   wait_until 3 running || fault "running: $VERBOSE"
+  # healthd tries again every second: from here on nothing moves.
+  wait_until 5 state_is mitm.state starting || fault 'not started'
   coherent
   has "$MARKS" '^\+state-file \+setup ' || fault "running: $MARKS"
   attempt in_pod setup redirect --wait=1
