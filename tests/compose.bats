@@ -26,7 +26,7 @@ compose_up() {
 
 @test "compose.yaml: intercepted from the first request on, by a read-only container with five capabilities" {
   compose_up
-  wait_until 20 grep -q 'X-OpenSandbox-Egress' <(podman logs $APPLICATION 2>&1) || true
+  wait_until 20 has_logged $APPLICATION '^X-OpenSandbox-Egress' || true
   attempt podman logs $APPLICATION
   has "$OUTPUT" '^X-OpenSandbox-Egress: 1'
   has "$OUTPUT" 'issuer: .*CN=mitmproxy'

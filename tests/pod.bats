@@ -41,8 +41,8 @@ client_saw() { grep -qx "$1" "$LAB/client.log"; }
 answered_again() { tail -n +"$(($1 + 1))" "$LAB/client.log" | grep -qx 0; }
 
 @test "the application is intercepted, and verifies with mounted files alone" {
-  wait_until 20 grep -q 'X-OpenSandbox-Egress: 1' <(podman logs $APPLICATION 2>&1) ||
-    { podman logs $APPLICATION; false; }
+  # It asks from its first instruction, and again until the sidecar is there.
+  wait_until 20 has_logged $APPLICATION '^X-OpenSandbox-Egress: 1' || { podman logs $APPLICATION; false; }
   container_intercepted $APPLICATION
   container_intercepted $APPLICATION https://example.com/
   attempt podman exec $APPLICATION curl -sS http://shop.example.test/

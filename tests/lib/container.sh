@@ -206,6 +206,9 @@ ready_within() {
 # says NAME PATTERN: does /healthz of the container say so?
 says() { grep -qE -e "$2" <<<"$(podman exec "$1" healthd --probe 2>&1)"; }
 
+# has_logged NAME PATTERN
+has_logged() { podman logs "$1" 2>&1 | grep -E -e "$2" >/dev/null; }
+
 # The rules in a container's network namespace, as they can be compared.
 container_rules() {
   local pid family table
