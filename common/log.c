@@ -9,7 +9,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "common/controls.h"
+#include "common/characters.h"
 
 enum { MESSAGE_MAX = 2048, LINE_MAX_BYTES = 4096 };
 
@@ -61,34 +61,10 @@ static size_t escape(char out[static 8], unsigned char c)
     return (size_t)snprintf(out, 8, logger.format == FORMAT_JSON ? "\\u%04x" : "\\x%02x", c);
 }
 
-/* The length of the UTF-8 sequence at text, 0 if there is none (RFC 3629, 4). */
-static size_t utf8_length(const unsigned char *text)
-{
-    unsigned char lead = text[0], low = 0x80, high = 0xbf;
-    size_t length = lead < 0x80 ? 1 : lead < 0xe0 ? 2 : lead < 0xf0 ? 3 : 4;
-    if ((lead >= 0x80 && lead < 0xc2) || lead > 0xf4)
-        return 0;
-    if (lead == 0xe0)
-        low = 0xa0;
-    else if (lead == 0xed)
-        high = 0x9f;
-    else if (lead == 0xf0)
-        low = 0x90;
-    else if (lead == 0xf4)
-        high = 0x8f;
-    for (size_t i = 1; i < length; i++) {
-        if (text[i] < low || text[i] > high)
-            return 0;
-        low = 0x80;
-        high = 0xbf;
-    }
-    return length;
-}
-
 /* Takes one character off text. JSON has to be UTF-8: what is not becomes U+FFFD. */
 static size_t next_piece(const char **text, char piece[static 8])
 {
-    size_t length = utf8_length((const unsigned char *)*text);
+    size_t length = utf8_length(*text);
     const char *at = *text;
     *text += length > 0 ? length : 1;
     if (length == 1)

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/controls.h"
+#include "common/characters.h"
 
 /* The format of the state file: whatever is read and whatever is written goes through the table. */
 
@@ -167,7 +167,7 @@ int state_parse(const char *text, size_t size, struct state *state, struct error
     free(copy);
     if (result != 0) {
         memset(state, 0, sizeof(*state));
-        blank_controls(error->text); /* it quotes the file */
+        make_printable(error->text); /* it quotes the file */
     }
     return result;
 }

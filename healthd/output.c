@@ -5,7 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "common/controls.h"
+#include "common/characters.h"
 #include "common/log.h"
 
 enum { READS_MAX = 16, READ_SIZE = 4096 };
@@ -30,7 +30,7 @@ static void finish_line(struct output *output)
         return;
     if (!says_nothing(output->line)) {
         strlcpy(output->last, output->line, sizeof(output->last));
-        blank_controls(output->last);
+        make_printable(output->last);
     }
     log_foreign("mitmdump", output->line);
 }

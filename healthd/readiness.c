@@ -6,6 +6,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "common/characters.h"
 #include "common/log.h"
 #include "healthd/clock.h"
 #include "healthd/conditions.h"
@@ -17,9 +18,9 @@ enum {
 };
 
 static const char *const names[CONDITIONS] = {
-    "healthd",       "state-file",    "setup",        "ca",    "mitmdump",
-    "listener-ipv4", "listener-ipv6", "accept-queue", "rules", "canary-ipv4",
-    "canary-ipv6",   "guard-ipv4",    "guard-ipv6",
+    "healthd",     "state-file",    "setup",         "ca",           "runner",
+    "mitmdump",    "listener-ipv4", "listener-ipv6", "accept-queue", "rules",
+    "canary-ipv4", "canary-ipv6",   "guard-ipv4",    "guard-ipv6",
 };
 
 const char *condition_name(enum condition condition)
@@ -58,6 +59,7 @@ static void gather(const struct readiness *readiness, struct facts *facts)
     facts->probes = &readiness->probes;
     facts->stopping = readiness->stopping;
     facts->now_ms = clock_ms();
+    facts->pulse_ms = readiness->pulse_ms != NULL ? *readiness->pulse_ms : 0;
     read_state_file(facts);
     find_listeners(readiness, facts);
 }
@@ -67,7 +69,10 @@ static void judge(struct readiness *readiness, const struct facts *facts)
     struct verdict *verdict = &readiness->verdict;
     verdict->ready = true;
     for (enum condition i = 0; i < CONDITIONS; i++) {
-        enum holding holding = condition_check(i, facts, verdict->conditions[i].reason);
+        char *reason = verdict->conditions[i].reason;
+        enum holding holding = condition_check(i, facts, reason);
+        if (holding == FAILS)
+            make_printable(reason); /* it may quote a file or a program, and be cut */
         if (holding == FAILS && verdict->ready)
             verdict->first = i;
         verdict->conditions[i].holding = holding;

@@ -67,7 +67,7 @@ mutant() {
 
 @test "a broken state file parser is noticed" {
   mutant state common/state_text.c 's/< key->size ? 0 : -1/< key->size ? 0 : 0/'
-  mutant state common/controls.c 's/ || c == 0x7f//'
+  mutant state common/characters.c 's/ || c == 0x7f//'
   mutant state common/state_text.c 's/"version=1"/"version=2"/'
   mutant state common/state_text.c 's/  *memset(state, 0, sizeof(\*state));$//'
   mutant state common/state_text.c 's/strndup(text, size)/strdup(text)/'

@@ -42,7 +42,7 @@ requests() { value "http_requests_total{code=\"$2\",path=\"$1\"}"; }
 restarts() { value "mitmdump_restarts_total{cause=\"$1\"}"; }
 
 # The conditions that are listed, in order.
-ALL='state-file setup ca mitmdump listener-ipv4 listener-ipv6 accept-queue rules canary-ipv4 canary-ipv6 guard-ipv4 guard-ipv6'
+ALL='state-file setup ca runner mitmdump listener-ipv4 listener-ipv6 accept-queue rules canary-ipv4 canary-ipv6 guard-ipv4 guard-ipv6'
 # Leave out those of IPv6 where there is none.
 expected() { tr ' ' '\n' <<<"$1" | if ((IPV6 == 1)); then cat; else grep -v ipv6; fi | paste -sd' '; }
 
@@ -379,11 +379,11 @@ EDITS
     await_exit "$SPAWNED" 6
   }
   listed "$ALL" LOG_LEVEL=info
-  listed 'state-file setup ca mitmdump listener-ipv4 accept-queue rules canary-ipv4 guard-ipv4' MITMPROXY_IPV6=off
+  listed 'state-file setup ca runner mitmdump listener-ipv4 accept-queue rules canary-ipv4 guard-ipv4' MITMPROXY_IPV6=off
   # What is rejected over IPv6 is rejected by a guard.
-  listed 'state-file setup ca mitmdump listener-ipv4 accept-queue rules canary-ipv4 guard-ipv4 guard-ipv6' MITMPROXY_IPV6=reject
-  listed 'state-file setup ca mitmdump listener-ipv4 accept-queue rules canary-ipv4 guard-ipv6' MITMPROXY_IPV6=reject MITMPROXY_QUIC=allow
-  listed 'state-file setup ca mitmdump listener-ipv4 accept-queue rules canary-ipv4' MITMPROXY_IPV6=off MITMPROXY_QUIC=allow
+  listed 'state-file setup ca runner mitmdump listener-ipv4 accept-queue rules canary-ipv4 guard-ipv4 guard-ipv6' MITMPROXY_IPV6=reject
+  listed 'state-file setup ca runner mitmdump listener-ipv4 accept-queue rules canary-ipv4 guard-ipv6' MITMPROXY_IPV6=reject MITMPROXY_QUIC=allow
+  listed 'state-file setup ca runner mitmdump listener-ipv4 accept-queue rules canary-ipv4' MITMPROXY_IPV6=off MITMPROXY_QUIC=allow
   no_faults
 }
 
@@ -459,5 +459,24 @@ EDITS
   stopping() { verbose && [[ $VERBOSE == $'[-]healthd failed: healthd is stopping\nhealthz check failed' ]]; }
   wait_until 2 stopping || fault "stopping: $VERBOSE"
   [[ $CODE == 503 ]] || fault "stopping: $CODE"
+  no_faults
+}
+
+@test "what cannot be read in the state file is not repeated as it is: answers are UTF-8, a line each" {
+  sleeping_mitmdump
+  in_pod setup
+  spawn healthd healthd
+  wait_until 3 healthz_is 503
+  local noise path
+  for noise in 'a\xa3b=c' 'setup.state=\xff\xfe' 'setup.error=\xe2\x82' 'setup.state=\x1b[31mred' '\xed\xa0\x80' 'version=\xf0\x9f'; do
+    { head -n 1 "$STATE" && printf '%b\n' "$noise"; } >"$LAB/noise"
+    cp "$LAB/noise" "$STATE"
+    for path in /healthz '/healthz?verbose' /metrics; do
+      get "$path" >"$LAB/answer"
+      iconv -f UTF-8 -t UTF-8 "$LAB/answer" >/dev/null || fault "$noise, $path: $(cat -v "$LAB/answer" | head -n 2)"
+      refute grep -qP '[\x00-\x09\x0b-\x1f\x7f]' "$LAB/answer" >/dev/null || fault "$noise, $path: control characters"
+    done
+    in_pod setup >/dev/null 2>&1
+  done
   no_faults
 }
