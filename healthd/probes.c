@@ -13,7 +13,10 @@
 #include "common/log.h"
 #include "healthd/clock.h"
 
-enum { EVERY_MS = 10 * 1000, AGAIN_MS = 1000 };
+/* A canary that nobody answers counts as lost after the second until the next round: with that it
+ * is 10 s at most until healthd knows that rules are gone. One that is refused is known at once or,
+ * where the kernel is busy, soon: while one is under way there are looks, in ever longer pauses. */
+enum { EVERY_MS = 9 * 1000, AGAIN_MS = 1000, LOOK_MS = 10 };
 
 static const int families[PROBE_FAMILIES] = {AF_INET, AF_INET6};
 
@@ -114,15 +117,23 @@ static void check_guard(struct probe *probe, int family)
 static bool all_hold(const struct probes *probes)
 {
     for (size_t i = 0; i < PROBE_FAMILIES; i++)
-        if ((probes->canaries[i].wanted &&
-             (!probes->canaries[i].holds || probes->canaries[i].fd >= 0)) ||
+        if ((probes->canaries[i].wanted && !probes->canaries[i].holds) ||
             (probes->guards[i].wanted && !probes->guards[i].holds))
             return false;
     return true;
 }
 
-void probes_round(struct probes *probes, void (*accept_waiting)(void))
+static bool are_done(const struct probes *probes)
 {
+    for (size_t i = 0; i < PROBE_FAMILIES; i++)
+        if (probes->canaries[i].fd >= 0)
+            return false;
+    return true;
+}
+
+static void begin_round(struct probes *probes, int64_t now)
+{
+    probes->begun_ms = now;
     look_for_addresses(probes);
     for (size_t i = 0; i < PROBE_FAMILIES; i++) {
         if (probes->canaries[i].wanted)
@@ -130,10 +141,21 @@ void probes_round(struct probes *probes, void (*accept_waiting)(void))
         if (probes->guards[i].wanted)
             check_guard(&probes->guards[i], families[i]);
     }
+}
+
+void probes_look(struct probes *probes, void (*accept_waiting)(void))
+{
+    int64_t now = clock_ms();
+    if (now >= probes->next_round_ms)
+        begin_round(probes, now);
     accept_waiting();
     for (size_t i = 0; i < PROBE_FAMILIES; i++)
         check_canary(&probes->canaries[i], families[i]);
-    probes->deadline_ms = clock_ms() + (all_hold(probes) ? EVERY_MS : AGAIN_MS);
+    bool is_done = are_done(probes);
+    probes->deadline_ms = probes->next_round_ms =
+        probes->begun_ms + (is_done && all_hold(probes) ? EVERY_MS : AGAIN_MS);
+    if (!is_done)
+        probes->deadline_ms = now + LOOK_MS + (now - probes->begun_ms);
 }
 
 /* The port of either end, in network order. */

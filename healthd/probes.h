@@ -7,7 +7,7 @@
 
 #include "common/config.h"
 
-/* The responder's own proof that the rules are live, every 10 s, every second while one fails: for
+/* The responder's own proof that the rules are live, every 9 s, every second while one fails: for
  * each family a connection to the canary, which the redirect sends to our own listener, and a
  * datagram there, which the guard refuses. */
 
@@ -25,14 +25,16 @@ enum { PROBE_FAMILIES = 2 };
 struct probes {
     struct probe canaries[PROBE_FAMILIES];
     struct probe guards[PROBE_FAMILIES];
-    int64_t deadline_ms; /* of the next round, INT64_MAX for none */
+    int64_t begun_ms, next_round_ms;
+    int64_t deadline_ms; /* of the next look, INT64_MAX for none */
 };
 
 void probes_init(struct probes *probes, const struct config *config);
 
-/* Makes a round, which is due at the deadline, and sets the next one. accept_waiting takes in what
- * has arrived at our listeners: on loopback the canary has when connect returns. */
-void probes_round(struct probes *probes, void (*accept_waiting)(void));
+/* Looks after the probes, which is due at the deadline, and sets the next one: begins a round, or
+ * sees what has become of the last one. accept_waiting takes in what has arrived at our listeners:
+ * on loopback the canary mostly has when connect returns. */
+void probes_look(struct probes *probes, void (*accept_waiting)(void));
 
 /* A connection that was meant for the canary of that family has been accepted. Returns true if it
  * is our own, of which nothing more is to come. */
