@@ -3,13 +3,22 @@
 #include <signal.h>
 #include <sys/signalfd.h>
 
+static bool is_ignored(int number)
+{
+    struct sigaction action;
+    return sigaction(number, NULL, &action) == 0 && action.sa_handler == SIG_IGN;
+}
+
 static sigset_t wanted_signals(void)
 {
+    static const int numbers[] = {SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGUSR2, SIGCHLD};
     sigset_t wanted;
     sigemptyset(&wanted);
-    sigaddset(&wanted, SIGTERM);
-    sigaddset(&wanted, SIGINT);
-    sigaddset(&wanted, SIGCHLD);
+    for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++)
+        sigaddset(&wanted, numbers[i]);
+    /* nohup(1) says so; but one that is blocked waits for its reader even then. */
+    if (is_ignored(SIGHUP))
+        sigdelset(&wanted, SIGHUP);
     return wanted;
 }
 
@@ -24,4 +33,9 @@ int signals_open(void)
     const sigset_t wanted = wanted_signals();
     signals_block();
     return signalfd(-1, &wanted, SFD_NONBLOCK | SFD_CLOEXEC);
+}
+
+bool signals_order_to_stop(uint32_t number)
+{
+    return number == SIGTERM || number == SIGINT || number == SIGHUP;
 }

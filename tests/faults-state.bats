@@ -35,7 +35,7 @@
 #   22  backend           one table or extension that is missing is enough for nft, and is named
 #   23  process           SIGTERM at any moment of the start of entrypoint.sh: exit 0, nobody left
 #   23  process           SIGTERM at any moment of the start of healthd: exit 0, nobody left
-#   23  process           SIGTERM, SIGINT, and SIGTERM twice in steady state: exit 0, rules stay
+#   23  process           SIGTERM, SIGINT, SIGHUP, and SIGTERM twice in steady state: exit 0, rules stay
 #   23  process           SIGTERM in backoff: exit 0 at once
 #   24  process           healthd killed: mitmdump dies with it, a new one starts clean
 #   24  process           runner killed: mitmdump dies at once, no 200 without it

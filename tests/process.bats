@@ -278,9 +278,9 @@ terminate() {
   no_faults
 }
 
-@test "SIGTERM, SIGINT, and SIGTERM twice in steady state: exit 0, rules stay" {
+@test "SIGTERM, SIGINT, SIGHUP, and SIGTERM twice in steady state: exit 0, rules stay" {
   local signals
-  for signals in TERM INT 'TERM TERM'; do
+  for signals in TERM INT HUP 'TERM TERM'; do
     spawn start entrypoint.sh
     wait_until 20 healthz_is '200 ok'
     # shellcheck disable=SC2086 # one or two
@@ -289,6 +289,23 @@ terminate() {
     has "$(rules)" 'dports 80,443 -j REDIRECT'
   done
   no_faults
+}
+
+@test "SIGUSR1 and SIGUSR2, and SIGHUP under nohup, are nobody's order" {
+  local pids signal
+  in_pod setup
+  spawn start nohup healthd
+  wait_until 20 healthz_is '200 ok'
+  pids=$(ip netns pids "$POD")
+  find_three
+  for signal in USR1 USR2 HUP; do
+    kill -$signal "$RESPONDER" "$RUNNER"
+  done
+  sleep 0.3
+  healthz_is '200 ok'
+  same processes "$pids" "$(ip netns pids "$POD")"
+  terminate "$SPAWNED"
+  ends_well 'SIGTERM'
 }
 
 @test "SIGTERM in backoff: exit 0 at once" {
