@@ -9,6 +9,9 @@
  * and less than 6 s at most. */
 enum { STUCK_MS = 4500 };
 
+/* The runner goes round its loop every 1.2 s at least. What it reports is believed for so long. */
+enum { PULSE_MS = 5000 };
+
 static enum holding fails(char reason[static REASON_SIZE], const char *text)
 {
     strlcpy(reason, text, REASON_SIZE);
@@ -104,6 +107,20 @@ static enum holding check_ca(const struct facts *facts, char reason[static REASO
     return check_ca_end(facts, reason);
 }
 
+static enum holding check_runner(const struct facts *facts, char reason[static REASON_SIZE])
+{
+    if (!facts->config->transparent)
+        return DOES_NOT_APPLY;
+    int64_t silent_ms = facts->now_ms - facts->pulse_ms;
+    if (silent_ms < PULSE_MS)
+        return HOLDS;
+    snprintf(reason, REASON_SIZE,
+             "healthd's runner is stopped or hangs: it has not looked after mitmdump for %" PRId64
+             " s",
+             silent_ms / 1000);
+    return FAILS;
+}
+
 static enum holding check_mitmdump(const struct facts *facts, char reason[static REASON_SIZE])
 {
     const struct report *report = facts->report;
@@ -193,6 +210,8 @@ enum holding condition_check(enum condition condition, const struct facts *facts
         return check_setup(facts, reason);
     case CONDITION_CA:
         return check_ca(facts, reason);
+    case CONDITION_RUNNER:
+        return check_runner(facts, reason);
     case CONDITION_MITMDUMP:
         return check_mitmdump(facts, reason);
     case CONDITION_LISTENER_V4:

@@ -22,7 +22,8 @@ struct facts {
         struct listener found;
         struct error error;
     } listeners[PROBE_FAMILIES];
-    int64_t now_ms; /* clock_ms */
+    int64_t now_ms;   /* clock_ms */
+    int64_t pulse_ms; /* the runner's last, on the same clock */
 };
 
 /* Judges one condition: DOES_NOT_APPLY, HOLDS, or FAILS with the reason. */

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -12,6 +13,7 @@
 #include "common/descriptors.h"
 #include "common/error.h"
 #include "common/log.h"
+#include "healthd/clock.h"
 #include "healthd/probe.h"
 #include "healthd/responder.h"
 #include "healthd/runner.h"
@@ -27,7 +29,8 @@ static void print_help(void)
            "  --probe=livez  the same, but 0 if it answers at all\n"
            "  --help, --version\n"
            "\n"
-           "exit status: 0 after SIGTERM or SIGINT; 64 usage; 69 port unavailable; 77 missing\n"
+           "exit status: 0 after SIGTERM, SIGINT or SIGHUP; 64 usage; 69 port unavailable; 77 "
+           "missing\n"
            "privilege; 78 configuration; 1 anything else\n"
            "\n"
            "environment, each with the prefix " CONFIG_PREFIX ":\n");
@@ -86,24 +89,27 @@ static int check_user(const struct config *config)
     return EX_CONFIG;
 }
 
-/* Forks the runner. Returns its pid and the responder's end of the socket pair, or -1. */
-static pid_t fork_runner(const struct config *config, const struct listeners *listeners,
-                         int *control)
+/* Forks the runner. 0, or -1 with errno. */
+static int fork_runner(const struct config *config, const struct listeners *listeners,
+                       struct runner_link *runner)
 {
     int ends[2];
     pid_t parent = getpid();
-    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) != 0)
+    _Atomic int64_t *pulse_ms =
+        mmap(NULL, sizeof(*pulse_ms), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (pulse_ms == MAP_FAILED || socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) != 0)
         return -1;
-    pid_t runner = fork();
-    if (runner == 0) {
+    *pulse_ms = clock_ms();
+    *runner = (struct runner_link){fork(), ends[0], pulse_ms};
+    if (runner->pid == 0) {
         close(ends[0]);
         for (size_t i = 0; i < listeners->count; i++)
             close(listeners->fds[i]);
-        exit(runner_run(config, ends[1], parent));
+        exit(runner_run(config, ends[1], pulse_ms, parent));
     }
     close(ends[1]);
-    *control = ends[0];
-    return runner;
+    /* It is the runner's to write. */
+    return runner->pid > 0 ? mprotect(pulse_ms, sizeof(*pulse_ms), PROT_READ) : -1;
 }
 
 int main(int argc, char **argv)
@@ -111,8 +117,7 @@ int main(int argc, char **argv)
     static struct config config;
     struct listeners listeners;
     struct error error;
-    pid_t runner = 0;
-    int control = -1;
+    struct runner_link runner = {0, -1, NULL};
     const char *asked = parse_arguments(argc, argv);
     if (asked == NULL)
         settle();
@@ -127,11 +132,9 @@ int main(int argc, char **argv)
         log_error("%s", error.text);
         return error.status;
     }
-    if (config.transparent)
-        runner = fork_runner(&config, &listeners, &control);
-    if (runner < 0) {
+    if (config.transparent && fork_runner(&config, &listeners, &runner) != 0) {
         log_error("fork the runner: %s", strerror(errno));
         return 1;
     }
-    return responder_run(&config, &listeners, runner, control);
+    return responder_run(&config, &listeners, &runner);
 }

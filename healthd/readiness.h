@@ -19,6 +19,7 @@ enum condition {
     CONDITION_STATE_FILE,
     CONDITION_SETUP,
     CONDITION_CA,
+    CONDITION_RUNNER,
     CONDITION_MITMDUMP,
     CONDITION_LISTENER_V4,
     CONDITION_LISTENER_V6,
@@ -50,7 +51,8 @@ struct readiness {
     int diagnosis; /* sock_diag */
     bool stopping;
     bool changed;
-    struct report report; /* the runner's last */
+    struct report report;            /* the runner's last */
+    const _Atomic int64_t *pulse_ms; /* see runner.h */
     struct probes probes;
     int64_t judged_ms;
     int64_t warn_again_ms; /* of the CA's end */

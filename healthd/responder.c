@@ -31,8 +31,7 @@ struct responder {
     struct readiness readiness;
     int epoll;
     int signals;
-    int control;  /* -1: none, or closed */
-    pid_t runner; /* 0: none, or ended */
+    struct runner_link runner;
     int64_t stop_by_ms;
     int exit_status;
     bool done;
@@ -98,11 +97,11 @@ static bool canary_landed(void *context, int family, int fd)
     return probes_landed(&readiness->probes, family, fd);
 }
 
-static void make_round(struct readiness *readiness)
+static void look_at_probes(struct readiness *readiness)
 {
     if (clock_ms() < readiness->probes.deadline_ms)
         return;
-    probes_round(&readiness->probes, server_accept_waiting);
+    probes_look(&readiness->probes, server_accept_waiting);
     readiness->changed = true;
     readiness_warn(readiness);
 }
@@ -111,7 +110,7 @@ static void take_report(struct responder *responder)
 {
     struct report report;
     ssize_t size;
-    while ((size = recv(responder->control, &report, sizeof(report), MSG_DONTWAIT)) ==
+    while ((size = recv(responder->runner.control, &report, sizeof(report), MSG_DONTWAIT)) ==
            (ssize_t)sizeof(report)) {
         report.error[sizeof(report.error) - 1] = '\0';
         report.ca_error[sizeof(report.ca_error) - 1] = '\0';
@@ -120,8 +119,8 @@ static void take_report(struct responder *responder)
     }
     if (size < 0 && (errno == EAGAIN || errno == EINTR))
         return;
-    close(responder->control);
-    responder->control = -1;
+    close(responder->runner.control);
+    responder->runner.control = -1;
 }
 
 /* The runner sees the end of the socket pair: this process may not signal another user's. */
@@ -133,14 +132,14 @@ static void stop(struct responder *responder)
     responder->readiness.stopping = true;
     responder->readiness.changed = true;
     responder->stop_by_ms = clock_ms() + STOP_WITHIN_MS;
-    if (responder->control >= 0)
-        shutdown(responder->control, SHUT_WR);
-    responder->done = responder->runner == 0;
+    if (responder->runner.control >= 0)
+        shutdown(responder->runner.control, SHUT_WR);
+    responder->done = responder->runner.pid == 0;
 }
 
 static void runner_ended(struct responder *responder, int status)
 {
-    responder->runner = 0;
+    responder->runner.pid = 0;
     responder->done = true;
     if (responder->readiness.stopping)
         return;
@@ -157,10 +156,10 @@ static void take_signals(struct responder *responder)
     int status;
     pid_t pid;
     while (read(responder->signals, &info, sizeof(info)) == (ssize_t)sizeof(info))
-        if (info.ssi_signo != SIGCHLD)
+        if (signals_order_to_stop(info.ssi_signo))
             stop(responder);
     while ((pid = waitpid(-1, &status, WNOHANG)) > 0)
-        if (pid == responder->runner)
+        if (pid == responder->runner.pid)
             runner_ended(responder, status);
 }
 
@@ -194,7 +193,7 @@ static void loop(struct responder *responder)
 {
     struct epoll_event events[EVENTS_MAX];
     while (!responder->done) {
-        make_round(&responder->readiness);
+        look_at_probes(&responder->readiness);
         int count = epoll_wait(responder->epoll, events, EVENTS_MAX,
                                timeout_ms(responder, server_expire()));
         for (int i = 0; i < count; i++)
@@ -217,7 +216,7 @@ static int open_all(struct responder *responder, const struct listeners *listene
     responder->signals = signals_open();
     responder->epoll = epoll_create1(EPOLL_CLOEXEC);
     if (watch(responder->epoll, responder->signals, signals_data) != 0 ||
-        watch(responder->epoll, responder->control, control_data) != 0)
+        watch(responder->epoll, responder->runner.control, control_data) != 0)
         return error_set(error, 1, "epoll: %s", strerror(errno));
     responder->readiness.diagnosis = listener_diagnosis_open(error);
     if (responder->readiness.diagnosis < 0)
@@ -237,15 +236,15 @@ static int become_healthd_user(const struct config *config, struct error *error)
     return 0;
 }
 
-int responder_run(const struct config *config, const struct listeners *listeners, pid_t runner,
-                  int control)
+int responder_run(const struct config *config, const struct listeners *listeners,
+                  const struct runner_link *runner)
 {
     static struct responder responder;
     struct error error;
     responder.config = config;
-    responder.control = control;
-    responder.runner = runner;
+    responder.runner = *runner;
     responder.readiness.config = config;
+    responder.readiness.pulse_ms = runner->pulse_ms;
     probes_init(&responder.readiness.probes, config);
     if (become_healthd_user(config, &error) != 0 || open_all(&responder, listeners, &error) != 0 ||
         confine(&error) != 0) {

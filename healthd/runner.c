@@ -26,6 +26,7 @@ struct runner {
     const struct config *config;
     int control;
     int signals;
+    _Atomic int64_t *pulse_ms;
     struct mitmdump mitmdump;
     struct report told;   /* the last report that was sent */
     struct state written; /* the half of the state file that was to be written last */
@@ -132,7 +133,7 @@ static void take_signals(struct runner *runner)
     while (read(runner->signals, &info, sizeof(info)) == (ssize_t)sizeof(info)) {
         if (info.ssi_signo == SIGCHLD)
             reap(runner);
-        else
+        else if (signals_order_to_stop(info.ssi_signo))
             mitmdump_stop(&runner->mitmdump);
     }
 }
@@ -140,17 +141,18 @@ static void take_signals(struct runner *runner)
 /* A look at the state file falls together with one at mitmdump where it can. */
 static int timeout_ms(const struct runner *runner)
 {
-    int64_t next = runner->kept_ms + (runner->write_failed ? RETRY_MS : KEEP_LATEST_MS);
+    int64_t now = clock_ms();
+    int64_t next = runner->write_failed ? now + KEEP_LATEST_MS : runner->kept_ms + KEEP_LATEST_MS;
     if (runner->mitmdump.deadline_ms < next)
         next = runner->mitmdump.deadline_ms;
-    int64_t left = next - clock_ms();
-    return left < 0 ? 0 : (int)left;
+    return next < now ? 0 : (int)(next - now);
 }
 
 static void loop(struct runner *runner)
 {
     struct mitmdump *mitmdump = &runner->mitmdump;
     while (!mitmdump_is_gone(mitmdump)) {
+        *runner->pulse_ms = clock_ms();
         mitmdump_tick(mitmdump);
         publish(runner);
         struct pollfd ready[] = {
@@ -187,7 +189,7 @@ static int become_mitmproxy_user(const struct config *config, pid_t parent, stru
     return 0;
 }
 
-int runner_run(const struct config *config, int control, pid_t parent)
+int runner_run(const struct config *config, int control, _Atomic int64_t *pulse_ms, pid_t parent)
 {
     static struct runner runner;
     struct error error;
@@ -195,6 +197,7 @@ int runner_run(const struct config *config, int control, pid_t parent)
     prctl(PR_SET_NAME, "healthd-runner", 0, 0, 0);
     runner.config = config;
     runner.control = control;
+    runner.pulse_ms = pulse_ms;
     runner.signals = signals_open();
     if (become_mitmproxy_user(config, parent, &error) != 0 ||
         mitmdump_init(&runner.mitmdump, config, &error) != 0) {

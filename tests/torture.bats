@@ -1,7 +1,6 @@
 #!/usr/bin/env bats
 # Faults at random for TORTURE seconds, by TORTURE_SEED: every 200 is true at its time, and when
-# the faults end it is soon ready. See tests/lib/torture.py and witness.py. And what only the
-# runner's silence shows.
+# the faults end it is soon ready. See tests/lib/torture.py and witness.py.
 
 # shellcheck source=tests/lib/suite.sh
 source "$BATS_TEST_DIRNAME/lib/suite.sh"

@@ -116,3 +116,20 @@ TABLE
   await_first 12 "$since" ' 200 ok'
   measured 'mitmdump goes on: 200' 50 5000
 }
+
+@test "the runner is stopped, and mitmdump hangs: 503 all the same; it goes on: 200" {
+  up
+  find_three
+  start_observer 0.003
+  local since
+  since=$(now)
+  kill -STOP "$RUNNER" "$MITMDUMP_PID"
+  await_first 12 "$since" " 503 .*healthd's runner is stopped"
+  measured 'runner stopped: 503' 5000 8000
+  # It is looked at every 1.2 s: not earlier than 5 s after the last one.
+  ((AT - since > 3500000))
+  since=$(now)
+  kill -CONT "$MITMDUMP_PID" "$RUNNER"
+  await_first 12 "$since" ' 200 ok'
+  measured 'runner goes on: 200' 50 5000
+}

@@ -103,7 +103,10 @@ def probe():
         return None, ""
     if not answer:
         return None, ""
-    code, reason = answer[9:12], answer.partition(b"\r\n\r\n")[2].decode().strip()
+    code, body = answer[9:12], answer.partition(b"\r\n\r\n")[2]
+    reason = body.decode("utf-8", "replace").strip()
+    if "\ufffd" in reason:
+        problem("an answer that is no UTF-8: %r" % body)
     if code == b"200":
         witness.was_told(asked, time.monotonic())
     return code, reason
@@ -163,7 +166,7 @@ def stop_runner():
     kill(pid, signal.SIGSTOP)
     if chance.random() < 0.5:
         kill(witness.mitmdump, signal.SIGKILL)
-    yield span(0.2, 3)
+    yield span(0.2, 9)
     kill(pid, signal.SIGCONT)
 
 
@@ -313,7 +316,7 @@ FAULTS = (
     (stop_mitmdump, 4, "mitmdump"),
     (take_port, 1, "mitmdump"),
     (kill_runner, 1, "healthd"),
-    (stop_runner, 2, "healthd"),
+    (stop_runner, 2, "healthd mitmdump ca"),  # what only the runner sees has to wait
     (kill_healthd, 1, "healthd"),
     (end_healthd, 1, "healthd"),
     (signal_healthd, 2, "healthd"),
@@ -401,8 +404,8 @@ def recover():
             % (took, " and ".join("%.1f s" % start for start in starts), reason, witness.wrong_now())
         )
     time.sleep(0.7)
-    if witness.is_blind():
-        problem("the witness does not look")
+    if witness.is_blind() or not all(worker.is_alive() for worker in workers):
+        problem("the witness does not look, or nobody asks")
     if witness.wrong_now():
         problem(f"ready, but {witness.wrong_now()}")
 

@@ -14,8 +14,8 @@ import threading
 import time
 
 # Seconds until healthd must know: half a second where it looks or is told at once (what the
-# machine takes to let it run), a period of the canary, six seconds for a hang.
-LATENCY = {"process": 0.5, "listener": 0.5, "state file": 0.5, "CA": 2.5, "CA in use": 2.5, "hang": 6.5}
+# machine takes to let it run), a period of the canary, six seconds for what is stopped.
+LATENCY = {"process": 0.5, "listener": 0.5, "state file": 0.5, "CA": 2.5, "CA in use": 2.5, "hang": 6.5, "runner": 6.5}
 LATENCY_RULES = 10.5
 
 
@@ -91,6 +91,7 @@ class Witness:
         self.port, self.state, self.ca, self.families = port, state, ca, families
         self.healthd = None  # its process id
         self.runner = self.mitmdump = 0
+        self.generation = None  # which mitmdump, and whether it has ended
         self.first_seen, self.listening = {}, {}  # by process id of a mitmdump
         self.ca_changed = 0.0
         self.bad_since, self.detail, self.lies = {}, {}, []
@@ -130,6 +131,11 @@ class Witness:
         self.find_processes()
         state = process_state(self.mitmdump) if self.mitmdump else "X"
         now = time.monotonic()
+        if (self.mitmdump, state in "XZ") != self.generation:
+            # Between two looks the one before may have listened, and have ended.
+            self.generation = (self.mitmdump, state in "XZ")
+            for fact in ("process", "listener", "hang", "CA in use"):
+                self.bad_since.pop(fact, None)
         self.first_seen.setdefault(self.mitmdump, now)
         own, families = sockets_of(self.mitmdump), listeners(self.port)
         families = families if "6" in self.families else families[:1]
@@ -141,6 +147,7 @@ class Witness:
         return {
             "process": "" if state not in "XZ" else f"mitmdump {self.mitmdump} is {state}",
             "listener": "" if listens else f"mitmdump {self.mitmdump} does not listen",
+            "runner": "the runner is stopped" if self.runner and process_state(self.runner) == "T" else "",
             "hang": f"mitmdump is stopped, {backlog} wait" if state == "T" and backlog else "",
             "state file": "" if half == self.setup_half else f"setup's half is {half}",
             "CA": "" if digest == self.ca_digest else "not the one that setup has checked",
