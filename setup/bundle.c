@@ -50,45 +50,56 @@ void bundle_free(struct bundle *bundle)
     free(bundle);
 }
 
-/* Notes the digest; false if it was there already. */
-static bool is_new(struct bundle *bundle, const unsigned char *der, long size)
+static bool is_in(const struct bundle *bundle, const unsigned char *digest)
 {
-    unsigned char digest[SHA256_DIGEST_LENGTH];
-    SHA256(der, (size_t)size, digest);
     for (size_t i = 0; i < bundle->count; i++)
-        if (memcmp(bundle->digests[i], digest, sizeof(digest)) == 0)
-            return false;
+        if (memcmp(bundle->digests[i], digest, SHA256_DIGEST_LENGTH) == 0)
+            return true;
+    return false;
+}
+
+/* Takes the certificate over. (Without memory it is in the bundle twice: better than not at all.)
+ */
+static bool push(struct bundle *bundle, const unsigned char *digest, X509 *certificate)
+{
+    if (sk_X509_push(bundle->certificates, certificate) < 1) {
+        X509_free(certificate);
+        return false;
+    }
     if (bundle->count == bundle->capacity) {
         size_t capacity = bundle->capacity == 0 ? 256 : 2 * bundle->capacity;
-        void *grown = reallocarray(bundle->digests, capacity, sizeof(digest));
+        void *grown = reallocarray(bundle->digests, capacity, sizeof(*bundle->digests));
         if (grown == NULL)
-            return true; /* twice in the bundle is better than not at all */
+            return true;
         bundle->digests = grown;
         bundle->capacity = capacity;
     }
-    memcpy(bundle->digests[bundle->count++], digest, sizeof(digest));
+    memcpy(bundle->digests[bundle->count++], digest, SHA256_DIGEST_LENGTH);
     return true;
 }
 
-/* False for what is no certificate. */
+/* False for what is no certificate. One that is there already is not decoded again, which is what
+ * takes the time. */
 static bool add_der(struct bundle *bundle, const unsigned char *der, long size)
 {
+    unsigned char digest[SHA256_DIGEST_LENGTH];
     const unsigned char *at = der;
+    SHA256(der, (size_t)size, digest);
+    if (is_in(bundle, digest))
+        return true;
     X509 *certificate = d2i_X509(NULL, &at, size);
-    if (certificate == NULL)
-        return false;
-    if (!is_new(bundle, der, size) || sk_X509_push(bundle->certificates, certificate) < 1)
-        X509_free(certificate);
-    return true;
+    return certificate != NULL && push(bundle, digest, certificate);
 }
 
 int bundle_add(struct bundle *bundle, X509 *certificate)
 {
-    unsigned char *der = NULL;
-    int size = i2d_X509(certificate, &der);
-    bool added = size > 0 && add_der(bundle, der, size);
-    OPENSSL_free(der);
-    return added ? 0 : -1;
+    unsigned char digest[SHA256_DIGEST_LENGTH];
+    if (X509_digest(certificate, EVP_sha256(), digest, NULL) != 1)
+        return -1;
+    if (is_in(bundle, digest))
+        return 0;
+    X509_up_ref(certificate);
+    return push(bundle, digest, certificate) ? 0 : -1;
 }
 
 size_t bundle_add_pem(struct bundle *bundle, const char *pem, size_t size)
