@@ -8,7 +8,7 @@
 
 #include "setup/ca.h"
 
-enum { SALT_SIZE = 16, ITERATIONS = 10000 };
+enum { SALT_SIZE = 16, ITERATIONS = 2048 };
 
 /* Java takes a certificate in a PKCS#12 file for a trusted one only if its bag has this attribute
  * of Oracle's (sun.security.pkcs12, "trustedKeyUsage"); the value means any use. */
