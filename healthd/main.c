@@ -124,7 +124,7 @@ int main(int argc, char **argv)
     if (config_load(&config, "healthd") > 0)
         return EX_CONFIG;
     if (asked != NULL)
-        return probe(config.http.port, asked);
+        return probe(&config, asked);
     int status = check_user(&config);
     if (status != 0)
         return status;

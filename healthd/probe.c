@@ -9,10 +9,30 @@
 #include <sys/time.h>
 #include <unistd.h>
 
+#include "common/listener.h"
+
 static int complain(const char *what)
 {
     fprintf(stderr, "healthd: probe: %s: %s\n", what, strerror(errno));
     return 1;
+}
+
+/* Whoever was there first holds the port. Whose socket it is the kernel says: healthd's is root's
+ * or the mitmproxy user's. (Where it does not say, the answer has to do.) */
+static bool is_healthd(const struct config *config)
+{
+    struct listener found = {0};
+    struct error ignored;
+    int diagnosis = listener_diagnosis_open(&ignored);
+    if (diagnosis < 0)
+        return true;
+    int there = listener_find(diagnosis, AF_INET, config->http.port, &found, &ignored);
+    close(diagnosis);
+    if (there != 1 || found.uid == 0 || found.uid == config->user.uid || found.uid == geteuid())
+        return true;
+    fprintf(stderr, "healthd: probe: port %u is held by another process, of uid %u\n",
+            config->http.port, found.uid);
+    return false;
 }
 
 static int judge(const char *answer)
@@ -47,7 +67,7 @@ static int ask(int fd, uint16_t port, const char *path)
     return judge(answer);
 }
 
-int probe(uint16_t port, const char *path)
+int probe(const struct config *config, const char *path)
 {
     const struct timeval deadline = {.tv_sec = 2};
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -55,7 +75,7 @@ int probe(uint16_t port, const char *path)
         return complain("socket");
     setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &deadline, sizeof(deadline));
     setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &deadline, sizeof(deadline));
-    int result = ask(fd, port, path);
+    int result = is_healthd(config) ? ask(fd, config->http.port, path) : 1;
     close(fd);
     return result;
 }

@@ -248,6 +248,22 @@ FAKE
   same livez 200 "$(in_pod curl -s -o /dev/null -w '%{http_code}' http://127.0.0.1:18080/livez)"
 }
 
+@test "healthd --probe does not believe whoever else holds the port" {
+  # shellcheck disable=SC2016 # Python
+  spawn stranger setpriv --reuid="$OTHER_UID" --regid="$OTHER_UID" --clear-groups /usr/bin/python3 -c '
+import socket, sys
+server = socket.create_server(("0.0.0.0", int(sys.argv[1])))
+while True:
+    client = server.accept()[0]
+    client.recv(4096)
+    client.sendall(b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\nok\n")
+    client.close()' "$HEALTH_PORT"
+  wait_until 5 healthz_is '200 ok'
+  attempt in_pod healthd --probe
+  [[ $STATUS == 1 ]]
+  has "$OUTPUT" "port $HEALTH_PORT is held by another process, of uid $OTHER_UID"
+}
+
 @test "healthd --probe: 0 when ready, 1 when not, when nobody is there, when nobody answers" {
   attempt in_pod healthd --probe
   [[ $STATUS == 1 ]]
