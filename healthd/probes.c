@@ -15,7 +15,8 @@
 
 /* A canary that nobody answers counts as lost after the second until the next round: with that it
  * is 10 s at most until healthd knows that rules are gone. One that is refused is known at once or,
- * where the kernel is busy, soon: while one is under way there are looks, in ever longer pauses. */
+ * where the kernel is busy, soon: while one is under way there are looks, in ever longer pauses.
+ * One success is not enough to wait for long: a setup that fails takes its rules back. */
 enum { EVERY_MS = 9 * 1000, AGAIN_MS = 1000, LOOK_MS = 10 };
 
 static const int families[PROBE_FAMILIES] = {AF_INET, AF_INET6};
@@ -146,14 +147,16 @@ static void begin_round(struct probes *probes, int64_t now)
 void probes_look(struct probes *probes, void (*accept_waiting)(void))
 {
     int64_t now = clock_ms();
-    if (now >= probes->next_round_ms)
+    if (now >= probes->next_round_ms) {
+        probes->is_steady = all_hold(probes);
         begin_round(probes, now);
+    }
     accept_waiting();
     for (size_t i = 0; i < PROBE_FAMILIES; i++)
         check_canary(&probes->canaries[i], families[i]);
     bool is_done = are_done(probes);
     probes->deadline_ms = probes->next_round_ms =
-        probes->begun_ms + (is_done && all_hold(probes) ? EVERY_MS : AGAIN_MS);
+        probes->begun_ms + (is_done && probes->is_steady && all_hold(probes) ? EVERY_MS : AGAIN_MS);
     if (!is_done)
         probes->deadline_ms = now + LOOK_MS + (now - probes->begun_ms);
 }

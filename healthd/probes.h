@@ -7,9 +7,9 @@
 
 #include "common/config.h"
 
-/* The responder's own proof that the rules are live, every 9 s, every second while one fails: for
- * each family a connection to the canary, which the redirect sends to our own listener, and a
- * datagram there, which the guard refuses. */
+/* The responder's own proof that the rules are live, every 9 s, every second while one fails or has
+ * just failed: for each family a connection to the canary, which the redirect sends to our own
+ * listener, and a datagram there, which the guard refuses. */
 
 struct probe {
     bool configured; /* there are such rules */
@@ -26,6 +26,7 @@ struct probes {
     struct probe canaries[PROBE_FAMILIES];
     struct probe guards[PROBE_FAMILIES];
     int64_t begun_ms, next_round_ms;
+    bool is_steady;      /* all were in order when the last round began */
     int64_t deadline_ms; /* of the next look, INT64_MAX for none */
 };
 

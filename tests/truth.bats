@@ -40,6 +40,8 @@ note() { echo "$AFTER" >"$BACKGROUND/$1"; }
 flushed() {
   begin entrypoint.sh
   start_observer 0.003
+  # Right after the start it looks every second.
+  sleep 2.5
   local since
   since=$(now)
   in_pod iptables-legacy -w -t "$1" -F
@@ -53,6 +55,19 @@ redirect_flushed() {
   in_pod setup redirect
   await_first 10 "$since" ' 200 ok'
   note redirect_restored_by_setup
+  # Back for a moment only, as when a setup fails: nothing but healthd's own canary may say so.
+  local saved
+  saved=$(in_pod iptables-legacy-save -t nat)
+  since=$(now)
+  in_pod iptables-legacy -w -t nat -F
+  await_first 20 "$since" ' 503 '
+  since=$(now)
+  in_pod iptables-legacy-restore <<<"$saved"
+  await_first 5 "$since" ' 200 ok'
+  since=$(now)
+  in_pod iptables-legacy -w -t nat -F
+  await_first 20 "$since" ' 503 '
+  note redirect_back_for_a_moment
 }
 guard_flushed() { flushed filter guard_flushed; }
 state_file_deleted() {
@@ -74,6 +89,7 @@ state_file_deleted() {
   done <<'TABLE'
 redirect_flushed 10000 13000
 redirect_restored_by_setup 1000 5000
+redirect_back_for_a_moment 1000 5000
 guard_flushed 10000 13000
 state_file_deleted 50 2000
 TABLE

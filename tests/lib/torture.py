@@ -51,7 +51,10 @@ def problem(text):
 
 
 def setup(*arguments):
-    return subprocess.run(["setup", *arguments], stdout=log, stderr=log, check=False).returncode == 0
+    succeeded = subprocess.run(["setup", *arguments], stdout=log, stderr=log, check=False).returncode == 0
+    if not succeeded:
+        witness.accept_a_moment_of_rules()
+    return succeeded
 
 
 def kill(pid, what):
