@@ -480,3 +480,10 @@ EDITS
   done
   no_faults
 }
+
+@test "a path that is no UTF-8 is named in UTF-8" {
+  give STATE_FILE="$LAB/run/"$'\xff/state'
+  spawn healthd healthd
+  wait_until 5 reason_matches 'no state file .*/run/[?]/state'
+  get /healthz | iconv -f UTF-8 -t UTF-8 >/dev/null
+}
