@@ -60,6 +60,8 @@ static int fit(const struct search *search, struct nlmsghdr *message)
             return 3;
         return socket->id.idiag_src[0] == htonl(INADDR_ANY) ? 2 : 0;
     }
+    if (IN6_IS_ADDR_V4MAPPED(address)) /* Java binds so */
+        return traffic_is_v4 && socket->id.idiag_src[3] == htonl(INADDR_LOOPBACK) ? 3 : 0;
     if (IN6_IS_ADDR_LOOPBACK(address))
         return traffic_is_v4 ? 0 : 3;
     if (!IN6_IS_ADDR_UNSPECIFIED(address) || (traffic_is_v4 && is_v6only(message)))

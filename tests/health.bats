@@ -249,19 +249,34 @@ FAKE
 }
 
 @test "healthd --probe does not believe whoever else holds the port" {
-  # shellcheck disable=SC2016 # Python
+  local address
+  for address in 0.0.0.0 ::ffff:127.0.0.1; do
+    stranger "$address"
+    wait_until 5 healthz_is '200 ok'
+    attempt in_pod healthd --probe
+    [[ $STATUS == 1 ]] || fault "$address: believed"
+    has "$OUTPUT" "port $HEALTH_PORT is held by another process, of uid $OTHER_UID" || fault "$address"
+    kill "$SPAWNED"
+    wait_until 5 gone "$SPAWNED"
+  done
+  # With interception off it may be anybody's.
+  give MITMPROXY_TRANSPARENT=off
+  spawn healthd setpriv --reuid="$OTHER_UID" --regid="$OTHER_UID" --clear-groups healthd
+  wait_until 5 in_pod healthd --probe || fault 'interception off'
+  no_faults
+}
+stranger() {
   spawn stranger setpriv --reuid="$OTHER_UID" --regid="$OTHER_UID" --clear-groups /usr/bin/python3 -c '
 import socket, sys
-server = socket.create_server(("0.0.0.0", int(sys.argv[1])))
+server = socket.socket(socket.AF_INET6 if ":" in sys.argv[1] else socket.AF_INET)
+server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+server.bind((sys.argv[1], int(sys.argv[2])))
+server.listen()
 while True:
     client = server.accept()[0]
     client.recv(4096)
     client.sendall(b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\nok\n")
-    client.close()' "$HEALTH_PORT"
-  wait_until 5 healthz_is '200 ok'
-  attempt in_pod healthd --probe
-  [[ $STATUS == 1 ]]
-  has "$OUTPUT" "port $HEALTH_PORT is held by another process, of uid $OTHER_UID"
+    client.close()' "$1" "$HEALTH_PORT"
 }
 
 @test "healthd --probe: 0 when ready, 1 when not, when nobody is there, when nobody answers" {
