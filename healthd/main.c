@@ -64,6 +64,7 @@ static void settle(void)
 {
     signals_block();
     signal(SIGPIPE, SIG_IGN);
+    signal(SIGCHLD, SIG_DFL); /* ignored, children would be reaped without a word */
     umask(022);
     closefrom(3);
     descriptors_open_standard();

@@ -193,6 +193,7 @@ int main(int argc, char **argv)
     umask(022);
     /* A log that nobody reads any more does not end what is half done. */
     signal(SIGPIPE, SIG_IGN);
+    signal(SIGCHLD, SIG_DFL); /* ignored, how a child ended would not be known */
     descriptors_open_standard();
     forbid_core_dumps();
     key_memory_clear_on_free();

@@ -308,6 +308,19 @@ terminate() {
   ends_well 'SIGTERM'
 }
 
+@test "started with SIGCHLD ignored: mitmdump's end is seen all the same" {
+  in_pod setup
+  spawn start /usr/bin/python3 -c 'import os, signal
+signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+os.execvp("healthd", ["healthd"])'
+  wait_until 20 healthz_is '200 ok'
+  kill -KILL "$(mitmdump_pid)"
+  wait_until 5 healthz_is 503
+  wait_until 20 healthz_is '200 ok'
+  terminate "$SPAWNED"
+  ends_well SIGTERM
+}
+
 @test "SIGTERM in backoff: exit 0 at once" {
   fake_mitmdump <<'FAKE'
 #!/bin/sh
