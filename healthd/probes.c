@@ -139,6 +139,8 @@ static void begin_round(struct probes *probes, int64_t now)
     for (size_t i = 0; i < PROBE_FAMILIES; i++) {
         if (probes->canaries[i].wanted)
             begin_canary(&probes->canaries[i], families[i]);
+        else
+            end_canary(&probes->canaries[i]);
         if (probes->guards[i].wanted)
             check_guard(&probes->guards[i], families[i]);
     }
@@ -147,18 +149,20 @@ static void begin_round(struct probes *probes, int64_t now)
 void probes_look(struct probes *probes, void (*accept_waiting)(void))
 {
     int64_t now = clock_ms();
+    accept_waiting();
     if (now >= probes->next_round_ms) {
         probes->is_steady = all_hold(probes);
         begin_round(probes, now);
+        accept_waiting();
     }
-    accept_waiting();
     for (size_t i = 0; i < PROBE_FAMILIES; i++)
         check_canary(&probes->canaries[i], families[i]);
     bool is_done = are_done(probes);
     probes->deadline_ms = probes->next_round_ms =
         probes->begun_ms + (is_done && probes->is_steady && all_hold(probes) ? EVERY_MS : AGAIN_MS);
-    if (!is_done)
-        probes->deadline_ms = now + LOOK_MS + (now - probes->begun_ms);
+    int64_t look_ms = now + LOOK_MS + (now - probes->begun_ms);
+    if (!is_done && look_ms < probes->deadline_ms)
+        probes->deadline_ms = look_ms;
 }
 
 /* The port of either end, in network order. */

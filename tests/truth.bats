@@ -12,7 +12,7 @@ source "$BATS_TEST_DIRNAME/lib/observer.sh"
 
 setup_file() {
   suite_up
-  in_background redirect_flushed guard_flushed state_file_deleted
+  in_background redirect_flushed guard_flushed canary_lost state_file_deleted
 }
 teardown_file() {
   background_down
@@ -69,6 +69,18 @@ redirect_flushed() {
   await_first 20 "$since" ' 503 '
   note redirect_back_for_a_moment
 }
+# Neither answered nor refused.
+canary_lost() {
+  begin entrypoint.sh
+  start_observer 0.003
+  # Right after the start it looks every second.
+  sleep 2.5
+  local since
+  since=$(now)
+  in_pod iptables-legacy -w -t mangle -I OUTPUT -p tcp -d 127.0.0.2 -j DROP
+  await_first 20 "$since" ' 503 .*did not arrive'
+  note canary_lost
+}
 guard_flushed() { flushed filter guard_flushed; }
 state_file_deleted() {
   begin entrypoint.sh
@@ -82,7 +94,7 @@ state_file_deleted() {
 
 @test "rules flushed: 503 within one probe period; restored: 200; state file deleted: 503" {
   local what goal bound
-  outcome redirect_flushed guard_flushed state_file_deleted
+  outcome redirect_flushed guard_flushed canary_lost state_file_deleted
   while read -r what goal bound; do
     AFTER=$(<"$BACKGROUND/$what")
     measured "${what//_/ }" "$goal" "$bound" || fault "$what"
@@ -91,6 +103,7 @@ redirect_flushed 10000 13000
 redirect_restored_by_setup 1000 5000
 redirect_back_for_a_moment 1000 5000
 guard_flushed 10000 13000
+canary_lost 10000 13000
 state_file_deleted 50 2000
 TABLE
   no_faults
