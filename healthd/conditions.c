@@ -102,6 +102,10 @@ static enum holding check_ca(const struct facts *facts, char reason[static REASO
         return fails(reason, facts->state.setup == SETUP_RUNNING
                                  ? "setup is running: CA not exported yet"
                                  : "CA missing: not exported (setup prepare has not run)");
+    /* A file that was cut off between two lines still reads. */
+    if (facts->state.ca_sha256[0] == '\0' || facts->state.ca_file_sha256[0] == '\0' ||
+        facts->state.ca_expires == 0)
+        return fails(reason, "the state file does not say which CA was exported: run setup again");
     if (facts->report->ca_error[0] != '\0')
         return fails(reason, facts->report->ca_error);
     return check_ca_end(facts, reason);

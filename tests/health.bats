@@ -365,3 +365,19 @@ while True:
   spawn healthd healthd
   wait_until 5 grep -q 'no quick start: .*fake is not a script' "$LAB/healthd.log"
 }
+
+@test "a state file that was cut off between two lines is not enough" {
+  up
+  local whole lines
+  whole=$(<"$STATE")
+  # The last one, setup.time, says nothing of it.
+  for lines in {0..11}; do
+    # In the middle of it, too, so that healthd's half is not what is missed.
+    { head -n $((1 + lines)) <<<"$whole"; grep '^mitm' <<<"$whole"; } >"$LAB/cut"
+    cp "$LAB/cut" "$STATE"
+    [[ $(healthz) == 503* ]] || fault "$lines lines of setup's half: $(healthz)"
+  done
+  cp /dev/stdin "$STATE" <<<"$whole"
+  wait_until 3 healthz_is '200 ok' || fault "whole again: $(healthz)"
+  no_faults
+}
