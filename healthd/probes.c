@@ -182,9 +182,12 @@ static in_port_t port_of(int fd, int (*ask)(int, struct sockaddr *, socklen_t *)
 bool probes_landed(struct probes *probes, int family, int accepted)
 {
     struct probe *probe = &probes->canaries[family == AF_INET ? 0 : 1];
-    hold(probe, "redirect rules", family);
     bool is_own =
         probe->fd >= 0 && port_of(accepted, getpeername) == port_of(probe->fd, getsockname);
+    /* Somebody else proves new rules: the others are there too. */
+    if (!is_own && !probe->holds)
+        probes->next_round_ms = probes->deadline_ms = 0;
+    hold(probe, "redirect rules", family);
     /* Ours may have come by another port: NAT changes it where its own is still taken. Whoever's
      * this one is, it has proved what ours was to prove. */
     end_canary(probe);
