@@ -28,7 +28,7 @@ OPTIMIZE ?= -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all -fno-o
 endif
 ALL_CFLAGS  = -std=c11 -D_GNU_SOURCE -DVERSION='"$(VERSION)"' -I. $(WARNINGS) $(OPTIMIZE) -fPIE \
               $(call pkg,--cflags,$(PACKAGES)) $(CFLAGS)
-ALL_LDFLAGS = $(OPTIMIZE) -pie -Wl,-z,relro,-z,now,--as-needed,--gc-sections $(LDFLAGS)
+ALL_LDFLAGS = $(OPTIMIZE) -pie -Wl,-z,relro,-z,now,-z,pack-relative-relocs,--as-needed,--gc-sections $(LDFLAGS)
 
 # Asked for when a recipe runs, not when this file is read: `deps` comes first.
 pkg = $(shell pkg-config $1 $2)
