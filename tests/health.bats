@@ -377,7 +377,8 @@ while True:
     cp "$LAB/cut" "$STATE"
     [[ $(healthz) == 503* ]] || fault "$lines lines of setup's half: $(healthz)"
   done
-  cp /dev/stdin "$STATE" <<<"$whole"
+  echo "$whole" >"$LAB/cut"
+  cp "$LAB/cut" "$STATE"
   wait_until 3 healthz_is '200 ok' || fault "whole again: $(healthz)"
   no_faults
 }
