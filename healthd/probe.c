@@ -23,8 +23,10 @@ static bool is_healthd(const struct config *config)
 {
     struct listener found = {0};
     struct error ignored;
+    if (!config->transparent) /* then it is whoever has started it */
+        return true;
     int diagnosis = listener_diagnosis_open(&ignored);
-    if (diagnosis < 0 || !config->transparent) /* then it is whoever has started it */
+    if (diagnosis < 0)
         return true;
     int there = listener_find(diagnosis, AF_INET, config->http.port, &found, &ignored);
     close(diagnosis);
