@@ -36,20 +36,21 @@ measured() {
 # (First, so that the other measurements have the machine for themselves.)
 # What functions in labs of their own have measured: note NAME.
 note() { echo "$AFTER" >"$BACKGROUND/$1"; }
-# flushed TABLE NAME: how long until the rules of that table are missed.
-flushed() {
+# missed NAME PATTERN CMD...: how long until healthd says PATTERN once CMD has done harm to the rules.
+missed() {
   begin entrypoint.sh
   start_observer 0.003
   # Right after the start it looks every second.
   sleep 2.5
-  local since
+  local name=$1 pattern=$2 since
+  shift 2
   since=$(now)
-  in_pod iptables-legacy -w -t "$1" -F
-  await_first 20 "$since" ' 503 '
-  note "$2"
+  in_pod "$@"
+  await_first 20 "$since" "$pattern"
+  note "$name"
 }
 redirect_flushed() {
-  flushed nat redirect_flushed
+  missed redirect_flushed ' 503 ' iptables-legacy -w -t nat -F
   local since
   since=$(now)
   in_pod setup redirect
@@ -69,19 +70,11 @@ redirect_flushed() {
   await_first 20 "$since" ' 503 '
   note redirect_back_for_a_moment
 }
+guard_flushed() { missed guard_flushed ' 503 ' iptables-legacy -w -t filter -F; }
 # Neither answered nor refused.
 canary_lost() {
-  begin entrypoint.sh
-  start_observer 0.003
-  # Right after the start it looks every second.
-  sleep 2.5
-  local since
-  since=$(now)
-  in_pod iptables-legacy -w -t mangle -I OUTPUT -p tcp -d 127.0.0.2 -j DROP
-  await_first 20 "$since" ' 503 .*did not arrive'
-  note canary_lost
+  missed canary_lost ' 503 .*did not arrive' iptables-legacy -w -t mangle -I OUTPUT -p tcp -d 127.0.0.2 -j DROP
 }
-guard_flushed() { flushed filter guard_flushed; }
 state_file_deleted() {
   begin entrypoint.sh
   start_observer 0.003
