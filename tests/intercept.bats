@@ -96,8 +96,9 @@ origin_lines() { grep -F "agent=\"$1\"" "$LAB/origin/access.log" | grep -c "egre
   attempt app_curl http://shop.example.test:8080/
   has "$OUTPUT" '^X-OpenSandbox-Egress: $'
   # A server in the pod, at both of its addresses.
-  printf 'HTTP/1.0 200 OK\r\n\r\nlocal\n' >"$LAB/answer"
-  spawn server socat TCP-LISTEN:80,reuseaddr,fork SYSTEM:"cat $LAB/answer"
+  mkdir "$LAB/served"
+  echo local >"$LAB/served/index.html"
+  spawn server python3 -m http.server --directory "$LAB/served" 80
   wait_until 3 listens 80
   same loopback local "$(as_app curl -s --max-time 5 http://127.0.0.1/)"
   same 'own address' local "$(as_app curl -s --max-time 5 http://10.77.0.2/)"
