@@ -147,9 +147,11 @@ static const char *load(const struct variable *variable, struct config *config)
 
 static void take_default_confdir(struct config *config)
 {
+    if (config->confdir[0] != '\0')
+        return;
+    user_find_home(&config->user);
     const char *home = config->user.home[0] != '\0' ? config->user.home : "/var/lib/mitmproxy";
-    if (config->confdir[0] == '\0')
-        snprintf(config->confdir, sizeof(config->confdir), "%.4000s/.mitmproxy", home);
+    snprintf(config->confdir, sizeof(config->confdir), "%.4000s/.mitmproxy", home);
 }
 
 /* Levenshtein's distance, with one row of the matrix. */

@@ -13,7 +13,7 @@
 #define SO_NETNS_COOKIE 71 /* asm-generic/socket.h, Linux 5.14 */
 #endif
 
-void network_namespace_id(char id[static NAMESPACE_ID_SIZE])
+static void read_network_namespace_id(char id[static NAMESPACE_ID_SIZE])
 {
     uint64_t cookie = 0;
     socklen_t size = sizeof(cookie);
@@ -29,7 +29,7 @@ void network_namespace_id(char id[static NAMESPACE_ID_SIZE])
         close(fd);
 }
 
-void boot_id(char id[static NAMESPACE_ID_SIZE])
+static void read_boot_id(char id[static NAMESPACE_ID_SIZE])
 {
     strlcpy(id, "-", NAMESPACE_ID_SIZE);
     int fd = open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC);
@@ -43,4 +43,20 @@ void boot_id(char id[static NAMESPACE_ID_SIZE])
     }
     id[length] = '\0';
     id[strcspn(id, "\n")] = '\0';
+}
+
+void network_namespace_id(char id[static NAMESPACE_ID_SIZE])
+{
+    static char known[NAMESPACE_ID_SIZE];
+    if (known[0] == '\0')
+        read_network_namespace_id(known);
+    memcpy(id, known, NAMESPACE_ID_SIZE);
+}
+
+void boot_id(char id[static NAMESPACE_ID_SIZE])
+{
+    static char known[NAMESPACE_ID_SIZE];
+    if (known[0] == '\0')
+        read_boot_id(known);
+    memcpy(id, known, NAMESPACE_ID_SIZE);
 }

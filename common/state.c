@@ -16,19 +16,26 @@
 
 enum { LOCK_WAIT_MS = 1000 };
 
-static int read_from(int directory, const char *name, const char *path, uid_t owner,
-                     struct state *state, struct error *error)
+static int place_open(struct state_place *place, const char *path, uid_t owner, struct error *error)
 {
-    const struct file_limits limits = {.max_size = STATE_TEXT_MAX, .owner = owner};
+    place->path = path;
+    place->owner = owner;
+    place->directory = directory_of(path, &place->name, error);
+    return place->directory >= 0 ? 0 : -1;
+}
+
+int state_read_at(const struct state_place *place, struct state *state, struct error *error)
+{
+    const struct file_limits limits = {.max_size = STATE_TEXT_MAX, .owner = place->owner};
     size_t size;
     memset(state, 0, sizeof(*state));
-    char *text = file_read(directory, name, &limits, path, &size, error);
+    char *text = file_read(place->directory, place->name, &limits, place->path, &size, error);
     if (text == NULL)
         return -1;
     int result = state_parse(text, size, state, error);
     free(text);
     if (result != 0) {
-        error_prefix(error, "%s", path);
+        error_prefix(error, "%s", place->path);
         errno = EINVAL;
     }
     return result;
@@ -36,29 +43,27 @@ static int read_from(int directory, const char *name, const char *path, uid_t ow
 
 int state_read(const char *path, uid_t owner, struct state *state, struct error *error)
 {
-    const char *name;
+    struct state_place place;
     memset(state, 0, sizeof(*state));
     errno = 0;
-    int directory = directory_of(path, &name, error);
-    if (directory < 0)
+    if (place_open(&place, path, owner, error) != 0)
         return -1;
-    int result = read_from(directory, name, path, owner, state, error);
+    int result = state_read_at(&place, state, error);
     int reason = errno;
-    close(directory);
+    close(place.directory);
     errno = reason;
     return result;
 }
 
 /* Not forced to disk: after a crash of the machine it is stale in any case. */
-static int write_to(int directory, const char *name, const char *path, const struct state *state,
-                    struct error *error)
+static int write_to(const struct state_place *place, const struct state *state, struct error *error)
 {
     char text[STATE_TEXT_MAX];
     size_t size = state_format(state, text);
     if (size == 0)
-        return error_set(error, 1, "%s: %s", path, strerror(errno));
-    const struct file_content content = {path, text, size, 0644, false};
-    return file_replace(directory, name, &content, error);
+        return error_set(error, 1, "%s: %s", place->path, strerror(errno));
+    const struct file_content content = {place->path, text, size, 0644, false};
+    return file_replace(place->directory, place->name, &content, error);
 }
 
 static void copy_half(struct state *to, enum state_half half, const struct state *from)
@@ -76,53 +81,56 @@ static void copy_half(struct state *to, enum state_half half, const struct state
 /* The lock is a file of root's and the mitmproxy group's, which setup makes: others can open the
  * directory, and could lock that for ever. A writer that does not get it goes on without: the file
  * is whole in any case. Returns a descriptor or -1. */
-static int lock(int directory, const char *name, const char *path)
+static int lock(const struct state_place *place)
 {
     char lock_name[NAME_MAX];
-    snprintf(lock_name, sizeof(lock_name), ".%.200s.lock", name);
-    int fd = openat(directory, lock_name, O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+    snprintf(lock_name, sizeof(lock_name), ".%.200s.lock", place->name);
+    int fd = openat(place->directory, lock_name,
+                    O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
     if (fd >= 0 && file_lock(fd, LOCK_WAIT_MS) != 0)
-        log_warn("%s: written without its lock: %s", path, strerror(errno));
+        log_warn("%s: written without its lock: %s", place->path, strerror(errno));
     return fd;
 }
 
-int state_make_lock(const char *path, gid_t gid, struct error *error)
+int state_make_lock(const struct state_place *place, gid_t gid, struct error *error)
 {
-    const char *name;
     char lock_name[NAME_MAX];
-    int directory = directory_of(path, &name, error);
-    if (directory < 0)
-        return -1;
-    snprintf(lock_name, sizeof(lock_name), ".%.200s.lock", name);
-    int fd = openat(directory, lock_name, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+    snprintf(lock_name, sizeof(lock_name), ".%.200s.lock", place->name);
+    int fd = openat(place->directory, lock_name, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC,
+                    0600);
     /* The mode comes last: until the group is right nobody else shall open it. */
     if (fd >= 0 && gid != (gid_t)-1 && fchown(fd, (uid_t)-1, gid) == 0)
         fchmod(fd, 0660);
     int reason = errno;
     if (fd >= 0)
         close(fd);
-    close(directory);
     if (fd >= 0 || reason == EEXIST)
         return 0;
-    return error_set(error, 1, "%s: make its %s: %s", path, lock_name, strerror(reason));
+    return error_set(error, 1, "%s: make its %s: %s", place->path, lock_name, strerror(reason));
+}
+
+int state_write_at(const struct state_place *place, enum state_half half, const struct state *state,
+                   struct error *error)
+{
+    struct state merged;
+    struct error ignored;
+    int lock_fd = lock(place);
+    state_read_at(place, &merged, &ignored);
+    copy_half(&merged, half, state);
+    int result = write_to(place, &merged, error);
+    if (lock_fd >= 0)
+        close(lock_fd);
+    return result;
 }
 
 int state_write(const char *path, uid_t owner, enum state_half half, const struct state *state,
                 struct error *error)
 {
-    struct state merged;
-    struct error ignored;
-    const char *name;
-    int directory = directory_of(path, &name, error);
-    if (directory < 0)
+    struct state_place place;
+    if (place_open(&place, path, owner, error) != 0)
         return -1;
-    int lock_fd = lock(directory, name, path);
-    read_from(directory, name, path, owner, &merged, &ignored);
-    copy_half(&merged, half, state);
-    int result = write_to(directory, name, path, &merged, error);
-    if (lock_fd >= 0)
-        close(lock_fd);
-    close(directory);
+    int result = state_write_at(&place, half, state, error);
+    close(place.directory);
     return result;
 }
 

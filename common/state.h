@@ -60,14 +60,27 @@ const char *mitm_state_name(enum mitm_state state);
  * or -1 with error and errno (ENOENT if there is none); state is all zero then. */
 int state_read(const char *path, uid_t owner, struct state *state, struct error *error);
 
+/* The state file's place, opened: for whoever uses it several times in a short while. */
+struct state_place {
+    int directory; /* -1 for none */
+    const char *name;
+    const char *path;
+    uid_t owner; /* whose the file may be, besides root and the caller */
+};
+
+/* As state_read. */
+int state_read_at(const struct state_place *place, struct state *state, struct error *error);
+
 /* Makes the file by which writers keep out of each other's way, beside the state file, for the
  * caller and the group (-1 for none). 0, also if it is there, or -1 with error. */
-int state_make_lock(const char *path, gid_t gid, struct error *error);
+int state_make_lock(const struct state_place *place, gid_t gid, struct error *error);
 
 /* Replaces one half of the file by that of state, stamped with the time, and keeps the other as it
  * is in the file; a file that does not read is begun anew. The directory must be there. */
 int state_write(const char *path, uid_t owner, enum state_half half, const struct state *state,
                 struct error *error);
+int state_write_at(const struct state_place *place, enum state_half half, const struct state *state,
+                   struct error *error);
 
 /* Parses a state file's text of size bytes. Returns 0, or -1 with error; state is all zero then. */
 int state_parse(const char *text, size_t size, struct state *state, struct error *error);

@@ -3,6 +3,7 @@
 #include <ctype.h>
 #include <pwd.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -13,6 +14,23 @@ static void take_home(struct user *user, const struct passwd *entry)
         return;
     if (strlcpy(user->home, entry->pw_dir, sizeof(user->home)) >= sizeof(user->home))
         user->home[0] = '\0';
+}
+
+/* Asks the file first, which takes a fraction of the time: the name service can have much to load
+ * and to try, for a user that mostly is in the file. What is returned is valid until the next call.
+ */
+static const struct passwd *find_user(const char *name, uid_t uid)
+{
+    FILE *file = fopen("/etc/passwd", "re");
+    struct passwd *entry = NULL;
+    while (file != NULL && (entry = fgetpwent(file)) != NULL)
+        if (name != NULL ? strcmp(entry->pw_name, name) == 0 : entry->pw_uid == uid)
+            break;
+    if (file != NULL)
+        fclose(file);
+    if (entry != NULL)
+        return entry;
+    return name != NULL ? getpwnam(name) : getpwuid(uid);
 }
 
 /* strtonum alone would take "+1" and " 1" too. */
@@ -33,14 +51,16 @@ static int parse_numbers(const char *text, struct user *user, const char **reaso
     user->uid = parse_id(uid_text, reason);
     if (*reason != NULL)
         return -1;
-    const struct passwd *entry = getpwuid(user->uid);
+    user->known = true;
+    if (colon != NULL) {
+        user->gid = parse_id(colon + 1, reason);
+        return *reason == NULL ? 0 : -1;
+    }
+    const struct passwd *entry = find_user(NULL, user->uid);
     user->gid = entry != NULL ? entry->pw_gid : (gid_t)user->uid;
     if (entry != NULL)
         take_home(user, entry);
-    if (colon != NULL)
-        user->gid = parse_id(colon + 1, reason);
-    user->known = true;
-    return *reason == NULL ? 0 : -1;
+    return 0;
 }
 
 int user_parse(const char *text, struct user *user, const char **reason)
@@ -53,7 +73,7 @@ int user_parse(const char *text, struct user *user, const char **reason)
     }
     if (isdigit((unsigned char)text[0]))
         return parse_numbers(text, user, reason);
-    const struct passwd *entry = getpwnam(text);
+    const struct passwd *entry = find_user(text, 0);
     if (entry == NULL)
         return 0;
     user->known = true;
@@ -61,4 +81,12 @@ int user_parse(const char *text, struct user *user, const char **reason)
     user->gid = entry->pw_gid;
     take_home(user, entry);
     return 0;
+}
+
+void user_find_home(struct user *user)
+{
+    bool wanted = user->known && user->home[0] == '\0';
+    const struct passwd *entry = wanted ? find_user(NULL, user->uid) : NULL;
+    if (entry != NULL)
+        take_home(user, entry);
 }

@@ -25,4 +25,8 @@ struct user {
  * Returns 0, or -1 and *reason, a constant. */
 int user_parse(const char *text, struct user *user, const char **reason);
 
+/* Fills home, which user_parse leaves empty for "uid:gid": to ask the user database can take longer
+ * than all the rest of a start. */
+void user_find_home(struct user *user);
+
 #endif

@@ -158,20 +158,20 @@ static int work(const struct config *config, const struct arguments *arguments, 
     if (progress_begin(config, &state, &holds, error) != 0)
         return -1;
     int result = waits ? wait_for_mitmdump(config, &arguments->wait, error) : 0;
-    int lock = result == 0 ? progress_lock(config, &state, error) : -1;
+    int lock = result == 0 ? progress_lock(&state, error) : -1;
     if (lock < 0)
         result = -1;
     if (result == 0)
         result = take_steps(config, arguments->command, &state, &end, error);
     if (result == 0)
-        result = progress_end(config, &state, end, error);
+        result = progress_end(&state, end, error);
     /* Whoever cannot change a rule has changed none: what held, holds. */
     struct error ignored;
     holds = holds && error->status == EX_NOPERM && !capability_held(CAP_NET_ADMIN);
     if (result != 0 && holds)
-        progress_end(config, &state, SETUP_READY, &ignored);
+        progress_end(&state, SETUP_READY, &ignored);
     else if (result != 0)
-        progress_fail(config, &state, error);
+        progress_fail(&state, error);
     if (lock >= 0)
         close(lock);
     return result;

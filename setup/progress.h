@@ -5,7 +5,7 @@
 #include "common/error.h"
 #include "common/state.h"
 
-/* setup's half of the state file while setup works. */
+/* setup's half of the state file while setup works; its directory is opened once. */
 
 /* Makes the state file's directory, takes over what an earlier run wrote that still holds, and
  * writes "running". *holds tells whether that run had finished, and installed rules. 0, or -1 with
@@ -15,13 +15,12 @@ int progress_begin(const struct config *config, struct state *state, bool *holds
 
 /* Waits until no other setup works, and takes over what it has written. Returns a descriptor,
  * closed to let the next one work, or -1 with error (69) after a minute. */
-int progress_lock(const struct config *config, struct state *state, struct error *error);
+int progress_lock(struct state *state, struct error *error);
 
 /* Writes the state that setup ends in. */
-int progress_end(const struct config *config, struct state *state, enum setup_state how,
-                 struct error *error);
+int progress_end(struct state *state, enum setup_state how, struct error *error);
 
 /* Writes "failed" and why, as far as that can still be written. */
-void progress_fail(const struct config *config, struct state *state, const struct error *why);
+void progress_fail(struct state *state, const struct error *why);
 
 #endif
