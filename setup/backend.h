@@ -17,6 +17,10 @@ struct backend {
      */
     int (*check)(const struct ruleset *set, struct error *error);
 
+    /* Is there certainly nothing of ours in the kernel by this interface? Needs no privilege and
+     * changes nothing. */
+    bool (*is_absent)(void);
+
     /* Leaves out of the set what it does not require and the kernel cannot take. */
     void (*trim)(struct ruleset *set);
 

@@ -8,20 +8,31 @@
 #include "setup/iptables_check.h"
 #include "setup/iptables_table.h"
 #include "setup/iptables_text.h"
+#include "setup/xtables_lock.h"
 
 /* What each table had before, by the index of its list. */
 struct iptables_undo {
     struct table_snapshot *tables[LISTS_COUNT];
 };
 
-static int take_back(const struct ruleset *set, const void *undo, struct error *error)
+static int restore(const struct ruleset *set, const struct iptables_undo *before,
+                   struct error *error)
 {
-    const struct iptables_undo *before = undo;
     int result = 0;
     for (size_t i = LISTS_COUNT; i-- > 0;)
         if (before->tables[i] != NULL &&
             table_restore(&set->lists[i], before->tables[i], error) != 0)
             result = -1;
+    return result;
+}
+
+static int take_back(const struct ruleset *set, const void *undo, struct error *error)
+{
+    int lock = xtables_lock(error);
+    if (lock == -1)
+        return -1;
+    int result = restore(set, undo, error);
+    xtables_unlock(lock);
     return result;
 }
 
@@ -50,27 +61,50 @@ static int apply_list(const struct rule_list *list, bool *changed, struct table_
     return table_apply(list, changed, snapshot, error);
 }
 
-static int apply(const struct ruleset *set, bool *changed, void **undo, struct error *error)
+static int apply_lists(const struct ruleset *set, bool *changed, struct iptables_undo *before,
+                       struct error *error)
 {
-    struct iptables_undo *before = calloc(1, sizeof(*before));
     struct error undo_error;
-    if (before == NULL)
-        return error_set(error, 1, "iptables: %s", strerror(errno));
-    *undo = NULL;
     for (size_t i = 0; i < LISTS_COUNT; i++) {
         if (apply_list(&set->lists[i], changed, &before->tables[i], error) == 0)
             continue;
-        if (take_back(set, before, &undo_error) != 0)
+        if (restore(set, before, &undo_error) != 0)
             log_error("not put back as it was: %s", undo_error.text);
-        undo_free(before);
         return -1;
     }
-    if (has_any(before)) {
-        *undo = before;
-        return 0;
-    }
-    undo_free(before);
     return 0;
+}
+
+static int apply(const struct ruleset *set, bool *changed, void **undo, struct error *error)
+{
+    *undo = NULL;
+    int lock = xtables_lock(error);
+    if (lock == -1)
+        return -1;
+    int result = -1;
+    struct iptables_undo *before = calloc(1, sizeof(*before));
+    if (before == NULL)
+        error_set(error, 1, "iptables: %s", strerror(errno));
+    else
+        result = apply_lists(set, changed, before, error);
+    if (result == 0 && has_any(before))
+        *undo = before;
+    else
+        undo_free(before);
+    xtables_unlock(lock);
+    return result;
+}
+
+static bool is_absent(void)
+{
+    static const struct rule_list tables[] = {{.table = TABLE_FILTER, .family = AF_INET},
+                                              {.table = TABLE_FILTER, .family = AF_INET6},
+                                              {.table = TABLE_NAT, .family = AF_INET},
+                                              {.table = TABLE_NAT, .family = AF_INET6}};
+    for (size_t i = 0; i < sizeof(tables) / sizeof(tables[0]); i++)
+        if (iptables_table_holds_ours(&tables[i]))
+            return false;
+    return true;
 }
 
 static void print_wanted(const struct ruleset *set, FILE *out)
@@ -107,6 +141,7 @@ static void print_script(const struct ruleset *set, FILE *out)
 const struct backend iptables_backend = {
     .name = "iptables",
     .check = iptables_check,
+    .is_absent = is_absent,
     .trim = iptables_trim,
     .apply = apply,
     .take_back = take_back,

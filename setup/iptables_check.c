@@ -38,14 +38,21 @@ static int open_socket(int family, struct error *error)
     return error_set(error, EX_UNAVAILABLE, "iptables: raw socket: %s", strerror(errno));
 }
 
-static int check_table(int fd, const struct rule_list *list, struct error *error)
+/* ipt_getinfo and ip6t_getinfo have the same layout. 0, or -1 with errno. */
+static int get_info(int fd, const struct rule_list *list, struct ipt_getinfo *info)
 {
-    struct ipt_getinfo info = {0};
-    socklen_t size = sizeof(info);
+    socklen_t size = sizeof(*info);
     int level = list->family == AF_INET ? SOL_IP : SOL_IPV6;
     int option = list->family == AF_INET ? IPT_SO_GET_INFO : IP6T_SO_GET_INFO;
-    strlcpy(info.name, table_name(list->table), sizeof(info.name));
-    if (getsockopt(fd, level, option, &info, &size) == 0)
+    memset(info, 0, sizeof(*info));
+    strlcpy(info->name, table_name(list->table), sizeof(info->name));
+    return getsockopt(fd, level, option, info, &size);
+}
+
+static int check_table(int fd, const struct rule_list *list, struct error *error)
+{
+    struct ipt_getinfo info;
+    if (get_info(fd, list, &info) == 0)
         return 0;
     if (errno == EPERM)
         return error_set(error, EX_NOPERM, "iptables: needs CAP_NET_ADMIN");
@@ -70,31 +77,48 @@ static int check_extension(int fd, int family, const struct extension *extension
                      extension->name, family == AF_INET ? '4' : '6', strerror(errno));
 }
 
-static int check_list(const struct rule_list *list, struct error *error)
+/* The sockets to ask by, one for each family, opened when they are needed. */
+struct sockets {
+    int v4, v6;
+};
+
+static void close_sockets(const struct sockets *sockets)
 {
-    int fd = open_socket(list->family, error);
-    if (fd < 0)
+    if (sockets->v4 >= 0)
+        close(sockets->v4);
+    if (sockets->v6 >= 0)
+        close(sockets->v6);
+}
+
+static int check_list(struct sockets *sockets, const struct rule_list *list, struct error *error)
+{
+    int *fd = list->family == AF_INET ? &sockets->v4 : &sockets->v6;
+    if (*fd < 0)
+        *fd = open_socket(list->family, error);
+    if (*fd < 0 || check_table(*fd, list, error) != 0)
         return -1;
-    int result = check_table(fd, list, error);
     const struct extension *extension =
         list->table == TABLE_NAT ? nat_extensions : filter_extensions;
-    for (; result == 0 && extension->name != NULL; extension++)
-        result = check_extension(fd, list->family, extension, error);
-    close(fd);
-    return result;
+    for (; extension->name != NULL; extension++)
+        if (check_extension(*fd, list->family, extension, error) != 0)
+            return -1;
+    return 0;
 }
 
 int iptables_check(const struct ruleset *set, struct error *error)
 {
+    struct sockets sockets = {-1, -1};
+    int result = 0;
     if (!capability_held(CAP_NET_ADMIN))
         return error_set(error, EX_NOPERM, "iptables: needs CAP_NET_ADMIN%s",
                          capability_held(CAP_NET_RAW) ? "" : " and CAP_NET_RAW");
-    for (size_t i = 0; i < LISTS_COUNT; i++) {
+    for (size_t i = 0; i < LISTS_COUNT && result == 0; i++) {
         const struct rule_list *list = &set->lists[i];
-        if (list->count > 0 && rules_are_required(set, list) && check_list(list, error) != 0)
-            return -1;
+        if (list->count > 0 && rules_are_required(set, list))
+            result = check_list(&sockets, list, error);
     }
-    return 0;
+    close_sockets(&sockets);
+    return result;
 }
 
 /* Opening a table makes it, with its hooks, in this namespace. The kernel lists those that are
@@ -134,31 +158,42 @@ static bool entries_name_our_chain(int fd, const struct rule_list *list, unsigne
 
 bool iptables_table_holds_ours(const struct rule_list *list)
 {
-    struct ipt_getinfo info = {0};
-    socklen_t size = sizeof(info);
-    int level = list->family == AF_INET ? SOL_IP : SOL_IPV6;
-    int option = list->family == AF_INET ? IPT_SO_GET_INFO : IP6T_SO_GET_INFO;
+    struct ipt_getinfo info;
     if (!table_exists(list))
         return false;
     int fd = socket(list->family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
     if (fd < 0)
         return errno != EAFNOSUPPORT;
-    strlcpy(info.name, table_name(list->table), sizeof(info.name));
-    bool found = getsockopt(fd, level, option, &info, &size) == 0
-                     ? entries_name_our_chain(fd, list, info.size)
-                     : errno != ENOENT && errno != ENOPROTOOPT;
+    bool found = get_info(fd, list, &info) == 0 ? entries_name_our_chain(fd, list, info.size)
+                                                : errno != ENOENT && errno != ENOPROTOOPT;
     close(fd);
     return found;
 }
 
+int iptables_table_shape(const struct rule_list *list, struct table_shape *shape)
+{
+    struct ipt_getinfo info;
+    int fd = socket(list->family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        return -1;
+    int result = get_info(fd, list, &info);
+    close(fd);
+    shape->entries = info.num_entries;
+    shape->bytes = info.size;
+    return result;
+}
+
 void iptables_trim(struct ruleset *set)
 {
+    struct sockets sockets = {-1, -1};
     struct error missing;
     for (size_t i = 0; i < LISTS_COUNT; i++) {
         struct rule_list *list = &set->lists[i];
-        if (list->count == 0 || rules_are_required(set, list) || check_list(list, &missing) == 0)
+        if (list->count == 0 || rules_are_required(set, list) ||
+            check_list(&sockets, list, &missing) == 0)
             continue;
         log_info("no IPv6 here, and no rules for it: %s", missing.text);
         list->count = 0;
     }
+    close_sockets(&sockets);
 }

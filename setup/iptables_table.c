@@ -3,12 +3,11 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <time.h>
-#include <unistd.h>
 
+#include "setup/iptables_check.h"
 #include "setup/iptables_entry.h"
 #include "setup/iptables_live.h"
 #include "setup/iptables_text.h"
-#include "setup/xtables_lock.h"
 
 /* How often a commit is tried again that another program's change made void. */
 enum { ATTEMPTS = 20 };
@@ -181,9 +180,37 @@ static int write_wish(const struct wish *wish, const struct live *live)
 
 enum outcome { DONE, AGAIN, BROKEN };
 
+/* What a table grows by with our rules: the chain has an entry with its name in front, and a
+ * verdict behind, which is as large as the jump from OUTPUT. */
+static struct table_shape growth_by(const struct rule_list *list)
+{
+    union entry entry;
+    entry_encode_jump(list->family, live_chain, &entry);
+    unsigned int jump = entry_size(list->family, &entry);
+    struct table_shape growth = {3, entry_size_of_name(list->family) + 2 * jump};
+    for (size_t i = 0; i < list->count; i++) {
+        entry_encode(list->family, &list->rules[i], &entry);
+        growth.entries++;
+        growth.bytes += entry_size(list->family, &entry);
+    }
+    return growth;
+}
+
+/* Has the table grown by just our rules? Then they are in it, where nothing of ours was before: a
+ * change that another program has prepared without them is refused by the kernel, which compares
+ * the number of entries. In doubt, false. */
+static bool has_grown(const struct rule_list *list, const struct table_shape *before)
+{
+    struct table_shape now;
+    struct table_shape growth = growth_by(list);
+    return iptables_table_shape(list, &now) == 0 &&
+           now.entries == before->entries + growth.entries &&
+           now.bytes == before->bytes + growth.bytes;
+}
+
 /* One commit. Its own verdict is not the last word: under contention it reports EINVAL for a
  * replacement that worked, and success for one that another program has overwritten since. The next
- * look tells. */
+ * look tells; a first installation can be told without one. */
 static enum outcome change(struct wish *wish, const struct live *live, struct error *error)
 {
     if (wish->earlier == NULL && wish->before == NULL) {
@@ -194,13 +221,16 @@ static enum outcome change(struct wish *wish, const struct live *live, struct er
             return BROKEN;
         }
     }
+    struct table_shape before;
+    bool is_first = wish->earlier == NULL && wish->list->count > 0 && !live_has_chain(live) &&
+                    iptables_table_shape(wish->list, &before) == 0;
     if (write_wish(wish, live) != 0) {
         live_error(live, "build", error);
         return BROKEN;
     }
     if (live->xtc->commit(live->handle)) {
         wish->changed = true;
-        return AGAIN;
+        return is_first && has_grown(wish->list, &before) ? DONE : AGAIN;
     }
     bool contended = errno == EAGAIN || errno == EINVAL;
     live_error(live, "commit", error);
@@ -225,9 +255,6 @@ static int fulfil(struct wish *wish, struct error *error)
 {
     const struct timespec pause = {.tv_nsec = 1000 * 1000};
     enum outcome outcome = AGAIN;
-    int lock = xtables_lock(error);
-    if (lock == -1)
-        return -1;
     error_set(error, EX_UNAVAILABLE, "iptables: table %s: other programs change it all the time",
               table_name(wish->list->table));
     for (int i = 0; i < ATTEMPTS && outcome == AGAIN; i++) {
@@ -235,8 +262,6 @@ static int fulfil(struct wish *wish, struct error *error)
         if (outcome == AGAIN && !wish->changed)
             nanosleep(&pause, NULL);
     }
-    if (lock >= 0)
-        close(lock);
     return outcome == DONE ? 0 : -1;
 }
 

@@ -9,7 +9,8 @@
 
 /* One of the kernel's legacy tables, by libiptc: a chain of our own, and a jump to it at position 1
  * of OUTPUT. Each change is one commit of the table, and is believed only when it has been read
- * back. Errors: 77 names the capability, 69 the table, chain and what libiptc says. */
+ * back. Whoever changes something holds the lock of setup/xtables_lock.h. Errors: 77 names the
+ * capability, 69 the table, chain and what libiptc says. */
 
 /* What of ours was there before a change. */
 struct table_snapshot;

@@ -115,6 +115,11 @@ static int check(const struct ruleset *set, struct error *error)
     return live != NULL ? 0 : -1;
 }
 
+static bool is_absent(void)
+{
+    return nft_table_is_there() == 0;
+}
+
 /* One table holds both families: there is nothing that it cannot take. */
 static void trim(struct ruleset *set)
 {
@@ -215,6 +220,7 @@ static int print_live(const struct ruleset *set, FILE *out, struct error *error)
 const struct backend nft_backend = {
     .name = "nft",
     .check = check,
+    .is_absent = is_absent,
     .trim = trim,
     .apply = apply,
     .take_back = take_back,

@@ -77,6 +77,7 @@ static int connect_to_canary(int family, struct error *error)
 static int expect_on(int family, int listener, int connected, struct error *error)
 {
     struct pollfd incoming = {.fd = listener, .events = POLLIN};
+    const struct linger reset = {.l_onoff = 1, .l_linger = 0};
     union address ours = {0};
     socklen_t size = sizeof(ours);
     if (getsockname(connected, &ours.any, &size) != 0)
@@ -88,6 +89,8 @@ static int expect_on(int family, int listener, int connected, struct error *erro
         if (accepted < 0)
             continue;
         bool proved = canary_is_from(accepted, family);
+        /* With a reset: nothing was sent, and nothing is to stay behind. */
+        setsockopt(accepted, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset));
         close(accepted);
         if (memcmp(&peer, &ours, size) != 0)
             continue;

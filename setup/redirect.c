@@ -6,7 +6,6 @@
 #include <string.h>
 
 #include "common/guard.h"
-#include "common/ipv6.h"
 #include "common/log.h"
 #include "common/privileges.h"
 #include "setup/backend.h"
@@ -28,7 +27,7 @@ static const struct ruleset nothing = {
  * not what was asked for. */
 static int check_ipv6(const struct config *config, const struct ruleset *set, struct error *error)
 {
-    if (config->ipv6 != IPV6_REDIRECT || !set->ipv6_required || ipv6_loopback_is_usable())
+    if (config->ipv6 != IPV6_REDIRECT || !set->ipv6_required || set->ipv6_loopback)
         return 0;
     return error_set(error, EX_UNAVAILABLE,
                      "this namespace has IPv6 addresses, but mitmdump could not listen on ::1; "
@@ -50,7 +49,7 @@ static const struct backend *plan(const struct config *config, struct ruleset *s
 
 int redirect_check(const struct config *config, struct error *error)
 {
-    struct ruleset set;
+    static struct ruleset set; /* large */
     char why[WHY_SIZE];
     return plan(config, &set, why, error) != NULL ? 0 : -1;
 }
@@ -62,14 +61,14 @@ static int prove_guard(const struct config *config, int family, struct error *er
     return error_prefix(error, "proof: the guard is not in effect");
 }
 
-static int prove(const struct config *config, struct error *error)
+static int prove(const struct config *config, bool has_ipv6, struct error *error)
 {
     if (prove_guard(config, AF_INET, error) != 0 ||
-        (ipv6_loopback_is_usable() && prove_guard(config, AF_INET6, error) != 0))
+        (has_ipv6 && prove_guard(config, AF_INET6, error) != 0))
         return -1;
     if (proof_run(AF_INET, config->http.port, error) != 0)
         return -1;
-    if (ipv6_is_redirected(config))
+    if (has_ipv6 && config->ipv6 == IPV6_REDIRECT)
         return proof_run(AF_INET6, config->http.port, error);
     return 0;
 }
@@ -92,6 +91,8 @@ static int clear_backend(const struct backend *backend, void **undo, struct erro
     struct error unusable;
     bool changed = false;
     *undo = NULL;
+    if (backend->is_absent())
+        return 0;
     if (backend->check(&nothing, &unusable) != 0 && unusable.status == EX_UNAVAILABLE)
         return 0;
     if (backend->apply(&nothing, &changed, undo, error) != 0)
@@ -112,7 +113,7 @@ static int install(const struct config *config, const struct backend *backend,
     if (result == 0)
         result = clear_backend(other, &undo_other, error);
     if (result == 0)
-        result = prove(config, error);
+        result = prove(config, set->ipv6_loopback, error);
     if (result != 0) {
         take_back(other, &nothing, undo_other);
         take_back(backend, set, undo);
@@ -124,7 +125,7 @@ static int install(const struct config *config, const struct backend *backend,
 
 int redirect(const struct config *config, struct state *state, struct error *error)
 {
-    struct ruleset set;
+    static struct ruleset set; /* large */
     char why[WHY_SIZE];
     bool changed = false;
     const struct backend *backend = plan(config, &set, why, error);
@@ -144,7 +145,7 @@ int redirect(const struct config *config, struct state *state, struct error *err
 
 int redirect_dry_run(const struct config *config, FILE *out, struct error *error)
 {
-    struct ruleset set;
+    static struct ruleset set; /* large */
     struct error ignored;
     char why[WHY_SIZE];
     set = nothing;
@@ -227,7 +228,7 @@ static char *read_wanted(const struct config *config, struct ruleset *set, struc
 
 int redirect_compare(const struct config *config, FILE *out, struct error *error)
 {
-    struct ruleset set;
+    static struct ruleset set; /* large */
     int differences = -1;
     char *wanted = read_wanted(config, &set, error);
     char *live = wanted != NULL ? read_live(error) : NULL;

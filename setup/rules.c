@@ -121,7 +121,8 @@ void rules_build(const struct config *config, struct ruleset *set)
                             {TABLE_FILTER, AF_INET6},
                             {TABLE_NAT, AF_INET6},
                             {TABLE_NAT, AF_INET}};
-    set->ipv6_required = config->ipv6 != IPV6_OFF && ipv6_is_present();
+    set->ipv6_loopback = ipv6_loopback_is_usable();
+    set->ipv6_required = config->ipv6 != IPV6_OFF && (set->ipv6_loopback || ipv6_is_present());
     for (size_t i = 0; i < LISTS_COUNT; i++) {
         struct rule_list *list = &set->lists[i];
         list->table = order[i].table;

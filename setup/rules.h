@@ -49,6 +49,7 @@ struct ruleset {
     /* Without an IPv6 address in the namespace nobody needs the IPv6 lists; they are installed
      * where the kernel takes them, in case that one comes later. */
     bool ipv6_required;
+    bool ipv6_loopback; /* ::1 can be bound */
 };
 
 const char *table_name(enum table table);

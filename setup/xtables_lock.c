@@ -36,3 +36,9 @@ int xtables_lock(struct error *error)
     close(fd);
     return -1;
 }
+
+void xtables_unlock(int lock)
+{
+    if (lock >= 0)
+        close(lock);
+}
