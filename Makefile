@@ -26,15 +26,24 @@ OPTIMIZE ?= -O2 -g -D_FORTIFY_SOURCE=3 -fstack-protector-strong -fstack-clash-pr
 else
 OPTIMIZE ?= -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 endif
-ALL_CFLAGS  = -std=c11 -D_GNU_SOURCE -DVERSION='"$(VERSION)"' -I. $(WARNINGS) $(OPTIMIZE) -fPIE \
+ALL_CFLAGS  = -std=c11 -D_GNU_SOURCE -DVERSION='"$(VERSION)"' -I. $(WARNINGS) $(OPTIMIZE) $(PIC) \
               $(call pkg,--cflags,$(PACKAGES)) $(CFLAGS)
-ALL_LDFLAGS = $(OPTIMIZE) -pie -Wl,-z,relro,-z,now,-z,pack-relative-relocs,--as-needed,--gc-sections $(LDFLAGS)
+ALL_LDFLAGS = $(OPTIMIZE) -Wl,-z,relro,-z,now,-z,pack-relative-relocs,--as-needed,--gc-sections $(LDFLAGS)
+
+# A program's code, or a module's.
+PIC = -fPIE
+$(BUILD)/obj/setup/ca/%.o $(BUILD)/obj/setup/nft/%.o: PIC = -fPIC
 
 # Asked for when a recipe runs, not when this file is read: `deps` comes first.
 pkg = $(shell pkg-config $1 $2)
 PACKAGES       = libbsd-overlay libmd
 HEALTHD_PACKAGES = libseccomp
-SETUP_PACKAGES = libip4tc libip6tc libnftables libcrypto
+SETUP_PACKAGES = libip4tc libip6tc
+CA_PACKAGES    = libcrypto
+NFT_PACKAGES   = libnftables
+
+MODULES     := $(BUILD)/setup-ca.so $(BUILD)/setup-nft.so
+MODULES_DIR := $(PREFIX)/lib/opensandbox-egress
 
 objects = $(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard $1/*.c))
 COMMON  := $(call objects,common)
@@ -43,13 +52,24 @@ HEALTHD := $(call objects,healthd)
 
 .PHONY: all deps demo check bench bench-programs fuzz install image clean help lint
 .PRECIOUS: $(BUILD)/obj/%.o
-all: $(BUILD)/setup $(BUILD)/healthd ## build both programs (SANITIZE=1: with ASan and UBSan, WERROR=1)
+all: $(BUILD)/setup $(MODULES) $(BUILD)/healthd ## build both programs (SANITIZE=1: with ASan and UBSan, WERROR=1)
 
+# libbsd is linked in where that can be done: each library less to load is a good part of a run.
+STATIC = $(if $(filter /%,$(shell $(CC) -print-file-name=libbsd.a)),-Wl$(,)-Bstatic $1 -Wl$(,)-Bdynamic,$1)
+, := ,
 $(BUILD)/setup: $(SETUP) $(COMMON)
-	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(call pkg,--libs,$(SETUP_PACKAGES) $(PACKAGES))
+	$(CC) $(ALL_LDFLAGS) -pie -rdynamic -o $@ $^ $(call pkg,--libs,$(SETUP_PACKAGES)) \
+	  $(call STATIC,$(call pkg,--libs,$(PACKAGES)))
+
+$(BUILD)/setup-%.so:
+	$(CC) $(ALL_LDFLAGS) -shared -o $@ $^ $(call pkg,--libs,$(MODULE_PACKAGES) $(PACKAGES))
+$(BUILD)/setup-ca.so: $(call objects,setup/ca)
+$(BUILD)/setup-ca.so: MODULE_PACKAGES = $(CA_PACKAGES)
+$(BUILD)/setup-nft.so: $(call objects,setup/nft)
+$(BUILD)/setup-nft.so: MODULE_PACKAGES = $(NFT_PACKAGES)
 
 $(BUILD)/healthd: $(HEALTHD) $(COMMON)
-	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(call pkg,--libs,$(HEALTHD_PACKAGES) $(PACKAGES))
+	$(CC) $(ALL_LDFLAGS) -pie -o $@ $^ $(call pkg,--libs,$(HEALTHD_PACKAGES) $(PACKAGES))
 
 $(BUILD)/obj/%.o: %.c Makefile
 	@mkdir -p $(@D)
@@ -95,8 +115,9 @@ $(BUILD)/bench/health-go: tests/bench/health.go
 	GOTOOLCHAIN=local GOCACHE=$(abspath $(BUILD)/bench/go-cache) go build -o $@ $<
 
 install: all ## install programs, addons and entrypoint (PREFIX, DESTDIR)
-	install -d $(DESTDIR)$(PREFIX)/sbin $(DESTDIR)$(SCRIPTS_DIR)
+	install -d $(DESTDIR)$(PREFIX)/sbin $(DESTDIR)$(MODULES_DIR) $(DESTDIR)$(SCRIPTS_DIR)
 	install -m 0755 $(BUILD)/setup $(BUILD)/healthd $(DESTDIR)$(PREFIX)/sbin/
+	install -m 0644 $(MODULES) $(DESTDIR)$(MODULES_DIR)/
 	install -m 0755 entrypoint.sh $(DESTDIR)$(PREFIX)/sbin/entrypoint.sh
 	install -m 0644 mitmscripts/*.py $(DESTDIR)$(SCRIPTS_DIR)/
 
@@ -107,13 +128,13 @@ image: ## build the container image (IMAGE=name:tag, BUILDER=docker, podman or b
 
 lint: ## shellcheck and clang-format, as CI runs them
 	ls entrypoint.sh .ci/run tests/*.sh tests/*/*.sh tests/lib/oci-runtime tests/*.bats | xargs -P 2 -n 8 shellcheck -x
-	clang-format --dry-run --Werror common/*.[ch] setup/*.[ch] healthd/*.[ch] tests/fuzz/*.[ch] tests/bench/*.c
+	clang-format --dry-run --Werror common/*.[ch] setup/*.[ch] setup/*/*.[ch] healthd/*.[ch] tests/fuzz/*.[ch] tests/bench/*.c
 
 clean: ## remove what was built (build/venv stays: `rm -r build` removes it too)
-	rm -rf build/obj build/setup build/healthd build/sanitize build/fuzz build/bench \
+	rm -rf build/obj build/setup build/setup-*.so build/healthd build/sanitize build/fuzz build/bench \
 	      build/quick build/torture build/go
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  %-8s %s\n", $$1, $$2 }' Makefile
 
--include $(COMMON:.o=.d) $(SETUP:.o=.d) $(HEALTHD:.o=.d) $(wildcard $(BUILD)/obj/tests/fuzz/*.d)
+-include $(COMMON:.o=.d) $(wildcard $(BUILD)/obj/setup/*.d $(BUILD)/obj/setup/*/*.d) $(HEALTHD:.o=.d) $(wildcard $(BUILD)/obj/tests/fuzz/*.d)

@@ -15,7 +15,6 @@
 #include "common/log.h"
 #include "common/privileges.h"
 #include "common/state.h"
-#include "setup/key_memory.h"
 #include "setup/prepare.h"
 #include "setup/progress.h"
 #include "setup/redirect.h"
@@ -196,7 +195,6 @@ int main(int argc, char **argv)
     signal(SIGCHLD, SIG_DFL); /* ignored, how a child ended would not be known */
     descriptors_open_standard();
     forbid_core_dumps();
-    key_memory_clear_on_free();
     if (config_load(&config, "setup") > 0)
         return EX_CONFIG;
     if (arguments.command == COMMAND_STATUS)

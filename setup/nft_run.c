@@ -3,7 +3,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/netlink.h>
-#include <nftables/libnftables.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -11,6 +10,8 @@
 #include <unistd.h>
 
 #include "common/files.h"
+#include "setup/module.h"
+#include "setup/nft/library.h"
 
 enum { ANSWER_MAX_BYTES = 1024 * 1024 };
 
@@ -40,22 +41,19 @@ static int write_text(int out, const char *text)
 }
 
 /* The child. The library's own last words would stand among our log lines. */
-static int run(const char *commands, int out)
+static int run(const struct nft_library *library, const char *commands, int out)
 {
+    bool succeeded = false;
     int null = open("/dev/null", O_WRONLY | O_CLOEXEC);
     if (null >= 0)
         dup2(null, STDERR_FILENO);
     if (!has_netlink())
         return NO_NETLINK;
-    struct nft_ctx *nft = nft_ctx_new(NFT_CTX_DEFAULT);
-    if (nft == NULL)
+    char *text = library->run(commands, &succeeded);
+    if (text == NULL)
         return FAILED;
-    nft_ctx_buffer_output(nft);
-    nft_ctx_buffer_error(nft);
-    bool succeeded = nft_run_cmd_from_buffer(nft, commands) == 0;
-    const char *text = succeeded ? nft_ctx_get_output_buffer(nft) : nft_ctx_get_error_buffer(nft);
     int written = write_text(out, text);
-    nft_ctx_free(nft);
+    free(text);
     return succeeded && written == 0 ? SUCCEEDED : REFUSED;
 }
 
@@ -75,12 +73,15 @@ int nft_run(const char *commands, struct nft_answer *answer, struct error *error
 {
     int ends[2], status = 0;
     size_t size;
+    const struct nft_library *library = module_find(NFT_MODULE, NFT_LIBRARY_OBJECT, error);
+    if (library == NULL)
+        return -1;
     if (pipe2(ends, O_CLOEXEC) != 0)
         return error_set(error, 1, "nft: pipe: %s", strerror(errno));
     pid_t child = fork();
     if (child == 0) {
         close(ends[0]);
-        _exit(run(commands, ends[1]));
+        _exit(run(library, commands, ends[1]));
     }
     close(ends[1]);
     answer->text =

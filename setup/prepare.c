@@ -1,123 +1,23 @@
 #include "setup/prepare.h"
 
-#include <errno.h>
-#include <fcntl.h>
-#include <linux/capability.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/wait.h>
-#include <unistd.h>
-
-#include "common/access.h"
-#include "common/files.h"
-#include "common/privileges.h"
-#include "setup/ca.h"
-#include "setup/ca_record.h"
-#include "setup/ca_source.h"
-#include "setup/ca_store.h"
-#include "setup/export.h"
-#include "setup/give.h"
-
-static int check_capabilities(const struct config *config, struct error *error)
-{
-    if (geteuid() == config->user.uid)
-        return 0;
-    bool setuid_held = capability_held(CAP_SETUID);
-    bool setgid_held = capability_held(CAP_SETGID);
-    if (setuid_held && setgid_held)
-        return 0;
-    return error_set(error, EX_NOPERM, "setup prepare needs %s%s%s to become user %s",
-                     setuid_held ? "" : "CAP_SETUID", setuid_held || setgid_held ? "" : " and ",
-                     setgid_held ? "" : "CAP_SETGID", config->user.name);
-}
-
-/* What the child sends: its verdict, then as many bytes of certificate. */
-struct verdict {
-    int failed;
-    struct error error;
-    struct ca_record record;
-};
-
-/* The child: becomes the mitmproxy user and does the work in the confdir, so that whoever owns the
- * place gains nothing that he does not have. */
-static int work_as_user(const struct config *config, struct ca *source, int out)
-{
-    struct verdict verdict = {0};
-    size_t size = 0;
-    char *pem = NULL;
-    if (privileges_drop(config->user.uid, config->user.gid, &verdict.error) == 0 &&
-        access_check(config, &verdict.error) == 0)
-        pem = ca_store_prepare(config, source, &size, &verdict.error);
-    verdict.failed =
-        pem == NULL || ca_record_make(config, pem, size, &verdict.record, &verdict.error) != 0;
-    bool sent = write(out, &verdict, sizeof(verdict)) == (ssize_t)sizeof(verdict) &&
-                (pem == NULL || write(out, pem, size) == (ssize_t)size);
-    free(pem);
-    return sent ? 0 : 1;
-}
-
-/* Reads the child's verdict and certificate; the certificate is bounded by a pipe's size. */
-static char *read_verdict(int in, size_t *size, struct ca_record *record, struct error *error)
-{
-    struct verdict verdict;
-    if (read(in, &verdict, sizeof(verdict)) != (ssize_t)sizeof(verdict)) {
-        error_set(error, 1, "confdir: the process that prepares it died");
-        return NULL;
-    }
-    if (verdict.failed) {
-        *error = verdict.error;
-        return NULL;
-    }
-    *record = verdict.record;
-    return file_read_open(in, CA_FILE_MAX_BYTES, "certificate", size, error);
-}
-
-/* Returns the CA's roots as PEM, which the caller frees. */
-static char *prepare_as_user(const struct config *config, struct ca *source, size_t *size,
-                             struct ca_record *record, struct error *error)
-{
-    int ends[2];
-    if (pipe2(ends, O_CLOEXEC) != 0) {
-        error_set(error, 1, "pipe: %s", strerror(errno));
-        return NULL;
-    }
-    pid_t child = fork();
-    if (child == 0) {
-        close(ends[0]);
-        _exit(work_as_user(config, source, ends[1]));
-    }
-    close(ends[1]);
-    char *pem = NULL;
-    if (child < 0)
-        error_set(error, 1, "fork: %s", strerror(errno));
-    else
-        pem = read_verdict(ends[0], size, record, error);
-    close(ends[0]);
-    if (child > 0)
-        waitpid(child, NULL, 0);
-    return pem;
-}
+#include "common/log.h"
+#include "setup/ca/module.h"
+#include "setup/module.h"
+#include "setup/prepared.h"
 
 int prepare(const struct config *config, struct state *state, struct error *error)
 {
-    struct ca source;
-    struct ca_record record = {0};
-    size_t size = 0;
-    char *roots = NULL;
-    /* What is wrong with the source is known before anything is touched. */
-    int given = ca_source_read(config, &source, error);
-    if (given < 0)
+    char inputs[PREPARED_DIGEST_SIZE];
+    bool warned = false;
+    if (prepared_holds(config, inputs, state)) {
+        log_info("CA and export are as they should be");
+        return 0;
+    }
+    const struct ca_module *module = module_find(CA_MODULE, CA_MODULE_OBJECT, error);
+    if (module == NULL || module->prepare(config, state, &warned, error) != 0)
         return -1;
-    if (check_capabilities(config, error) == 0 && give_confdir(config, error) == 0)
-        roots = prepare_as_user(config, given == 1 ? &source : NULL, &size, &record, error);
-    ca_free(&source);
-    if (roots == NULL)
-        return -1;
-    int result = export_roots(config, roots, size, state->ca_sha256, error);
-    free(roots);
-    strlcpy(state->ca_file_sha256, record.file_sha256, sizeof(state->ca_file_sha256));
-    state->ca_expires = record.expires;
-    strlcpy(state->ca, result == 0 ? "exported" : "", sizeof(state->ca));
-    return result;
+    /* What there is to warn of is said each time. */
+    if (!warned)
+        prepared_write(config, inputs, state);
+    return 0;
 }

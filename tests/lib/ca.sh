@@ -11,6 +11,7 @@ make_ca() {
     rsa) key=(-algorithm RSA -pkeyopt rsa_keygen_bits:2048) ;;
     expired) end=$(date -u -d '-1 hour' +%Y%m%d%H%M%SZ) ;;
     not-yet) start=$(date -u -d '+1 hour' +%Y%m%d%H%M%SZ) ;;
+    ends-*) end=$(date -u -d "+${kind#ends-} days" +%Y%m%d%H%M%SZ) ;; # days from now
     leaf) extensions='basicConstraints=critical,CA:FALSE' ;;
     no-constraints) extensions='subjectAltName=DNS:fixed.test' ;;
     no-signing) extensions+=$'\nkeyUsage=critical,digitalSignature' ;;

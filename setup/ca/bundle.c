@@ -1,0 +1,173 @@
+#include "setup/ca/bundle.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <openssl/pem.h>
+#include <openssl/sha.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "common/files.h"
+#include "setup/trust_sources.h"
+
+enum { SOURCE_MAX_BYTES = 16 * 1024 * 1024 };
+
+struct bundle {
+    STACK_OF(X509) * certificates;
+    unsigned char (*digests)[SHA256_DIGEST_LENGTH]; /* of the certificates in it */
+    size_t count;
+    size_t capacity;
+};
+
+struct bundle *bundle_new(void)
+{
+    struct bundle *bundle = calloc(1, sizeof(*bundle));
+    if (bundle == NULL)
+        return NULL;
+    bundle->certificates = sk_X509_new_null();
+    if (bundle->certificates == NULL) {
+        free(bundle);
+        return NULL;
+    }
+    return bundle;
+}
+
+void bundle_free(struct bundle *bundle)
+{
+    if (bundle == NULL)
+        return;
+    sk_X509_pop_free(bundle->certificates, X509_free);
+    free(bundle->digests);
+    free(bundle);
+}
+
+static bool is_in(const struct bundle *bundle, const unsigned char *digest)
+{
+    for (size_t i = 0; i < bundle->count; i++)
+        if (memcmp(bundle->digests[i], digest, SHA256_DIGEST_LENGTH) == 0)
+            return true;
+    return false;
+}
+
+/* Takes the certificate over. (Without memory it is in the bundle twice: better than not at all.)
+ */
+static bool push(struct bundle *bundle, const unsigned char *digest, X509 *certificate)
+{
+    if (sk_X509_push(bundle->certificates, certificate) < 1) {
+        X509_free(certificate);
+        return false;
+    }
+    if (bundle->count == bundle->capacity) {
+        size_t capacity = bundle->capacity == 0 ? 256 : 2 * bundle->capacity;
+        void *grown = reallocarray(bundle->digests, capacity, sizeof(*bundle->digests));
+        if (grown == NULL)
+            return true;
+        bundle->digests = grown;
+        bundle->capacity = capacity;
+    }
+    memcpy(bundle->digests[bundle->count++], digest, SHA256_DIGEST_LENGTH);
+    return true;
+}
+
+/* False for what is no certificate. One that is there already is not decoded again, which is what
+ * takes the time. */
+static bool add_der(struct bundle *bundle, const unsigned char *der, long size)
+{
+    unsigned char digest[SHA256_DIGEST_LENGTH];
+    const unsigned char *at = der;
+    SHA256(der, (size_t)size, digest);
+    if (is_in(bundle, digest))
+        return true;
+    X509 *certificate = d2i_X509(NULL, &at, size);
+    return certificate != NULL && push(bundle, digest, certificate);
+}
+
+int bundle_add(struct bundle *bundle, X509 *certificate)
+{
+    unsigned char digest[SHA256_DIGEST_LENGTH];
+    if (X509_digest(certificate, EVP_sha256(), digest, NULL) != 1)
+        return -1;
+    if (is_in(bundle, digest))
+        return 0;
+    X509_up_ref(certificate);
+    return push(bundle, digest, certificate) ? 0 : -1;
+}
+
+size_t bundle_add_pem(struct bundle *bundle, const char *pem, size_t size)
+{
+    BIO *in = BIO_new_mem_buf(pem, (int)size);
+    size_t found = 0;
+    char *name, *header;
+    unsigned char *der;
+    long length;
+    while (in != NULL && PEM_read_bio(in, &name, &header, &der, &length) == 1) {
+        if (strcmp(name, PEM_STRING_X509) == 0 && add_der(bundle, der, length))
+            found++;
+        OPENSSL_free(name);
+        OPENSSL_free(header);
+        OPENSSL_free(der);
+    }
+    BIO_free(in);
+    return found;
+}
+
+/* The system's own files, and an operator's: links are followed, as OpenSSL does. */
+static size_t add_file(struct bundle *bundle, int directory, const char *name)
+{
+    struct error ignored;
+    struct stat st;
+    size_t size, found = 0;
+    int fd = openat(directory, name, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+    if (fd < 0)
+        return 0;
+    if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_size <= SOURCE_MAX_BYTES) {
+        char *pem = file_read_open(fd, (size_t)st.st_size, name, &size, &ignored);
+        if (pem != NULL)
+            found = bundle_add_pem(bundle, pem, size);
+        free(pem);
+    }
+    close(fd);
+    return found;
+}
+
+size_t bundle_add_system_roots(struct bundle *bundle)
+{
+    for (size_t i = 0; system_bundles[i] != NULL; i++) {
+        size_t found = add_file(bundle, AT_FDCWD, system_bundles[i]);
+        if (found > 0)
+            return found;
+    }
+    return 0;
+}
+
+static int has_hashed_name(const struct dirent *entry)
+{
+    return is_hashed_name(entry->d_name);
+}
+
+size_t bundle_add_directory(struct bundle *bundle, const char *path)
+{
+    struct dirent **entries;
+    size_t found = 0;
+    int directory = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (directory < 0)
+        return 0;
+    int count = scandirat(directory, ".", &entries, has_hashed_name, alphasort);
+    for (int i = 0; i < count; i++) {
+        found += add_file(bundle, directory, entries[i]->d_name);
+        free(entries[i]);
+    }
+    if (count >= 0)
+        free(entries);
+    close(directory);
+    return found;
+}
+
+const STACK_OF(X509) * bundle_certificates(const struct bundle *bundle)
+{
+    return bundle->certificates;
+}

@@ -1,0 +1,20 @@
+#ifndef SETUP_CA_CA_CHECK_H
+#define SETUP_CA_CA_CHECK_H
+
+#include "common/error.h"
+#include "setup/ca/ca.h"
+
+/* Is the CA fit for use, by mitmproxy and by the clients that trust its root? 0, or -1 with error
+ * (78) that names the field and its value, but not the file. Logs warnings with path in them. */
+int ca_check(const struct ca *ca, const char *path, struct error *error);
+
+/* The part of it that is about the key alone: is it fit for use, and the first certificate's? */
+int ca_check_key(const struct ca *ca, struct error *error);
+
+/* Is the certificate's end over? */
+bool certificate_has_expired(X509 *certificate);
+
+/* "2030-01-31 12:00:00 UTC" */
+void time_to_text(const ASN1_TIME *when, char text[static 32]);
+
+#endif

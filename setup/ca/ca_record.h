@@ -1,0 +1,22 @@
+#ifndef SETUP_CA_CA_RECORD_H
+#define SETUP_CA_CA_RECORD_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/ca_file.h"
+#include "common/config.h"
+#include "common/error.h"
+
+/* What setup writes down of the CA that it has checked, for healthd. */
+struct ca_record {
+    char file_sha256[CA_FILE_SHA256_SIZE];
+    int64_t expires; /* seconds since 1970: when the first certificate that clients need ends */
+};
+
+/* Reads the file in the confdir as whoever calls. roots are the CA's roots as PEM, the current one
+ * first. 0, or -1 with error. */
+int ca_record_make(const struct config *config, const char *roots, size_t roots_size,
+                   struct ca_record *record, struct error *error);
+
+#endif

@@ -1,0 +1,13 @@
+#ifndef SETUP_CA_CA_SOURCE_H
+#define SETUP_CA_CA_SOURCE_H
+
+#include "common/config.h"
+#include "common/error.h"
+#include "setup/ca/ca.h"
+
+/* Reads and checks the CA in MITMPROXY_CA_DIR: tls.crt and tls.key, and ca.crt where the chain
+ * needs it (a Kubernetes TLS Secret), or mitmproxy-ca.pem. Returns 1 with ca filled, for the caller
+ * to free with ca_free; 0 if no directory is configured; -1 with error that names the file. */
+int ca_source_read(const struct config *config, struct ca *ca, struct error *error);
+
+#endif

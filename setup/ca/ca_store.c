@@ -1,0 +1,185 @@
+#include "setup/ca/ca_store.h"
+
+#include <errno.h>
+
+#include "common/log.h"
+#include "setup/ca/ca_bridge.h"
+#include "setup/ca/ca_roots.h"
+#include "setup/ca/ca_rotate.h"
+#include "setup/ca/ca_trial.h"
+#include "setup/ca/confdir.h"
+
+struct store {
+    struct confdir confdir;
+    struct ca ca;
+    STACK_OF(X509) * roots; /* the current one first, then earlier ones that have not expired */
+};
+
+/* The roots become those, which belong to the store then; NULL is an error that has been said. */
+static int set_roots(struct store *store, STACK_OF(X509) * roots)
+{
+    if (roots == NULL)
+        return -1;
+    sk_X509_pop_free(store->roots, X509_free);
+    store->roots = roots;
+    return 0;
+}
+
+/* 1 if there is a CA in the confdir, 0 if there is none, -1 with error if it cannot be read. */
+static int load(struct store *store, const char *path, struct error *error)
+{
+    size_t size;
+    char *pem = confdir_read(&store->confdir, CA_FILE, &size, error);
+    if (pem == NULL)
+        return errno == ENOENT ? 0 : -1;
+    int result = ca_parse(pem, size, &store->ca, error);
+    ca_file_release(pem, size);
+    return result == 0 ? 1 : error_prefix(error, "%s", path);
+}
+
+static int keep(struct store *store, const char *path, struct error *error)
+{
+    if (set_roots(store, roots_read(&store->confdir, &store->ca, true, path, error)) != 0)
+        return -1;
+    if (ca_needs_bridge(&store->ca))
+        log_warn("%s: subjectKeyIdentifier is not the SHA-1 of the key: with mitmproxy before "
+                 "12.2.3 clients will not accept what it issues",
+                 path);
+    return confdir_tighten(&store->confdir, CA_FILE, 0600, error);
+}
+
+static int write_ca(struct store *store, const struct ca *ca, struct error *error)
+{
+    size_t size;
+    char *pem = ca_to_pem(ca, &size, error);
+    if (pem == NULL)
+        return -1;
+    int result = confdir_write(&store->confdir, CA_FILE, pem, size, 0600, error);
+    ca_file_release(pem, size);
+    return result;
+}
+
+/* The public files first: with the key in place everything has to be. */
+static int install(struct store *store, struct ca *ca, const char *path, const char *what,
+                   struct error *error)
+{
+    if (roots_write(&store->confdir, store->roots, error) != 0 || write_ca(store, ca, error) != 0)
+        return -1;
+    log_info("%s: %s", path, what);
+    return 0;
+}
+
+static int make(struct store *store, const char *path, struct error *error)
+{
+    if (ca_generate(&store->ca, error) != 0)
+        return error_prefix(error, "%s", path);
+    if (set_roots(store, roots_make(ca_root(&store->ca), NULL, error)) != 0)
+        return -1;
+    return install(store, &store->ca, path, "made a new CA (ECDSA P-256)", error);
+}
+
+/* The old CA vouches for the new one where it can, unless they have the same root. */
+static int vouch(struct store *store, struct ca *source, X509 *old_root, const char *path,
+                 struct error *error)
+{
+    int crossed = 0;
+    if (old_root == NULL)
+        error_set(error, EX_CONFIG, "the old CA has no root");
+    else if (!certificates_are_of_one_ca(old_root, ca_root(source)))
+        crossed = ca_cross_sign(source, &store->ca, old_root, error);
+    else if (ca_keep_cross(source, &store->ca, error) != 0)
+        crossed = -1;
+    else
+        crossed = ca_try(source, old_root, error);
+    if (crossed == 0)
+        log_warn("%s: clients that trust only the root before will not accept the new CA: %s", path,
+                 error->text);
+    return crossed < 0 ? -1 : 0;
+}
+
+static bool is_same_ca(const struct ca *a, const struct ca *b)
+{
+    return certificates_are_of_one_ca(sk_X509_value(a->certificates, ca_bridges(a)),
+                                      sk_X509_value(b->certificates, ca_bridges(b)));
+}
+
+/* source takes the place of the CA that is there. */
+static int replace(struct store *store, struct ca *source, const char *path, struct error *error)
+{
+    bool renewed = is_same_ca(source, &store->ca);
+    STACK_OF(X509) *roots = roots_make(ca_root(source), store->roots, error);
+    if (roots == NULL || vouch(store, source, sk_X509_value(store->roots, 0), path, error) != 0) {
+        sk_X509_pop_free(roots, X509_free);
+        return error_prefix(error, "%s", path);
+    }
+    set_roots(store, roots);
+    return install(store, source, path,
+                   renewed ? "certificate renewed from MITMPROXY_CA_DIR"
+                           : "replaced by the CA of MITMPROXY_CA_DIR",
+                   error);
+}
+
+/* Is the CA that is there what would be made of source? */
+static bool is_installed(const struct store *store, const struct ca *source)
+{
+    X509 *root = sk_X509_value(store->roots, 0);
+    if (root == NULL || X509_cmp(ca_root(source), root) != 0 || !is_same_ca(source, &store->ca) ||
+        EVP_PKEY_eq(source->key, store->ca.key) != 1 ||
+        (ca_needs_bridge(source) && ca_bridges(&store->ca) == 0))
+        return false;
+    for (int i = 0; i < sk_X509_num(source->certificates); i++) {
+        X509 *certificate = sk_X509_value(source->certificates, i);
+        if (X509_cmp(certificate, root) != 0 &&
+            !certificates_contain(store->ca.certificates, certificate))
+            return false;
+    }
+    return true;
+}
+
+static int take_source(struct store *store, int there, struct ca *source, const char *path,
+                       struct error *error)
+{
+    if (there > 0 &&
+        set_roots(store, roots_read(&store->confdir, &store->ca, false, path, error)) != 0)
+        return -1;
+    if (there > 0 && is_installed(store, source))
+        return confdir_tighten(&store->confdir, CA_FILE, 0600, error);
+    if (there < 0)
+        log_warn("%s; it gives way to the CA of MITMPROXY_CA_DIR", error->text);
+    if (ca_bridge(source, path, error) != 0)
+        return error_prefix(error, "%s", path);
+    if (there > 0)
+        return replace(store, source, path, error);
+    if (set_roots(store, roots_make(ca_root(source), NULL, error)) != 0)
+        return -1;
+    return install(store, source, path, "taken from MITMPROXY_CA_DIR", error);
+}
+
+static int settle_ca(struct store *store, struct ca *source, struct error *error)
+{
+    char path[PATH_MAX];
+    confdir_path(&store->confdir, CA_FILE, path);
+    int there = load(store, path, error);
+    if (source != NULL)
+        return take_source(store, there, source, path, error);
+    if (there < 0)
+        return -1;
+    return there == 1 ? keep(store, path, error) : make(store, path, error);
+}
+
+char *ca_store_prepare(const struct config *config, struct ca *source, size_t *size,
+                       struct error *error)
+{
+    struct store store = {0};
+    char *pem = NULL;
+    if (confdir_open(&store.confdir, config, error) == 0) {
+        if (settle_ca(&store, source, error) == 0 &&
+            roots_write(&store.confdir, store.roots, error) == 0 &&
+            confdir_complete(&store.confdir, error) == 0)
+            pem = certificates_to_pem(store.roots, size, error);
+        confdir_close(&store.confdir);
+    }
+    ca_free(&store.ca);
+    sk_X509_pop_free(store.roots, X509_free);
+    return pem;
+}

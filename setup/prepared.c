@@ -1,0 +1,285 @@
+#include "setup/prepared.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <limits.h>
+#include <sha2.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/time.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "common/access.h"
+#include "common/ca_file.h"
+#include "common/files.h"
+#include "common/privileges.h"
+#include "setup/export_names.h"
+#include "setup/trust_sources.h"
+
+/* For so long what depends on the time of day alone (a CA that is about to expire, an earlier root
+ * that has) may wait. */
+enum { DAY = 24 * 60 * 60, WARN_DAYS = 30, RECORD_MAX_BYTES = 1024 };
+
+struct record {
+    char inputs[PREPARED_DIGEST_SIZE];
+    char outputs[PREPARED_DIGEST_SIZE];
+    char ca_sha256[STATE_SHA256_SIZE];
+    char ca_file_sha256[STATE_SHA256_SIZE];
+    int64_t ca_expires;
+    int64_t made; /* seconds since 1970, as ca_expires */
+};
+
+#define RECORD_PRINT                                                                               \
+    "version=1\ninputs=%s\noutputs=%s\nca_sha256=%s\nca_file_sha256=%s\nca_expires=%" PRId64       \
+    "\nmade=%" PRId64 "\n"
+#define RECORD_SCAN                                                                                \
+    "version=1\ninputs=%64[0-9a-f]\noutputs=%64[0-9a-f]\nca_sha256=%64[0-9a-f]\n"                  \
+    "ca_file_sha256=%64[0-9a-f]\nca_expires=%" SCNd64 "\nmade=%" SCNd64
+enum { RECORD_FIELDS = 6 };
+
+/* A digest in the making, and when the youngest of what is in it was changed. */
+struct sum {
+    SHA2_CTX digest;
+    struct timespec youngest;
+};
+
+static void sum_begin(struct sum *sum)
+{
+    SHA256Init(&sum->digest);
+    sum->youngest = (struct timespec){0, 0};
+}
+
+static void add(struct sum *sum, const void *data, size_t size)
+{
+    SHA256Update(&sum->digest, data, size);
+}
+
+static void add_text(struct sum *sum, const char *text)
+{
+    add(sum, text, strlen(text) + 1);
+}
+
+/* Which file it is, and when it was last changed: whatever is done to content, mode or owner, and
+ * to a directory's names, changes that time, and nobody can set it. */
+static void add_file(struct sum *sum, int directory, const char *name, int flags)
+{
+    struct stat st = {0};
+    int error = fstatat(directory, name, &st, flags) == 0 ? 0 : errno;
+    const struct {
+        uint64_t device, inode;
+        int64_t changed;
+        uint32_t nanoseconds;
+        int32_t error;
+    } seen = {st.st_dev, st.st_ino, st.st_ctim.tv_sec, (uint32_t)st.st_ctim.tv_nsec, error};
+    add(sum, &seen, sizeof(seen));
+    if (timespeccmp(&st.st_ctim, &sum->youngest, >))
+        sum->youngest = st.st_ctim;
+}
+
+/* The directory and all that is in it, or only what has a hashed name. */
+static void add_directory(struct sum *sum, const char *path, int flags, bool hashed_only)
+{
+    add_file(sum, AT_FDCWD, path, 0);
+    DIR *list = opendir(path);
+    if (list == NULL)
+        return;
+    for (struct dirent *entry = readdir(list); entry != NULL; entry = readdir(list)) {
+        const char *name = entry->d_name;
+        if (strcmp(name, ".") != 0 && strcmp(name, "..") != 0 &&
+            (!hashed_only || is_hashed_name(name)))
+            add_file(sum, dirfd(list), name, flags);
+    }
+    closedir(list);
+}
+
+/* Our variables, in the order in which they stand. */
+static void add_environment(struct sum *sum)
+{
+    for (char **entry = environ; entry != NULL && *entry != NULL; entry++)
+        if (strncmp(*entry, CONFIG_PREFIX, strlen(CONFIG_PREFIX)) == 0)
+            add_text(sum, *entry);
+}
+
+/* Returns when the youngest of them was changed. */
+static struct timespec sum_inputs(const struct config *config,
+                                  char inputs[static PREPARED_DIGEST_SIZE])
+{
+    struct sum sum;
+    const uint32_t users[] = {geteuid(), config->user.uid, config->user.gid};
+    sum_begin(&sum);
+    add_file(&sum, AT_FDCWD, "/proc/self/exe", 0);
+    add_environment(&sum);
+    add(&sum, users, sizeof(users));
+    add_text(&sum, config->confdir);
+    if (config->ca_dir[0] != '\0')
+        add_directory(&sum, config->ca_dir, 0, false);
+    for (size_t i = 0; system_bundles[i] != NULL; i++)
+        add_file(&sum, AT_FDCWD, system_bundles[i], 0);
+    add_directory(&sum, config->upstream_trust_dir, 0, true);
+    SHA256End(&sum.digest, inputs);
+    return sum.youngest;
+}
+
+/* Would a change from now on show? Not in the time of a file that was changed in this same tick of
+ * the kernel's clock, which is 10 ms at most. */
+static bool is_settled(const struct timespec *youngest)
+{
+    const struct timespec tick = {.tv_nsec = 20 * 1000 * 1000};
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    timespecsub(&now, &tick, &now);
+    return timespeccmp(youngest, &now, <);
+}
+
+/* What is in the confdir, where only the mitmproxy user may look, and what that user can run and
+ * read. 0 if it is all in order and the CA's file has the content that is expected. */
+static int look_as_user(const struct config *config, const char *ca_file_sha256, struct sum *sum)
+{
+    struct error ignored;
+    struct ca_file file;
+    size_t size;
+    if (privileges_drop(config->user.uid, config->user.gid, &ignored) != 0 ||
+        access_check(config, &ignored) != 0)
+        return -1;
+    char *text = ca_file_read(config, &file, &size, &ignored);
+    if (text == NULL)
+        return -1;
+    ca_file_release(text, size);
+    add_directory(sum, config->confdir, AT_SYMLINK_NOFOLLOW, false);
+    return strcmp(file.sha256, ca_file_sha256) == 0 ? 0 : -1;
+}
+
+/* A process that looks as the mitmproxy user, and where its digest will come from. */
+struct looker {
+    pid_t pid; /* -1 for none */
+    int in;
+};
+
+static struct looker start_looking(const struct config *config, const char *ca_file_sha256)
+{
+    struct looker looker = {.pid = -1};
+    struct sum sum;
+    char hex[PREPARED_DIGEST_SIZE];
+    int ends[2];
+    if (pipe2(ends, O_CLOEXEC) != 0)
+        return looker;
+    looker.in = ends[0];
+    looker.pid = fork();
+    if (looker.pid == 0) {
+        sum_begin(&sum);
+        if (look_as_user(config, ca_file_sha256, &sum) != 0)
+            _exit(1);
+        SHA256End(&sum.digest, hex);
+        _exit(write(ends[1], hex, sizeof(hex)) == (ssize_t)sizeof(hex) ? 0 : 1);
+    }
+    close(ends[1]);
+    if (looker.pid < 0)
+        close(ends[0]);
+    return looker;
+}
+
+/* What prepare leaves behind. False if it is not in order. Ends the looker. */
+static bool find_outputs(const struct config *config, const struct looker *looker,
+                         char outputs[static PREPARED_DIGEST_SIZE])
+{
+    struct sum sum;
+    char path[PATH_MAX], confdir[PREPARED_DIGEST_SIZE];
+    if (looker->pid < 0)
+        return false;
+    sum_begin(&sum);
+    add_directory(&sum, config->export_dir, AT_SYMLINK_NOFOLLOW, false);
+    snprintf(path, sizeof(path), "%.4000s/" EXPORT_HASHED, config->export_dir);
+    add_directory(&sum, path, AT_SYMLINK_NOFOLLOW, false);
+    bool seen = read(looker->in, confdir, sizeof(confdir)) == (ssize_t)sizeof(confdir);
+    close(looker->in);
+    while (waitpid(looker->pid, NULL, 0) < 0 && errno == EINTR)
+        continue;
+    if (!seen)
+        return false;
+    add(&sum, confdir, sizeof(confdir));
+    SHA256End(&sum.digest, outputs);
+    return true;
+}
+
+/* The state file's directory, and the record's name in it. -1 if there is none. */
+static int open_place(const struct config *config, char name[static NAME_MAX])
+{
+    struct error ignored;
+    const char *state_name;
+    int directory = directory_of(config->state_file, &state_name, &ignored);
+    if (directory >= 0)
+        snprintf(name, NAME_MAX, ".%.200s.prepared", state_name);
+    return directory;
+}
+
+/* Others can write to the directory, but only a file of the caller's or root's counts. */
+static bool read_record(const struct config *config, struct record *record)
+{
+    const struct file_limits limits = {.max_size = RECORD_MAX_BYTES, .owner = geteuid()};
+    struct error ignored;
+    char name[NAME_MAX];
+    size_t size;
+    int directory = open_place(config, name);
+    if (directory < 0)
+        return false;
+    char *text = file_read(directory, name, &limits, name, &size, &ignored);
+    close(directory);
+    bool whole = text != NULL && sscanf(text, RECORD_SCAN, record->inputs, record->outputs,
+                                        record->ca_sha256, record->ca_file_sha256,
+                                        &record->ca_expires, &record->made) == RECORD_FIELDS;
+    free(text);
+    return whole;
+}
+
+static bool is_of_today(const struct record *record)
+{
+    time_t now = time(NULL);
+    return now >= record->made && now < record->made + DAY &&
+           now < record->ca_expires - WARN_DAYS * DAY;
+}
+
+bool prepared_holds(const struct config *config, char inputs[static PREPARED_DIGEST_SIZE],
+                    struct state *state)
+{
+    struct record record;
+    struct looker looker = {.pid = -1};
+    char outputs[PREPARED_DIGEST_SIZE];
+    if (read_record(config, &record) && is_of_today(&record))
+        looker = start_looking(config, record.ca_file_sha256);
+    sum_inputs(config, inputs);
+    if (!find_outputs(config, &looker, outputs) || strcmp(record.inputs, inputs) != 0 ||
+        strcmp(record.outputs, outputs) != 0)
+        return false;
+    strlcpy(state->ca, "exported", sizeof(state->ca));
+    strlcpy(state->ca_sha256, record.ca_sha256, sizeof(state->ca_sha256));
+    strlcpy(state->ca_file_sha256, record.ca_file_sha256, sizeof(state->ca_file_sha256));
+    state->ca_expires = record.ca_expires;
+    return true;
+}
+
+void prepared_write(const struct config *config, const char *inputs, const struct state *state)
+{
+    char now[PREPARED_DIGEST_SIZE], outputs[PREPARED_DIGEST_SIZE];
+    char name[NAME_MAX], text[RECORD_MAX_BYTES];
+    struct error ignored;
+    const struct timespec youngest = sum_inputs(config, now);
+    if (strcmp(now, inputs) != 0 || !is_settled(&youngest))
+        return;
+    struct looker looker = start_looking(config, state->ca_file_sha256);
+    if (!find_outputs(config, &looker, outputs))
+        return;
+    int directory = open_place(config, name);
+    if (directory < 0)
+        return;
+    int size = snprintf(text, sizeof(text), RECORD_PRINT, inputs, outputs, state->ca_sha256,
+                        state->ca_file_sha256, state->ca_expires, (int64_t)time(NULL));
+    const struct file_content content = {name, text, (size_t)size, 0644, false};
+    file_replace(directory, name, &content, &ignored);
+    close(directory);
+}

@@ -1,0 +1,183 @@
+#!/usr/bin/env bats
+# A run with nothing to prepare finds that out without OpenSSL, and only then.
+
+# shellcheck source=tests/lib/suite.sh
+source "$BATS_TEST_DIRNAME/lib/suite.sh"
+# shellcheck source=tests/lib/ca.sh
+source "$BATS_TEST_DIRNAME/lib/ca.sh"
+
+setup_file() { suite_up; }
+teardown_file() { suite_down; }
+setup() { lab_up; }
+teardown() { lab_down; }
+
+AS_IT_SHOULD_BE='CA and export are as they should be$'
+RECORD() { echo "$(dirname "$STATE")/.$(basename "$STATE").prepared"; }
+
+# Longer than a tick of the kernel's clock: what was changed in the same tick as it
+# was looked at is not relied on.
+prepare() {
+  sleep 0.05
+  attempt in_pod "$@" setup prepare
+  [[ $STATUS == 0 ]]
+}
+is_quick() {
+  prepare "$@"
+  has "$OUTPUT" "$AS_IT_SHOULD_BE"
+}
+is_full() {
+  prepare "$@"
+  lacks "$OUTPUT" "$AS_IT_SHOULD_BE"
+}
+
+@test "a second run does without OpenSSL, writes the same state, and the third too" {
+  local before
+  is_full
+  before=$(grep '^setup.ca' "$STATE")
+  has "$before" '^setup.ca_file_sha256='
+  for _ in 1 2; do
+    is_quick
+    same 'state file' "$before" "$(grep '^setup.ca' "$STATE")"
+  done
+  # Whatever healthd has made of the state file: what is known of the CA comes from the record.
+  rm "$STATE"
+  is_quick
+  same 'state file' "$before" "$(grep '^setup.ca' "$STATE")"
+  # The part with OpenSSL is really left alone.
+  attempt in_pod env LD_DEBUG=files setup prepare
+  lacks "$OUTPUT" 'libcrypto'
+  rm "$(RECORD)"
+  attempt in_pod env LD_DEBUG=files setup prepare
+  has "$OUTPUT" 'libcrypto'
+}
+
+@test "whatever is changed of what prepare reads or makes: the next run works in full, and sets it right" {
+  local name action
+  mkdir "$LAB/trust"
+  cp "$STAGE"/pki/trust/* "$LAB/trust/"
+  give MITMPROXY_UPSTREAM_TRUST_DIR="$LAB/trust"
+  is_full
+  while read -r name action; do
+    is_quick
+    echo "== $name: $action"
+    (cd / && eval "$action")
+    is_full
+  done <<'TABLE'
+certificate     rm "$EXPORT/mitmproxy-ca-cert.pem"
+bundle          echo >>"$BUNDLE"
+bundle's-mode   chmod 0600 "$BUNDLE"
+trust-store     : >"$EXPORT/mitmproxy-truststore.p12"
+environment     rm "$EXPORT/trust.env"
+hashed          rm "$(find "$EXPORT/certs" -type f | head -n 1)"
+hashed-content  echo >>"$(find "$EXPORT/certs" -type f | head -n 1)"
+export          rm -r "$EXPORT"
+confdir's-mode  chmod 0755 "$CONFDIR"
+key's-mode      chmod 0644 "$CONFDIR/mitmproxy-ca.pem"
+derived         rm "$CONFDIR/mitmproxy-ca-cert.pem"
+parameters      rm "$CONFDIR/mitmproxy-dhparam.pem"
+configuration   install -m 0644 -o root /dev/null "$CONFDIR/config.yaml"
+trust           cp "$STAGE/pki/unknown-ca.crt" "$LAB/trust/01234567.0"
+trust-content   echo >>"$(find "$LAB/trust" -name '*.0' | head -n 1)"
+trust-gone      rm "$LAB/trust/01234567.0"
+state           rm "$(RECORD)"
+TABLE
+  same 'certificate' "$(fingerprint "$CONFDIR/mitmproxy-ca.pem")" "$(fingerprint "$EXPORT/mitmproxy-ca-cert.pem")"
+  same 'mode of the key' 600 "$(stat -c %a "$CONFDIR/mitmproxy-ca.pem")"
+}
+
+@test "another configuration is prepared in full, and the one before again" {
+  is_full
+  is_quick
+  is_full env ${P}EXPORT_MOUNT=/elsewhere
+  has "$(<"$EXPORT/trust.env")" '=/elsewhere/'
+  is_quick env ${P}EXPORT_MOUNT=/elsewhere
+  is_full
+  lacks "$(<"$EXPORT/trust.env")" '=/elsewhere/'
+}
+
+# File $1, with empty lines behind it, so that all are of one size.
+padded() { cat "$1" - < <(head -c $((4096 - $(stat -c %s "$1"))) /dev/zero | tr '\0' '\n'); }
+
+@test "another CA in CA_DIR, of the same size and with the same time, is taken" {
+  local first
+  mkdir "$LAB/source"
+  make_ca "$LAB/first" ec
+  make_ca "$LAB/second" ec
+  padded "$LAB/first/ca.pem" >"$LAB/source/mitmproxy-ca.pem"
+  give MITMPROXY_CA_DIR="$LAB/source"
+  is_full
+  is_quick
+  first=$(fingerprint "$EXPORT/mitmproxy-ca-cert.pem")
+  touch -r "$LAB/source/mitmproxy-ca.pem" "$LAB/time"
+  padded "$LAB/second/ca.pem" >"$LAB/source/mitmproxy-ca.pem"
+  touch -r "$LAB/time" "$LAB/source/mitmproxy-ca.pem"
+  is_full
+  [[ $first == "$(fingerprint "$LAB/first/cert.pem")" ]]
+  same 'exported' "$(fingerprint "$LAB/second/cert.pem")" "$(fingerprint "$EXPORT/mitmproxy-ca-cert.pem")"
+}
+
+@test "the mitmproxy user cannot pass off a CA or a record" {
+  is_full
+  is_quick
+  # A CA of its own, with the time set back.
+  make_ca "$LAB/own" ec
+  chmod -R a+rX "$LAB/own"
+  touch -r "$CONFDIR/mitmproxy-ca.pem" "$LAB/time"
+  become_mitm sh -c "cat '$LAB/own/ca.pem' >'$CONFDIR/mitmproxy-ca.pem'; touch -r '$LAB/time' '$CONFDIR/mitmproxy-ca.pem'"
+  is_full
+  same 'exported' "$(fingerprint "$LAB/own/cert.pem")" "$(fingerprint "$EXPORT/mitmproxy-ca-cert.pem")"
+  # A record that is not root's, though every word of it is true.
+  is_quick
+  become_mitm sh -c "cp '$(RECORD)' '$(RECORD).new' && mv '$(RECORD).new' '$(RECORD)'"
+  is_full
+  # Garbage, and a FIFO.
+  for record in 'version=1' 'version=2' ''; do
+    echo "$record" >"$(RECORD)"
+    is_full
+    is_quick
+  done
+  rm "$(RECORD)"
+  become_mitm mkfifo "$(RECORD)"
+  is_full
+}
+
+@test "after a day, with the clock set back, or near the CA's end it is looked at in full" {
+  local made days
+  is_full
+  is_quick
+  made=$(sed -n 's/^made=//p' "$(RECORD)")
+  for made in $((made - 86400)) $((made + 3600)); do
+    sed -i "s/^made=.*/made=$made/" "$(RECORD)"
+    is_full
+    is_quick
+  done
+  for days in 29 40; do
+    rm -rf "$CONFDIR" "$EXPORT"
+    make_ca "$LAB/$days" "ends-$days"
+    place_ca "$LAB/$days/ca.pem"
+    is_full
+    if ((days < 30)); then
+      for _ in 1 2; do
+        has "$OUTPUT" 'the certificate expires at'
+        is_full
+      done
+    else
+      is_quick
+    fi
+  done
+}
+
+@test "an addon that others can write to is refused although nothing else has changed" {
+  local script=$LAB/addons/addon.py
+  mkdir "$LAB/addons"
+  echo >"$script"
+  give MITMPROXY_SCRIPT="$script"
+  is_full
+  is_quick
+  chmod 0666 "$script"
+  attempt in_pod setup prepare
+  [[ $STATUS == 78 ]]
+  has "$OUTPUT" "$script"
+  chmod 0644 "$script"
+  is_quick
+}
