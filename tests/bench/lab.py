@@ -21,6 +21,7 @@ BUILD = pathlib.Path(os.environ["BUILD"])
 VOLUMES = pathlib.Path(os.environ["VOLUMES"])
 PREFIX = "OPENSANDBOX_EGRESS_"
 MITM_UID = int(os.environ["MITM_UID"])
+HEALTH_UID = int(os.environ["HEALTH_UID"])
 MITMDUMP = os.environ["MITMDUMP"]
 HEALTH_PORT, PROXY_PORT = 18080, 18081
 CLONE_NEWNET = 0x40000000
@@ -70,6 +71,9 @@ class Volumes:
             volume.parent.mkdir()
             volume.parent.chmod(0o777)  # as Kubernetes makes an emptyDir
         self.environment = os.environ | {
+            # Users of the bench alone, for whom no user database is to be asked.
+            PREFIX + "MITMPROXY_USER": f"{MITM_UID}:{MITM_UID}",
+            PREFIX + "HEALTHD_USER": f"{HEALTH_UID}:{HEALTH_UID}",
             PREFIX + "MITMPROXY_CONFDIR": str(self.confdir),
             PREFIX + "EXPORT_DIR": str(self.export),
             PREFIX + "STATE_FILE": str(self.directory / "state" / "state"),

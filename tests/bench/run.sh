@@ -30,7 +30,7 @@ lab_up
 # Volumes are in memory, as those of a pod: a disk's syncs would drown the rest.
 VOLUMES=$(mktemp -d "${MEMORY:-/dev/shm}/egress-bench-XXXXXX")
 chmod 0755 "$VOLUMES"
-export ROOT BUILD OUT VOLUMES POD MITM_UID ROUNDS="${ROUNDS:-10}" BENCH="${BENCH-}"
+export ROOT BUILD OUT VOLUMES POD MITM_UID HEALTH_UID ROUNDS="${ROUNDS:-10}" BENCH="${BENCH-}"
 export PYTHONDONTWRITEBYTECODE=1
 # In a process namespace of its own: what a benchmark has started ends with it.
 unshare --pid --fork --kill-child --mount-proc /usr/bin/python3 "$ROOT/tests/bench/bench.py"
