@@ -22,8 +22,7 @@
 #include "setup/export_names.h"
 #include "setup/trust_sources.h"
 
-/* For so long what depends on the time of day alone (a CA that is about to expire, an earlier root
- * that has) may wait. */
+/* A record holds for a day at most, and no longer than there is nothing to warn of. */
 enum { DAY = 24 * 60 * 60, WARN_DAYS = 30, RECORD_MAX_BYTES = 1024 };
 
 struct record {
@@ -32,16 +31,16 @@ struct record {
     char ca_sha256[STATE_SHA256_SIZE];
     char ca_file_sha256[STATE_SHA256_SIZE];
     int64_t ca_expires;
-    int64_t made; /* seconds since 1970, as ca_expires */
+    int64_t made, until; /* seconds since 1970, as ca_expires */
 };
 
 #define RECORD_PRINT                                                                               \
     "version=1\ninputs=%s\noutputs=%s\nca_sha256=%s\nca_file_sha256=%s\nca_expires=%" PRId64       \
-    "\nmade=%" PRId64 "\n"
+    "\nmade=%" PRId64 "\nuntil=%" PRId64 "\n"
 #define RECORD_SCAN                                                                                \
     "version=1\ninputs=%64[0-9a-f]\noutputs=%64[0-9a-f]\nca_sha256=%64[0-9a-f]\n"                  \
-    "ca_file_sha256=%64[0-9a-f]\nca_expires=%" SCNd64 "\nmade=%" SCNd64
-enum { RECORD_FIELDS = 6 };
+    "ca_file_sha256=%64[0-9a-f]\nca_expires=%" SCNd64 "\nmade=%" SCNd64 "\nuntil=%" SCNd64
+enum { RECORD_FIELDS = 7 };
 
 /* A digest in the making, and when the youngest of what is in it was changed. */
 struct sum {
@@ -230,18 +229,24 @@ static bool read_record(const struct config *config, struct record *record)
         return false;
     char *text = file_read(directory, name, &limits, name, &size, &ignored);
     close(directory);
-    bool whole = text != NULL && sscanf(text, RECORD_SCAN, record->inputs, record->outputs,
-                                        record->ca_sha256, record->ca_file_sha256,
-                                        &record->ca_expires, &record->made) == RECORD_FIELDS;
+    bool whole =
+        text != NULL && sscanf(text, RECORD_SCAN, record->inputs, record->outputs,
+                               record->ca_sha256, record->ca_file_sha256, &record->ca_expires,
+                               &record->made, &record->until) == RECORD_FIELDS;
     free(text);
     return whole;
 }
 
-static bool is_of_today(const struct record *record)
+/* With a clock that was set back, too, it is not known what holds. */
+static bool is_current(const struct record *record)
 {
     time_t now = time(NULL);
-    return now >= record->made && now < record->made + DAY &&
-           now < record->ca_expires - WARN_DAYS * DAY;
+    return now >= record->made && now < record->until;
+}
+
+static int64_t least(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
 }
 
 bool prepared_holds(const struct config *config, char inputs[static PREPARED_DIGEST_SIZE],
@@ -250,7 +255,7 @@ bool prepared_holds(const struct config *config, char inputs[static PREPARED_DIG
     struct record record;
     struct looker looker = {.pid = -1};
     char outputs[PREPARED_DIGEST_SIZE];
-    if (read_record(config, &record) && is_of_today(&record))
+    if (read_record(config, &record) && is_current(&record))
         looker = start_looking(config, record.ca_file_sha256);
     sum_inputs(config, inputs);
     if (!find_outputs(config, &looker, outputs) || strcmp(record.inputs, inputs) != 0 ||
@@ -263,8 +268,10 @@ bool prepared_holds(const struct config *config, char inputs[static PREPARED_DIG
     return true;
 }
 
-void prepared_write(const struct config *config, const char *inputs, const struct state *state)
+void prepared_write(const struct config *config, const char *inputs, const struct state *state,
+                    int64_t until)
 {
+    int64_t now_s = time(NULL);
     char now[PREPARED_DIGEST_SIZE], outputs[PREPARED_DIGEST_SIZE];
     char name[NAME_MAX], text[RECORD_MAX_BYTES];
     struct error ignored;
@@ -278,7 +285,8 @@ void prepared_write(const struct config *config, const char *inputs, const struc
     if (directory < 0)
         return;
     int size = snprintf(text, sizeof(text), RECORD_PRINT, inputs, outputs, state->ca_sha256,
-                        state->ca_file_sha256, state->ca_expires, (int64_t)time(NULL));
+                        state->ca_file_sha256, state->ca_expires, now_s,
+                        least(least(now_s + DAY, until), state->ca_expires - WARN_DAYS * DAY));
     const struct file_content content = {name, text, (size_t)size, 0644, false};
     file_replace(directory, name, &content, &ignored);
     close(directory);

@@ -19,8 +19,10 @@ enum { PREPARED_DIGEST_SIZE = 65 };
 bool prepared_holds(const struct config *config, char inputs[static PREPARED_DIGEST_SIZE],
                     struct state *state);
 
-/* Writes down what prepare has left behind, made from inputs as they were before. Where that cannot
- * be done, or something has changed meanwhile, the next prepare works in full. */
-void prepared_write(const struct config *config, const char *inputs, const struct state *state);
+/* Writes down what prepare has left behind, made from inputs as they were before, and that it holds
+ * until then (seconds since 1970) at most. Where that cannot be done, or something has changed
+ * meanwhile, the next prepare works in full. */
+void prepared_write(const struct config *config, const char *inputs, const struct state *state,
+                    int64_t until);
 
 #endif

@@ -217,7 +217,7 @@ answers_from_memory() {
 }
 # The file catches up by itself when it can be written again.
 catches_up() {
-  wait_until 15 state_is mitm.restarts 2 || fault "the file has not caught up: $(state mitm.restarts)"
+  wait_until 30 state_is mitm.restarts 2 || fault "the file has not caught up: $(state mitm.restarts)"
   state_is mitm.pid "$(mitmdump_pid)" || fault 'mitm.pid'
   healthz_is '200 ok' || fault "then: $(healthz)"
   no_faults
@@ -265,7 +265,7 @@ read_only_volume() {
   kill -KILL "$(mitmdump_pid)"
   mount -o remount,rw "$LAB/run"
   ready_within 40
-  wait_until 15 state_is mitm.restarts 1 || fault "the file has not caught up: $(state mitm.restarts)"
+  wait_until 30 state_is mitm.restarts 1 || fault "the file has not caught up: $(state mitm.restarts)"
   no_faults
 }
 

@@ -142,12 +142,13 @@ padded() { cat "$1" - < <(head -c $((4096 - $(stat -c %s "$1"))) /dev/zero | tr 
 }
 
 @test "after a day, with the clock set back, or near the CA's end it is looked at in full" {
-  local made days
+  local made days row
   is_full
   is_quick
   made=$(sed -n 's/^made=//p' "$(RECORD)")
-  for made in $((made - 86400)) $((made + 3600)); do
-    sed -i "s/^made=.*/made=$made/" "$(RECORD)"
+  same 'until' $((made + 86400)) "$(sed -n 's/^until=//p' "$(RECORD)")"
+  for row in made=$((made + 3600)) until=$((made - 1)); do
+    sed -i "s/^${row%=*}=.*/$row/" "$(RECORD)"
     is_full
     is_quick
   done

@@ -130,8 +130,8 @@ every_call() {
       as_left
       attempt faulty "$name:$number:$errno" setup prepare
       path=$(sed -n "s/^$number //p" "$LAB/calls" | sed 's/ (deleted)$//')
-      if [[ $name == fsync && -d $path && $STATUS == 0 ]]; then
-        # The file is in its place already: nothing is lost by going on.
+      if [[ ($name == fsync && -d $path || $path == *.prepared*) && $STATUS == 0 ]]; then
+        # The file is in its place already, or is one that only saves time.
         whole "$name $number ($path)"
       else
         # A temporary file is called after what it becomes.

@@ -27,6 +27,15 @@ static int64_t find_end(const struct ca *ca, X509 *root)
     return end;
 }
 
+static int64_t find_first_end(const STACK_OF(X509) * roots)
+{
+    int64_t first = INT64_MAX;
+    for (int i = 0; i < sk_X509_num(roots); i++)
+        if (end_of(sk_X509_value(roots, i)) < first)
+            first = end_of(sk_X509_value(roots, i));
+    return first;
+}
+
 int ca_record_make(const struct config *config, const char *roots, size_t roots_size,
                    struct ca_record *record, struct error *error)
 {
@@ -43,6 +52,7 @@ int ca_record_make(const struct config *config, const char *roots, size_t roots_
         goto out;
     strlcpy(record->file_sha256, file.sha256, sizeof(record->file_sha256));
     record->expires = find_end(&ca, sk_X509_value(certificates, 0));
+    record->root_ends = find_first_end(certificates);
     result = 0;
 out:
     sk_X509_pop_free(certificates, X509_free);

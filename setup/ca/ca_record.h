@@ -11,7 +11,8 @@
 /* What setup writes down of the CA that it has checked, for healthd. */
 struct ca_record {
     char file_sha256[CA_FILE_SHA256_SIZE];
-    int64_t expires; /* seconds since 1970: when the first certificate that clients need ends */
+    int64_t root_ends; /* as expires: the first of all roots that ends, of earlier CAs too */
+    int64_t expires;   /* seconds since 1970: when the first certificate that clients need ends */
 };
 
 /* Reads the file in the confdir as whoever calls. roots are the CA's roots as PEM, the current one

@@ -62,8 +62,8 @@ static int work_as_user(const struct config *config, struct ca *source, int out)
 }
 
 /* Reads the child's verdict and certificate; the certificate is bounded by a pipe's size. */
-static char *read_verdict(int in, size_t *size, struct ca_record *record, bool *warned,
-                          struct error *error)
+static char *read_verdict(int in, size_t *size, struct ca_record *record,
+                          struct ca_outlook *outlook, struct error *error)
 {
     struct verdict verdict;
     if (read(in, &verdict, sizeof(verdict)) != (ssize_t)sizeof(verdict)) {
@@ -75,13 +75,15 @@ static char *read_verdict(int in, size_t *size, struct ca_record *record, bool *
         return NULL;
     }
     *record = verdict.record;
-    *warned = verdict.warned;
+    outlook->warned = verdict.warned;
+    outlook->root_ends = verdict.record.root_ends;
     return file_read_open(in, CA_FILE_MAX_BYTES, "certificate", size, error);
 }
 
 /* Returns the CA's roots as PEM, which the caller frees. */
 static char *prepare_as_user(const struct config *config, struct ca *source, size_t *size,
-                             struct ca_record *record, bool *warned, struct error *error)
+                             struct ca_record *record, struct ca_outlook *outlook,
+                             struct error *error)
 {
     int ends[2];
     if (pipe2(ends, O_CLOEXEC) != 0) {
@@ -98,14 +100,15 @@ static char *prepare_as_user(const struct config *config, struct ca *source, siz
     if (child < 0)
         error_set(error, 1, "fork: %s", strerror(errno));
     else
-        pem = read_verdict(ends[0], size, record, warned, error);
+        pem = read_verdict(ends[0], size, record, outlook, error);
     close(ends[0]);
     if (child > 0)
         waitpid(child, NULL, 0);
     return pem;
 }
 
-int ca_prepare(const struct config *config, struct state *state, bool *warned, struct error *error)
+int ca_prepare(const struct config *config, struct state *state, struct ca_outlook *outlook,
+               struct error *error)
 {
     unsigned int warnings = log_warnings();
     struct ca source;
@@ -117,7 +120,8 @@ int ca_prepare(const struct config *config, struct state *state, bool *warned, s
     if (given < 0)
         return -1;
     if (check_capabilities(config, error) == 0 && give_confdir(config, error) == 0)
-        roots = prepare_as_user(config, given == 1 ? &source : NULL, &size, &record, warned, error);
+        roots =
+            prepare_as_user(config, given == 1 ? &source : NULL, &size, &record, outlook, error);
     ca_free(&source);
     if (roots == NULL)
         return -1;
@@ -125,7 +129,7 @@ int ca_prepare(const struct config *config, struct state *state, bool *warned, s
     free(roots);
     strlcpy(state->ca_file_sha256, record.file_sha256, sizeof(state->ca_file_sha256));
     state->ca_expires = record.expires;
-    *warned = *warned || log_warnings() != warnings;
+    outlook->warned = outlook->warned || log_warnings() != warnings;
     strlcpy(state->ca, result == 0 ? "exported" : "", sizeof(state->ca));
     return result;
 }

@@ -1,13 +1,13 @@
 #ifndef SETUP_CA_PREPARE_H
 #define SETUP_CA_PREPARE_H
 
-#include <stdbool.h>
-
 #include "common/config.h"
 #include "common/error.h"
 #include "common/state.h"
+#include "setup/ca/module.h"
 
 /* As prepare of struct ca_module. */
-int ca_prepare(const struct config *config, struct state *state, bool *warned, struct error *error);
+int ca_prepare(const struct config *config, struct state *state, struct ca_outlook *outlook,
+               struct error *error);
 
 #endif
