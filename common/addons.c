@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 /* In a sticky directory others can add names, but not replace ours. */
 static bool others_can_write(const struct stat *st, const struct user *user, bool sticky_will_do)
@@ -70,7 +71,8 @@ bool addons_shipped(const struct config *config, size_t number, char path[static
     if (number >= (config->quick_start ? 2 : 1))
         return false;
     snprintf(path, PATH_MAX, "%.4000s/%s", config->scripts_dir, names[number]);
-    return true;
+    /* Without quick_start.py mitmdump is started as usual. */
+    return number == ADDON_STREAM || access(path, F_OK) == 0 || errno != ENOENT;
 }
 
 /* By the name that is configured, whose directories may hold links, and where they lead. */

@@ -13,8 +13,11 @@
  * else -1 with an error that names the place and its mode. */
 int addons_check(const struct config *config, struct error *error);
 
-/* The path of the shipped script that mitmdump loads or is started by, by its number from 0 on.
- * False behind the last one. */
+/* The shipped scripts: one that mitmdump loads, and one that it is started by. */
+enum { ADDON_STREAM, ADDON_QUICK_START };
+
+/* The path of one of them. False behind the last one that is used, or if it is quick_start.py and
+ * not there. */
 bool addons_shipped(const struct config *config, size_t number, char path[static PATH_MAX]);
 
 #endif

@@ -53,7 +53,7 @@ static const struct variable {
     {"MITMPROXY_WRITABLE_SCRIPTS", parse_switch, FIELD(writable_scripts), "off",
      "1 true yes y on, or 0 false no n off",
      "accept addons that others than root and MITMPROXY_USER can write"},
-    {"MITMPROXY_QUICK_START", parse_switch, FIELD(quick_start), "off",
+    {"MITMPROXY_QUICK_START", parse_switch, FIELD(quick_start), "on",
      "1 true yes y on, or 0 false no n off", "start mitmdump by quick_start.py, in half the time"},
     {"MITMPROXY_SET", parse_set_list, FIELD(set), NULL,
      "mitmproxy options as name=value, separated by \";\", at most 64", "further options"},

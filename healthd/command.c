@@ -1,11 +1,13 @@
 #include "healthd/command.h"
 
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "common/access.h"
+#include "common/addons.h"
 #include "common/log.h"
 
 enum { ARGUMENTS_MAX = 512 };
@@ -102,26 +104,29 @@ static void add_scripts(struct command *command, const struct config *config)
 }
 
 /* Python runs what starts mitmdump. An interpreter that is found by env(1) could be anything. */
-static void add_program(struct command *command, const struct config *config)
+static void add_quick_start(struct command *command, const struct config *config)
 {
-    char interpreter[PATH_MAX] = "";
-    if (config->quick_start) {
-        access_interpreter(config->bin, interpreter);
-        if (strstr(interpreter, "/python") != NULL) {
-            add(command, "%s", interpreter);
-            add(command, "%s/quick_start.py", config->scripts_dir);
-        } else {
-            log_warn("no quick start: %s is not a script with a Python in its first line",
-                     config->bin);
-        }
+    char interpreter[PATH_MAX] = "", script[PATH_MAX];
+    access_interpreter(config->bin, interpreter);
+    if (strstr(interpreter, "/python") == NULL) {
+        log_info("no quick start: %s is not a script with a Python in its first line", config->bin);
+        return;
     }
-    add(command, "%s", config->bin);
+    if (!addons_shipped(config, ADDON_QUICK_START, script)) {
+        log_info("no quick start: %s: %s", script, strerror(ENOENT));
+        return;
+    }
+    add(command, "%s", interpreter);
+    add(command, "%s", script);
 }
 
-char **command_build(const struct config *config, bool with_ipv6)
+char **command_build(const struct config *config, bool with_ipv6, char ***stock)
 {
     static struct command command;
-    add_program(&command, config);
+    if (config->quick_start)
+        add_quick_start(&command, config);
+    *stock = command.arguments + command.count;
+    add(&command, "%s", config->bin);
     add_mode(&command, config, with_ipv6);
     add_options(&command, config);
     add_scripts(&command, config);

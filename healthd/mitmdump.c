@@ -37,7 +37,7 @@ int mitmdump_init(struct mitmdump *mitmdump, const struct config *config, struct
     mitmdump->config = config;
     mitmdump->output.fd = -1;
     mitmdump->with_ipv6 = ipv6_is_redirected(config);
-    mitmdump->command = command_build(config, mitmdump->with_ipv6);
+    mitmdump->command = command_build(config, mitmdump->with_ipv6, &mitmdump->stock_command);
     if (mitmdump->command == NULL)
         return error_set(error, 1, "mitmdump's command line: out of memory or too long");
     mitmdump->diagnosis = listener_diagnosis_open(error);
@@ -271,6 +271,18 @@ static void describe_end(const struct mitmdump *mitmdump, int wait_status,
                  mitmdump->output.last[0] != '\0' ? ": " : "", mitmdump->output.last);
 }
 
+/* Should it be quick_start.py that this mitmdump cannot be started by, the next one does without.
+ */
+static void give_up_quick_start(struct mitmdump *mitmdump)
+{
+    bool is_to_blame = !mitmdump->ending || mitmdump->cause == CAUSE_START_TIMEOUT;
+    if (mitmdump->listening_since_ms != 0 || mitmdump->command == mitmdump->stock_command ||
+        !is_to_blame)
+        return;
+    log_warn("mitmdump ended before it listened: from now on it is started without quick_start.py");
+    mitmdump->command = mitmdump->stock_command;
+}
+
 void mitmdump_ended(struct mitmdump *mitmdump, int wait_status)
 {
     char why[STATE_ERROR_SIZE];
@@ -283,6 +295,7 @@ void mitmdump_ended(struct mitmdump *mitmdump, int wait_status)
         return;
     }
     describe_end(mitmdump, wait_status, why);
+    give_up_quick_start(mitmdump);
     if (mitmdump->listening_since_ms != 0 &&
         clock_ms() - mitmdump->listening_since_ms >= HEALTHY_RUN_MS)
         mitmdump->failures = 0;

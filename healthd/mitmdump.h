@@ -16,9 +16,10 @@
  * reached or something has happened, and reads the rest. */
 struct mitmdump {
     const struct config *config;
-    char **command;
-    int diagnosis;  /* sock_diag */
-    bool with_ipv6; /* it listens on ::1, too */
+    char **command;       /* that it is started by */
+    char **stock_command; /* the same without quick_start.py */
+    int diagnosis;        /* sock_diag */
+    bool with_ipv6;       /* it listens on ::1, too */
 
     pid_t pid; /* 0: no process */
     struct output output;

@@ -2,12 +2,13 @@
 
 Most of its start is spent on importing modules, of which a transparent proxy
 never uses many: LDAP and htpasswd for proxy authentication, a web server with
-templates for mitm.it, the clipboard. Here these are imported when something
+templates for mitm.it, parsers of images, the clipboard. Here these are imported when something
 first uses them, and Python's garbage collector, which finds nothing to collect
 in modules that are being imported, rests until all are there. MITMDUMP is then
 run as it stands: nothing else differs, and nothing of mitmproxy is changed.
 """
 
+import contextlib
 import gc
 import importlib
 import runpy
@@ -17,16 +18,22 @@ import typing
 from importlib.machinery import PathFinder
 
 # Modules, and what others take out of them by name while they are imported: functions,
-# and types for annotations. A module of which anything else is asked is loaded then.
+# classes, and types for annotations. A module of which anything else is asked is loaded then.
 DEFERRED = {
+    "asgiref.compatibility": {},
+    "asgiref.wsgi": {},
+    "http.cookiejar": {},
     "ldap3": {},
     "mitmproxy.addons.onboardingapp": {"app": "application"},
     "mitmproxy.command_lexer": {"unquote": "function"},
+    "mitmproxy.contentviews._view_image.image_parser": {},
+    "mitmproxy.contentviews.image.image_parser": {},
+    "mitmproxy.contrib.wbxml.ASCommandResponse": {},
     "mitmproxy.flowfilter": {"TFilter": "type"},
     "passlib.apache": {},
     "pyparsing": {},
     "pyperclip": {},
-    "ruamel.yaml": {},
+    "ruamel.yaml": {"YAML": "class"},
     "service_identity": {},
     "werkzeug": {},
     "werkzeug.security": {"safe_join": "function"},
@@ -86,6 +93,32 @@ def stand_in_type(module, name):
     return typing.Callable
 
 
+class Class:
+    """What stands for a class until it is called, derived from, or asked anything."""
+
+    def __init__(self, module, name):
+        self.module, self.name = module, name
+
+    def real(self):
+        load(self.module)
+        return getattr(self.module, self.name)
+
+    def __call__(self, *args, **kwargs):
+        return self.real()(*args, **kwargs)
+
+    def __getattr__(self, name):
+        return getattr(self.real(), name)
+
+    def __mro_entries__(self, bases):
+        return (self.real(),)
+
+    def __instancecheck__(self, instance):
+        return isinstance(instance, self.real())
+
+    def __subclasscheck__(self, subclass):
+        return issubclass(subclass, self.real())
+
+
 class Application:
     """What stands for the web application until it is asked something."""
 
@@ -108,7 +141,12 @@ class Application:
         return real
 
 
-STAND_INS = {"application": Application, "function": stand_in_function, "type": stand_in_type}
+STAND_INS = {
+    "application": Application,
+    "class": Class,
+    "function": stand_in_function,
+    "type": stand_in_type,
+}
 
 
 class Finder:
@@ -128,7 +166,8 @@ def main():
     del sys.argv[0]
     sys.path[0] = sys.argv[0].rpartition("/")[0]
     sys.meta_path.insert(0, Finder)
-    importlib.import_module("mitmproxy.tools.dump")
+    with contextlib.suppress(ImportError):  # MITMDUMP says so itself, in its own words
+        importlib.import_module("mitmproxy.tools.dump")
     gc.freeze()
     gc.enable()
     runpy.run_path(sys.argv[0], run_name="__main__")

@@ -354,16 +354,42 @@ while True:
   wait_until 3 healthz_is '200 ok'
 }
 
-@test "MITMPROXY_QUICK_START: the same mitmdump, started by the shipped script; one that is no script as usual" {
-  give MITMPROXY_QUICK_START=on
+# The command line of the mitmdump that runs.
+command_line() { tr '\0' ' ' </proc/"$(mitmdump_pid)"/cmdline; }
+
+@test "MITMPROXY_QUICK_START: the same mitmdump, started by the shipped script; as usual when it is off, or cannot be" {
   up
-  has "$(tr '\0' ' ' </proc/"$(mitmdump_pid)"/cmdline)" "python[^ ]* [^ ]*/quick_start.py $MITMDUMP --mode "
-  same header 1 "$(in_pod curl -s http://127.0.0.1:18080/metrics | grep -c '^opensandbox_egress_ready 1')"
+  has "$(command_line)" "python[^ ]* [^ ]*/quick_start.py $MITMDUMP --mode "
+  kill "$SPAWNED"
+  wait_until 10 refute listens $HEALTH_PORT
+  give MITMPROXY_QUICK_START=off
+  up
+  lacks "$(command_line)" 'quick_start'
+  kill "$SPAWNED"
+  wait_until 10 refute listens $HEALTH_PORT
+  give MITMPROXY_QUICK_START=on MITMPROXY_SCRIPTS_DIR="$LAB/scripts"
+  mkdir "$LAB/scripts"
+  cp "$STAGE"/usr/share/opensandbox/mitmscripts/stream.py "$LAB/scripts/"
+  up
+  lacks "$(command_line)" 'quick_start'
+  has "$(<"$LAB/up.log")" 'no quick start: .*scripts/quick_start.py: No such file'
   kill "$SPAWNED"
   wait_until 10 refute listens $HEALTH_PORT
   fake_mitmdump <<<$'#!/usr/bin/env python3\nimport time\ntime.sleep(60)'
   spawn healthd healthd
   wait_until 5 grep -q 'no quick start: .*fake is not a script' "$LAB/healthd.log"
+}
+
+@test "a mitmdump that cannot be started by quick_start.py is started without, at once" {
+  mkdir "$LAB/scripts"
+  cp "$STAGE"/usr/share/opensandbox/mitmscripts/stream.py "$LAB/scripts/"
+  echo 'raise SystemExit("unlike any mitmproxy that is known")' >"$LAB/scripts/quick_start.py"
+  give MITMPROXY_SCRIPTS_DIR="$LAB/scripts"
+  up
+  lacks "$(command_line)" 'quick_start'
+  has "$(<"$LAB/up.log")" 'unlike any mitmproxy'
+  has "$(<"$LAB/up.log")" 'from now on it is started without quick_start.py$'
+  same restarts 1 "$(state mitm.restarts)"
 }
 
 @test "a state file that was cut off between two lines is not enough" {
