@@ -349,6 +349,28 @@ hold_port() {
   golden default "$(legacy_rules nat)"
 }
 
+@test "the canary proves the rules though NAT has to give its connection another port" {
+  in_pod setup
+  in_pod sysctl -qw net.ipv4.ip_local_port_range='40000 40003'
+  # Direct connections to the health port from each of these ports, which connection tracking
+  # remembers for a while.
+  in_pod python3 - <<PYTHON
+import socket
+server = socket.create_server(("127.0.0.1", $HEALTH_PORT))
+pairs = []
+for port in range(40000, 40004):
+    client = socket.create_connection(("127.0.0.1", $HEALTH_PORT), source_address=("127.0.0.1", port))
+    pairs.append((client, server.accept()[0]))
+for client, accepted in pairs:
+    accepted.close()
+    client.recv(1)
+    client.close()
+PYTHON
+  attempt in_pod timeout 3 setup redirect
+  [[ $STATUS == 0 ]]
+  has "$OUTPUT" 'canary proved$'
+}
+
 @test "a health port held by something that answers like a web server is no proof" {
   local none
   none=$(rules)
