@@ -72,8 +72,9 @@ int access_check(const struct config *config, struct error *error)
     char path[PATH_MAX];
     if (check_program(config, error) != 0)
         return -1;
-    for (size_t i = 0; addons_shipped(config, i, path); i++)
-        if (check_readable(config, "addon", path, error) != 0)
+    for (enum addon addon = ADDON_STREAM; addon < ADDONS_SHIPPED; addon++)
+        if (addons_shipped(config, addon, path) &&
+            check_readable(config, "addon", path, error) != 0)
             return -1;
     for (size_t i = 0; i < config->scripts.count; i++)
         if (check_readable(config, "addon", config->scripts.items[i], error) != 0)

@@ -65,14 +65,13 @@ static int check_path(const char *path, const struct config *config, struct erro
     return check_one(prefix, false, config, error);
 }
 
-bool addons_shipped(const struct config *config, size_t number, char path[static PATH_MAX])
+bool addons_shipped(const struct config *config, enum addon addon, char path[static PATH_MAX])
 {
-    static const char *const names[] = {"stream.py", "quick_start.py"};
-    if (number >= (config->quick_start ? 2 : 1))
+    static const char *const names[] = {"stream.py", "started.py", "quick_start.py"};
+    snprintf(path, PATH_MAX, "%.4000s/%s", config->scripts_dir, names[addon]);
+    if (addon == ADDON_QUICK_START && !config->quick_start)
         return false;
-    snprintf(path, PATH_MAX, "%.4000s/%s", config->scripts_dir, names[number]);
-    /* Without quick_start.py mitmdump is started as usual. */
-    return number == ADDON_STREAM || access(path, F_OK) == 0 || errno != ENOENT;
+    return addon == ADDON_STREAM || access(path, F_OK) == 0 || errno != ENOENT;
 }
 
 /* By the name that is configured, whose directories may hold links, and where they lead. */
@@ -91,8 +90,8 @@ int addons_check(const struct config *config, struct error *error)
     char path[PATH_MAX];
     if (config->writable_scripts)
         return 0;
-    for (size_t i = 0; addons_shipped(config, i, path); i++)
-        if (check_addon(path, config, error) != 0)
+    for (enum addon addon = ADDON_STREAM; addon < ADDONS_SHIPPED; addon++)
+        if (addons_shipped(config, addon, path) && check_addon(path, config, error) != 0)
             return -1;
     for (size_t i = 0; i < config->scripts.count; i++)
         if (check_addon(config->scripts.items[i], config, error) != 0)

@@ -13,11 +13,10 @@
  * else -1 with an error that names the place and its mode. */
 int addons_check(const struct config *config, struct error *error);
 
-/* The shipped scripts: one that mitmdump loads, and one that it is started by. */
-enum { ADDON_STREAM, ADDON_QUICK_START };
+/* The shipped scripts: two that mitmdump loads, and one that it is started by. */
+enum addon { ADDON_STREAM, ADDON_STARTED, ADDON_QUICK_START, ADDONS_SHIPPED };
 
-/* The path of one of them. False behind the last one that is used, or if it is quick_start.py and
- * not there. */
-bool addons_shipped(const struct config *config, size_t number, char path[static PATH_MAX]);
+/* The path of one of them. False if it is not used; what is not there is not, but for stream.py. */
+bool addons_shipped(const struct config *config, enum addon addon, char path[static PATH_MAX]);
 
 #endif

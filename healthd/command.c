@@ -95,8 +95,13 @@ static void add_options(struct command *command, const struct config *config)
 
 static void add_scripts(struct command *command, const struct config *config)
 {
-    add(command, "-s");
-    add(command, "%s/stream.py", config->scripts_dir);
+    char path[PATH_MAX];
+    for (enum addon addon = ADDON_STREAM; addon <= ADDON_STARTED; addon++) {
+        if (!addons_shipped(config, addon, path))
+            continue;
+        add(command, "-s");
+        add(command, "%s", path);
+    }
     for (size_t i = 0; i < config->scripts.count; i++) {
         add(command, "-s");
         add(command, "%s", config->scripts.items[i]);

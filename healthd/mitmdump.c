@@ -8,6 +8,7 @@
 #include <sys/wait.h>
 
 #include "common/access.h"
+#include "common/addons.h"
 #include "common/ipv6.h"
 #include "common/listener.h"
 #include "common/log.h"
@@ -33,6 +34,7 @@ enum {
 
 int mitmdump_init(struct mitmdump *mitmdump, const struct config *config, struct error *error)
 {
+    char path[PATH_MAX];
     memset(mitmdump, 0, sizeof(*mitmdump));
     mitmdump->config = config;
     mitmdump->output.fd = -1;
@@ -40,6 +42,7 @@ int mitmdump_init(struct mitmdump *mitmdump, const struct config *config, struct
     mitmdump->command = command_build(config, mitmdump->with_ipv6, &mitmdump->stock_command);
     if (mitmdump->command == NULL)
         return error_set(error, 1, "mitmdump's command line: out of memory or too long");
+    mitmdump->tells_of_start = addons_shipped(config, ADDON_STARTED, path);
     mitmdump->diagnosis = listener_diagnosis_open(error);
     return mitmdump->diagnosis >= 0 ? 0 : -1;
 }
@@ -146,11 +149,13 @@ static int check_settled(struct mitmdump *mitmdump, struct error *error)
     if (mitmdump->report.state == MITM_LISTENING)
         return 0;
     output_read(&mitmdump->output);
-    if (mitmdump->output.last[0] == '\0')
+    bool complains = mitmdump->output.last[0] != '\0';
+    if (mitmdump->output.started || (!mitmdump->tells_of_start && !complains) ||
+        settle_look(&mitmdump->settle, mitmdump->pid, mitmdump->tells_of_start))
         return 0;
-    if (settle_look(&mitmdump->settle, mitmdump->pid))
-        return 0;
-    return error_set(error, 1, "listens, but has complained: %s", mitmdump->output.last);
+    return error_set(error, 1, "listens, but %s%s",
+                     complains ? "has complained: " : "has not ended its start",
+                     mitmdump->output.last);
 }
 
 static void begin_listening(struct mitmdump *mitmdump)

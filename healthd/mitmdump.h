@@ -20,6 +20,7 @@ struct mitmdump {
     char **stock_command; /* the same without quick_start.py */
     int diagnosis;        /* sock_diag */
     bool with_ipv6;       /* it listens on ::1, too */
+    bool tells_of_start;  /* by started.py */
 
     pid_t pid; /* 0: no process */
     struct output output;

@@ -26,6 +26,10 @@ static void finish_line(struct output *output)
 {
     output->line[output->used] = '\0';
     output->used = 0;
+    if (strcmp(output->line, "opensandbox-egress: mitmdump has started") == 0) {
+        output->started = true;
+        return;
+    }
     if (output->line[strspn(output->line, " \t\r")] == '\0')
         return;
     if (!says_nothing(output->line)) {

@@ -1,6 +1,7 @@
 #ifndef HEALTHD_OUTPUT_H
 #define HEALTHD_OUTPUT_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 /* What mitmdump prints: passed on line by line into our log, the last line kept as its last words.
@@ -13,6 +14,7 @@ struct output {
     size_t used;
     char line[OUTPUT_LINE_SIZE];
     char last[256];
+    bool started; /* started.py says that the start is over */
 };
 
 /* Takes over the descriptor. */

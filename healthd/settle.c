@@ -5,7 +5,7 @@
 
 enum { LEAST_MS = 1000, QUIET_MS = 500, MOST_MS = 10 * 1000 };
 
-bool settle_look(struct settle *settle, pid_t pid)
+bool settle_look(struct settle *settle, pid_t pid, bool tells)
 {
     struct usage usage;
     int64_t now = clock_ms();
@@ -18,5 +18,5 @@ bool settle_look(struct settle *settle, pid_t pid)
     }
     int64_t listening_ms = now - settle->since_ms;
     return listening_ms >= MOST_MS ||
-           (listening_ms >= LEAST_MS && now - settle->quiet_since_ms >= QUIET_MS);
+           (!tells && listening_ms >= LEAST_MS && now - settle->quiet_since_ms >= QUIET_MS);
 }

@@ -272,6 +272,36 @@ origin_lines() { grep -F "agent=\"$1\"" "$LAB/origin/access.log" | grep -c "egre
   [[ $STATUS == 78 ]]
 }
 
+@test "an addon that fails at the end of its start: never 200" {
+  cat >"$LAB/late.py" <<'PYTHON'
+import asyncio, logging
+class Late:
+    async def running(self):
+        await asyncio.sleep(2)
+        logging.error("late failure")
+addons = [Late()]
+PYTHON
+  give MITMPROXY_SCRIPT="$LAB/late.py"
+  spawn entrypoint entrypoint.sh
+  local answer deadline=$(($(milliseconds) + 20000))
+  until (($(state mitm.restarts) >= 2)); do
+    answer=$(healthz)
+    [[ $answer != 200* ]] || fault "$answer"
+    (($(milliseconds) < deadline)) || fault 'it has not ended twice'
+    ((FAULTS == 0)) || break
+  done
+  has "$(<"$LAB/entrypoint.log")" 'late failure'
+  no_faults
+}
+
+@test "an addon that takes its time to start: 200 only then" {
+  printf 'import asyncio\nasync def running():\n    await asyncio.sleep(2)\n    print("now", flush=True)\n' >"$LAB/slow.py"
+  give MITMPROXY_SCRIPT="$LAB/slow.py"
+  up
+  grep -q 'mitmdump: now$' "$LAB/up.log"
+  lacks "$(<"$LAB/up.log")" 'has started'
+}
+
 @test "entrypoint.sh with an addon that is broken: stays up, 503 with the reason, never 200" {
   echo 'this is not python' >"$LAB/broken.py"
   give MITMPROXY_SCRIPT="$LAB/broken.py"
