@@ -67,6 +67,14 @@ PYTHON
   has "$(tail -n 3 "$RESULTS/results.svg")" '</svg>'
 }
 
+@test "a table of the steps from the start to ready" {
+  local step
+  for step in 'setup prepare' 'mitmdump, until it listens' 'setup redirect' 'says 200' 'together'; do
+    has "$(<"$RESULTS/results.md")" "^\\| [^|]*${step}[^|]* \\| [0-9.]+ \\|$" || fault "$step"
+  done
+  no_faults
+}
+
 @test "nothing is left behind" {
   same 'files' '' "$(ls -A "$MEMORY")"
   same 'processes' '' "$(grep -lsF "VOLUMES=$MEMORY" /proc/[0-9]*/environ || true)"

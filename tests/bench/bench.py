@@ -20,11 +20,13 @@ import sys
 import lab
 import machine
 import report
+import steps
 from row import Result
 
 ORDER = (
     "redirect minimum rerun growth empty start ready restart tls health memory size wakeups"
 ).split()
+STEPS = "steps"  # a table of its own: steps.py
 
 
 def measure(contenders, rounds, samples):
@@ -59,19 +61,22 @@ def run(name, rounds):
 
 
 def main():
-    names = os.environ["BENCH"].split() or ORDER
-    unknown = [name for name in names if name not in ORDER]
+    known = [*ORDER, STEPS]
+    names = os.environ["BENCH"].split() or known
+    unknown = [name for name in names if name not in known]
     if unknown:
-        sys.exit(f"no such benchmark: {' '.join(unknown)}; there are: {' '.join(ORDER)}")
+        sys.exit(f"no such benchmark: {' '.join(unknown)}; there are: {' '.join(known)}")
+    rounds = int(os.environ["ROUNDS"])
     gc.disable()
     results = []
     about = machine.describe()
     for name in names:
-        for result in run(name, int(os.environ["ROUNDS"])):
+        for result in run(name, rounds) if name in ORDER else ():
             results.append(result)
             print(result.line(), flush=True)
+    found = steps.measure(rounds) if STEPS in names else {}
     about["load_after"] = os.getloadavg()[0]
-    report.write(pathlib.Path(os.environ["OUT"]), results, about)
+    report.write(pathlib.Path(os.environ["OUT"]), results, found, about)
 
 
 if __name__ == "__main__":

@@ -35,10 +35,23 @@ def table(results, about):
     return "\n".join(lines) + "\n"
 
 
-def write(directory, results, about):
-    document = {"machine": about, "results": [result.as_dict() for result in results]}
+def table_of_steps(steps):
+    lines = ["", "From the start of a container with empty volumes until it is ready:", ""]
+    lines += ["| step | ms |", "|---|---|"]
+    lines += [f"| {name} | {median:.1f} |" for name, median in steps.items()]
+    return "\n".join(lines) + "\n" if steps else ""
+
+
+def write(directory, results, steps, about):
+    document = {
+        "machine": about,
+        "results": [result.as_dict() for result in results],
+        "steps": steps,
+    }
     text = json.dumps(document, indent=1, ensure_ascii=False)
     (directory / "results.json").write_text(text + "\n", encoding="utf-8")
-    (directory / "results.md").write_text(table(results, about), encoding="utf-8")
+    (directory / "results.md").write_text(
+        table(results, about) + table_of_steps(steps), encoding="utf-8"
+    )
     script = chart.script(results, about, directory / "results.svg")
     subprocess.run(["gnuplot", "-"], input=script, text=True, check=True)
