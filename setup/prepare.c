@@ -7,7 +7,7 @@
 
 int prepare(const struct config *config, struct state *state, struct error *error)
 {
-    char inputs[PREPARED_DIGEST_SIZE];
+    char inputs[FILE_SUM_SIZE];
     struct ca_outlook outlook = {0};
     if (prepared_holds(config, inputs, state)) {
         log_info("CA and export are as they should be");

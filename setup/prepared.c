@@ -1,16 +1,12 @@
 #include "setup/prepared.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <limits.h>
-#include <sha2.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <sys/time.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -20,14 +16,15 @@
 #include "common/files.h"
 #include "common/privileges.h"
 #include "setup/export_names.h"
+#include "setup/file_sum.h"
 #include "setup/trust_sources.h"
 
 /* A record holds for a day at most, and no longer than there is nothing to warn of. */
 enum { DAY = 24 * 60 * 60, WARN_DAYS = 30, RECORD_MAX_BYTES = 1024 };
 
 struct record {
-    char inputs[PREPARED_DIGEST_SIZE];
-    char outputs[PREPARED_DIGEST_SIZE];
+    char inputs[FILE_SUM_SIZE];
+    char outputs[FILE_SUM_SIZE];
     char ca_sha256[STATE_SHA256_SIZE];
     char ca_file_sha256[STATE_SHA256_SIZE];
     int64_t ca_expires;
@@ -42,103 +39,37 @@ struct record {
     "ca_file_sha256=%64[0-9a-f]\nca_expires=%" SCNd64 "\nmade=%" SCNd64 "\nuntil=%" SCNd64
 enum { RECORD_FIELDS = 7 };
 
-/* A digest in the making, and when the youngest of what is in it was changed. */
-struct sum {
-    SHA2_CTX digest;
-    struct timespec youngest;
-};
-
-static void sum_begin(struct sum *sum)
-{
-    SHA256Init(&sum->digest);
-    sum->youngest = (struct timespec){0, 0};
-}
-
-static void add(struct sum *sum, const void *data, size_t size)
-{
-    SHA256Update(&sum->digest, data, size);
-}
-
-static void add_text(struct sum *sum, const char *text)
-{
-    add(sum, text, strlen(text) + 1);
-}
-
-/* Which file it is, and when it was last changed: whatever is done to content, mode or owner, and
- * to a directory's names, changes that time, and nobody can set it. */
-static void add_file(struct sum *sum, int directory, const char *name, int flags)
-{
-    struct stat st = {0};
-    int error = fstatat(directory, name, &st, flags) == 0 ? 0 : errno;
-    const struct {
-        uint64_t device, inode;
-        int64_t changed;
-        uint32_t nanoseconds;
-        int32_t error;
-    } seen = {st.st_dev, st.st_ino, st.st_ctim.tv_sec, (uint32_t)st.st_ctim.tv_nsec, error};
-    add(sum, &seen, sizeof(seen));
-    if (timespeccmp(&st.st_ctim, &sum->youngest, >))
-        sum->youngest = st.st_ctim;
-}
-
-/* The directory and all that is in it, or only what has a hashed name. */
-static void add_directory(struct sum *sum, const char *path, int flags, bool hashed_only)
-{
-    add_file(sum, AT_FDCWD, path, 0);
-    DIR *list = opendir(path);
-    if (list == NULL)
-        return;
-    for (struct dirent *entry = readdir(list); entry != NULL; entry = readdir(list)) {
-        const char *name = entry->d_name;
-        if (strcmp(name, ".") != 0 && strcmp(name, "..") != 0 &&
-            (!hashed_only || is_hashed_name(name)))
-            add_file(sum, dirfd(list), name, flags);
-    }
-    closedir(list);
-}
-
 /* Our variables, in the order in which they stand. */
-static void add_environment(struct sum *sum)
+static void add_environment(struct file_sum *sum)
 {
     for (char **entry = environ; entry != NULL && *entry != NULL; entry++)
         if (strncmp(*entry, CONFIG_PREFIX, strlen(CONFIG_PREFIX)) == 0)
-            add_text(sum, *entry);
+            file_sum_add_text(sum, *entry);
 }
 
-/* Returns when the youngest of them was changed. */
-static struct timespec sum_inputs(const struct config *config,
-                                  char inputs[static PREPARED_DIGEST_SIZE])
+/* Tells whether a change of one of them from now on would show. */
+static bool sum_inputs(const struct config *config, char inputs[static FILE_SUM_SIZE])
 {
-    struct sum sum;
+    struct file_sum sum;
     const uint32_t users[] = {geteuid(), config->user.uid, config->user.gid};
-    sum_begin(&sum);
-    add_file(&sum, AT_FDCWD, "/proc/self/exe", 0);
+    file_sum_begin(&sum);
+    file_sum_add_file(&sum, "/proc/self/exe", 0);
     add_environment(&sum);
-    add(&sum, users, sizeof(users));
-    add_text(&sum, config->confdir);
+    file_sum_add(&sum, users, sizeof(users));
+    file_sum_add_text(&sum, config->confdir);
     if (config->ca_dir[0] != '\0')
-        add_directory(&sum, config->ca_dir, 0, false);
+        file_sum_add_directory(&sum, config->ca_dir, 0, false);
     for (size_t i = 0; system_bundles[i] != NULL; i++)
-        add_file(&sum, AT_FDCWD, system_bundles[i], 0);
-    add_directory(&sum, config->upstream_trust_dir, 0, true);
-    SHA256End(&sum.digest, inputs);
-    return sum.youngest;
-}
-
-/* Would a change from now on show? Not in the time of a file that was changed in this same tick of
- * the kernel's clock, which is 10 ms at most. */
-static bool is_settled(const struct timespec *youngest)
-{
-    const struct timespec tick = {.tv_nsec = 20 * 1000 * 1000};
-    struct timespec now;
-    clock_gettime(CLOCK_REALTIME, &now);
-    timespecsub(&now, &tick, &now);
-    return timespeccmp(youngest, &now, <);
+        file_sum_add_file(&sum, system_bundles[i], 0);
+    file_sum_add_directory(&sum, config->upstream_trust_dir, 0, true);
+    file_sum_end(&sum, inputs);
+    return file_sum_is_settled(&sum);
 }
 
 /* What is in the confdir, where only the mitmproxy user may look, and what that user can run and
  * read. 0 if it is all in order and the CA's file has the content that is expected. */
-static int look_as_user(const struct config *config, const char *ca_file_sha256, struct sum *sum)
+static int look_as_user(const struct config *config, const char *ca_file_sha256,
+                        struct file_sum *sum)
 {
     struct error ignored;
     struct ca_file file;
@@ -150,7 +81,7 @@ static int look_as_user(const struct config *config, const char *ca_file_sha256,
     if (text == NULL)
         return -1;
     ca_file_release(text, size);
-    add_directory(sum, config->confdir, AT_SYMLINK_NOFOLLOW, false);
+    file_sum_add_directory(sum, config->confdir, AT_SYMLINK_NOFOLLOW, false);
     return strcmp(file.sha256, ca_file_sha256) == 0 ? 0 : -1;
 }
 
@@ -163,18 +94,18 @@ struct looker {
 static struct looker start_looking(const struct config *config, const char *ca_file_sha256)
 {
     struct looker looker = {.pid = -1};
-    struct sum sum;
-    char hex[PREPARED_DIGEST_SIZE];
+    struct file_sum sum;
+    char hex[FILE_SUM_SIZE];
     int ends[2];
     if (pipe2(ends, O_CLOEXEC) != 0)
         return looker;
     looker.in = ends[0];
     looker.pid = fork();
     if (looker.pid == 0) {
-        sum_begin(&sum);
+        file_sum_begin(&sum);
         if (look_as_user(config, ca_file_sha256, &sum) != 0)
             _exit(1);
-        SHA256End(&sum.digest, hex);
+        file_sum_end(&sum, hex);
         _exit(write(ends[1], hex, sizeof(hex)) == (ssize_t)sizeof(hex) ? 0 : 1);
     }
     close(ends[1]);
@@ -185,24 +116,24 @@ static struct looker start_looking(const struct config *config, const char *ca_f
 
 /* What prepare leaves behind. False if it is not in order. Ends the looker. */
 static bool find_outputs(const struct config *config, const struct looker *looker,
-                         char outputs[static PREPARED_DIGEST_SIZE])
+                         char outputs[static FILE_SUM_SIZE])
 {
-    struct sum sum;
-    char path[PATH_MAX], confdir[PREPARED_DIGEST_SIZE];
+    struct file_sum sum;
+    char path[PATH_MAX], confdir[FILE_SUM_SIZE];
     if (looker->pid < 0)
         return false;
-    sum_begin(&sum);
-    add_directory(&sum, config->export_dir, AT_SYMLINK_NOFOLLOW, false);
+    file_sum_begin(&sum);
+    file_sum_add_directory(&sum, config->export_dir, AT_SYMLINK_NOFOLLOW, false);
     snprintf(path, sizeof(path), "%.4000s/" EXPORT_HASHED, config->export_dir);
-    add_directory(&sum, path, AT_SYMLINK_NOFOLLOW, false);
+    file_sum_add_directory(&sum, path, AT_SYMLINK_NOFOLLOW, false);
     bool seen = read(looker->in, confdir, sizeof(confdir)) == (ssize_t)sizeof(confdir);
     close(looker->in);
     while (waitpid(looker->pid, NULL, 0) < 0 && errno == EINTR)
         continue;
     if (!seen)
         return false;
-    add(&sum, confdir, sizeof(confdir));
-    SHA256End(&sum.digest, outputs);
+    file_sum_add(&sum, confdir, sizeof(confdir));
+    file_sum_end(&sum, outputs);
     return true;
 }
 
@@ -249,12 +180,12 @@ static int64_t least(int64_t a, int64_t b)
     return a < b ? a : b;
 }
 
-bool prepared_holds(const struct config *config, char inputs[static PREPARED_DIGEST_SIZE],
+bool prepared_holds(const struct config *config, char inputs[static FILE_SUM_SIZE],
                     struct state *state)
 {
     struct record record;
     struct looker looker = {.pid = -1};
-    char outputs[PREPARED_DIGEST_SIZE];
+    char outputs[FILE_SUM_SIZE];
     if (read_record(config, &record) && is_current(&record))
         looker = start_looking(config, record.ca_file_sha256);
     sum_inputs(config, inputs);
@@ -272,11 +203,10 @@ void prepared_write(const struct config *config, const char *inputs, const struc
                     int64_t until)
 {
     int64_t now_s = time(NULL);
-    char now[PREPARED_DIGEST_SIZE], outputs[PREPARED_DIGEST_SIZE];
+    char now[FILE_SUM_SIZE], outputs[FILE_SUM_SIZE];
     char name[NAME_MAX], text[RECORD_MAX_BYTES];
     struct error ignored;
-    const struct timespec youngest = sum_inputs(config, now);
-    if (strcmp(now, inputs) != 0 || !is_settled(&youngest))
+    if (!sum_inputs(config, now) || strcmp(now, inputs) != 0)
         return;
     struct looker looker = start_looking(config, state->ca_file_sha256);
     if (!find_outputs(config, &looker, outputs))

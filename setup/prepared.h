@@ -5,6 +5,7 @@
 
 #include "common/config.h"
 #include "common/state.h"
+#include "setup/file_sum.h"
 
 /* What the last `setup prepare` saw and left behind, as a file beside the state file: where all of
  * it is still so, there is nothing to prepare, and OpenSSL need not be loaded to find that out.
@@ -12,11 +13,9 @@
  * changed, the content of the file with the CA's key, this program and the environment. In doubt
  * prepare works in full. */
 
-enum { PREPARED_DIGEST_SIZE = 65 };
-
 /* Is there nothing to prepare? Fills setup's CA keys of state then; and in any case inputs with the
  * digest of what prepare would read, for prepared_write. */
-bool prepared_holds(const struct config *config, char inputs[static PREPARED_DIGEST_SIZE],
+bool prepared_holds(const struct config *config, char inputs[static FILE_SUM_SIZE],
                     struct state *state);
 
 /* Writes down what prepare has left behind, made from inputs as they were before, and that it holds
