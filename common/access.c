@@ -26,23 +26,24 @@ static int check_path(const char *path, int access, struct error *error)
     return 0;
 }
 
-void access_interpreter(const char *script, char interpreter[static PATH_MAX])
+bool access_interpreter(const char *script, char interpreter[static PATH_MAX])
 {
     char line[PATH_MAX + 2] = "";
     interpreter[0] = '\0';
     int fd = open(script, O_RDONLY | O_CLOEXEC);
     if (fd < 0)
-        return;
+        return false;
     ssize_t length = read(fd, line, sizeof(line) - 1);
     close(fd);
     if (length <= 2 || strncmp(line, "#!", 2) != 0)
-        return;
+        return false;
     const char *start = line + 2 + strspn(line + 2, " \t");
     size_t size = strcspn(start, " \t\n");
     if (size >= PATH_MAX || start[size] == '\0')
-        return;
+        return false;
     memcpy(interpreter, start, size);
     interpreter[size] = '\0';
+    return start[size + strspn(start + size, " \t")] != '\n';
 }
 
 static int check_program(const struct config *config, struct error *error)

@@ -1,6 +1,9 @@
 #ifndef COMMON_ACCESS_H
 #define COMMON_ACCESS_H
 
+#include <limits.h>
+#include <stdbool.h>
+
 #include "common/config.h"
 #include "common/error.h"
 
@@ -10,7 +13,8 @@
  * first obstacle. */
 int access_check(const struct config *config, struct error *error);
 
-/* The interpreter that a script's first line names, "" if it names none. */
-void access_interpreter(const char *script, char interpreter[static PATH_MAX]);
+/* The interpreter that a script's first line names, "" if it names none. True if options for it
+ * stand behind it. */
+bool access_interpreter(const char *script, char interpreter[static PATH_MAX]);
 
 #endif

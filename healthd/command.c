@@ -112,9 +112,10 @@ static void add_scripts(struct command *command, const struct config *config)
 static void add_quick_start(struct command *command, const struct config *config)
 {
     char interpreter[PATH_MAX] = "", script[PATH_MAX];
-    access_interpreter(config->bin, interpreter);
-    if (strstr(interpreter, "/python") == NULL) {
-        log_info("no quick start: %s is not a script with a Python in its first line", config->bin);
+    bool has_options = access_interpreter(config->bin, interpreter);
+    if (strstr(interpreter, "/python") == NULL || has_options) {
+        log_info("no quick start: %s is not a script with a Python alone in its first line",
+                 config->bin);
         return;
     }
     if (!addons_shipped(config, ADDON_QUICK_START, script)) {

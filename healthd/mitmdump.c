@@ -39,7 +39,8 @@ int mitmdump_init(struct mitmdump *mitmdump, const struct config *config, struct
     mitmdump->config = config;
     mitmdump->output.fd = -1;
     mitmdump->with_ipv6 = ipv6_is_redirected(config);
-    mitmdump->command = command_build(config, mitmdump->with_ipv6, &mitmdump->stock_command);
+    mitmdump->quick_command = command_build(config, mitmdump->with_ipv6, &mitmdump->stock_command);
+    mitmdump->command = mitmdump->quick_command;
     if (mitmdump->command == NULL)
         return error_set(error, 1, "mitmdump's command line: out of memory or too long");
     mitmdump->tells_of_start = addons_shipped(config, ADDON_STARTED, path);
@@ -149,9 +150,11 @@ static int check_settled(struct mitmdump *mitmdump, struct error *error)
     if (mitmdump->report.state == MITM_LISTENING)
         return 0;
     output_read(&mitmdump->output);
+    enum start_told told = mitmdump->output.start;
+    bool tells = mitmdump->tells_of_start && told != START_CANNOT_BE_SEEN;
     bool complains = mitmdump->output.last[0] != '\0';
-    if (mitmdump->output.started || (!mitmdump->tells_of_start && !complains) ||
-        settle_look(&mitmdump->settle, mitmdump->pid, mitmdump->tells_of_start))
+    if (told == START_IS_OVER || (!tells && !complains) ||
+        settle_look(&mitmdump->settle, mitmdump->pid, tells))
         return 0;
     return error_set(error, 1, "listens, but %s%s",
                      complains ? "has complained: " : "has not ended its start",
@@ -276,16 +279,18 @@ static void describe_end(const struct mitmdump *mitmdump, int wait_status,
                  mitmdump->output.last[0] != '\0' ? ": " : "", mitmdump->output.last);
 }
 
-/* Should it be quick_start.py that this mitmdump cannot be started by, the next one does without.
- */
-static void give_up_quick_start(struct mitmdump *mitmdump)
+/* Should it be quick_start.py that this mitmdump cannot be started by, the next one does without;
+ * and if that one ends as well, it was something else. */
+static void judge_quick_start(struct mitmdump *mitmdump)
 {
-    bool is_to_blame = !mitmdump->ending || mitmdump->cause == CAUSE_START_TIMEOUT;
-    if (mitmdump->listening_since_ms != 0 || mitmdump->command == mitmdump->stock_command ||
-        !is_to_blame)
+    bool fails = !mitmdump->ending || mitmdump->cause == CAUSE_START_TIMEOUT;
+    if (mitmdump->listening_since_ms != 0 || !fails ||
+        mitmdump->quick_command == mitmdump->stock_command)
         return;
-    log_warn("mitmdump ended before it listened: from now on it is started without quick_start.py");
-    mitmdump->command = mitmdump->stock_command;
+    bool was_quick = mitmdump->command == mitmdump->quick_command;
+    mitmdump->command = was_quick ? mitmdump->stock_command : mitmdump->quick_command;
+    log_info("mitmdump ended in its start: the next one is started %s quick_start.py",
+             was_quick ? "without" : "by");
 }
 
 void mitmdump_ended(struct mitmdump *mitmdump, int wait_status)
@@ -300,7 +305,7 @@ void mitmdump_ended(struct mitmdump *mitmdump, int wait_status)
         return;
     }
     describe_end(mitmdump, wait_status, why);
-    give_up_quick_start(mitmdump);
+    judge_quick_start(mitmdump);
     if (mitmdump->listening_since_ms != 0 &&
         clock_ms() - mitmdump->listening_since_ms >= HEALTHY_RUN_MS)
         mitmdump->failures = 0;

@@ -16,8 +16,9 @@
  * reached or something has happened, and reads the rest. */
 struct mitmdump {
     const struct config *config;
-    char **command;       /* that it is started by */
-    char **stock_command; /* the same without quick_start.py */
+    char **quick_command; /* by quick_start.py, where that can be */
+    char **stock_command; /* as mitmdump comes */
+    char **command;       /* the one of them that is used next */
     int diagnosis;        /* sock_diag */
     bool with_ipv6;       /* it listens on ::1, too */
     bool tells_of_start;  /* by started.py */

@@ -22,14 +22,25 @@ static bool says_nothing(const char *line)
     return strstr(line, "logged during startup, exiting") != NULL;
 }
 
+/* The lines of mitmscripts/started.py are for healthd alone. */
+static bool is_about_start(struct output *output)
+{
+    if (strcmp(output->line, "opensandbox-egress: mitmdump has started") == 0)
+        output->start = START_IS_OVER;
+    else if (strcmp(output->line,
+                    "opensandbox-egress: the start of this mitmdump cannot be seen") == 0)
+        output->start = START_CANNOT_BE_SEEN;
+    else
+        return false;
+    return true;
+}
+
 static void finish_line(struct output *output)
 {
     output->line[output->used] = '\0';
     output->used = 0;
-    if (strcmp(output->line, "opensandbox-egress: mitmdump has started") == 0) {
-        output->started = true;
+    if (is_about_start(output))
         return;
-    }
     if (output->line[strspn(output->line, " \t\r")] == '\0')
         return;
     if (!says_nothing(output->line)) {

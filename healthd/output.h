@@ -9,12 +9,15 @@
 
 enum { OUTPUT_LINE_SIZE = 2048 };
 
+/* What mitmscripts/started.py has said. */
+enum start_told { START_UNTOLD, START_IS_OVER, START_CANNOT_BE_SEEN };
+
 struct output {
     int fd; /* the pipe's reading end, non-blocking; -1 when it is closed */
     size_t used;
     char line[OUTPUT_LINE_SIZE];
     char last[256];
-    bool started; /* started.py says that the start is over */
+    enum start_told start;
 };
 
 /* Takes over the descriptor. */

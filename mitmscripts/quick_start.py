@@ -13,19 +13,19 @@ import gc
 import importlib
 import runpy
 import sys
+import threading
 import types
 import typing
 from importlib.machinery import PathFinder
 
-# Modules, and what others take out of them by name while they are imported: functions,
-# classes, and types for annotations. A module of which anything else is asked is loaded then.
+# Modules, and what mitmproxy's own modules take out of them by name while they are
+# imported: functions and classes, which they only call, and types for annotations. They
+# get something that stands for it. A module of which anything else is asked is loaded.
 DEFERRED = {
-    "asgiref.compatibility": {},
-    "asgiref.wsgi": {},
     "http.cookiejar": {},
     "ldap3": {},
     "mitmproxy.addons.onboardingapp": {"app": "application"},
-    "mitmproxy.command_lexer": {"unquote": "function"},
+    "mitmproxy.command_lexer": {"unquote": "callable"},
     "mitmproxy.contentviews._view_image.image_parser": {},
     "mitmproxy.contentviews.image.image_parser": {},
     "mitmproxy.contrib.wbxml.ASCommandResponse": {},
@@ -33,33 +33,62 @@ DEFERRED = {
     "passlib.apache": {},
     "pyparsing": {},
     "pyperclip": {},
-    "ruamel.yaml": {"YAML": "class"},
+    "ruamel.yaml": {"YAML": "callable"},
     "service_identity": {},
     "werkzeug": {},
-    "werkzeug.security": {"safe_join": "function"},
+    "werkzeug.security": {"safe_join": "callable"},
 }
+
+# What a module has before its code has run.
+OF_IMPORT = {
+    "__cached__", "__class__", "__dict__", "__file__", "__loader__", "__name__", "__package__",
+    "__path__", "__spec__",
+}  # fmt: skip
+
+starting = True
+loading = set()  # names of modules whose code is running
+locks = {name: threading.RLock() for name in DEFERRED}
 
 
 class Deferred(types.ModuleType):
-    """A module whose code runs when an attribute is asked for that it has not yet."""
+    """A module whose code runs when an attribute is asked for that it has not yet. Who
+    asks meanwhile in another thread waits, as for any import."""
 
-    def __getattr__(self, name):
-        if name == "__path__":  # asked of whatever something is imported from
-            raise AttributeError(name)
-        load(self)
-        return getattr(self, name)
+    def __getattribute__(self, name):
+        if name not in OF_IMPORT:
+            kind = DEFERRED[self.__name__].get(name)
+            if kind and starting and is_for_mitmproxy(sys._getframe(1)):
+                return STAND_INS[kind](self, name)
+            load(self)
+        return types.ModuleType.__getattribute__(self, name)  # self may be no Deferred now
+
+
+def is_for_mitmproxy(frame):
+    """Is it one of its modules that imports the name? (The import looks, too.)"""
+    while "importlib" in frame.f_globals.get("__name__", ""):
+        frame = frame.f_back
+    return frame.f_globals.get("__name__", "").startswith("mitmproxy.")
 
 
 def load(module):
     if type(module) is not Deferred:
         return
-    load_package_of(module.__name__)
-    if type(module) is not Deferred:
-        return  # the package needed it
-    module.__class__ = types.ModuleType
-    loader = module.__spec__.loader.real
-    module.__spec__.loader = module.__loader__ = loader
-    loader.exec_module(module)
+    name = module.__name__
+    load_package_of(name)
+    with locks[name]:
+        if type(module) is not Deferred or name in loading:
+            return  # another thread has done it, or its own code asks
+        loading.add(name)
+        late = module.__loader__
+        try:
+            module.__spec__.loader = module.__loader__ = late.real
+            late.real.exec_module(module)
+            module.__class__ = types.ModuleType
+        except BaseException:
+            module.__spec__.loader = module.__loader__ = late
+            raise
+        finally:
+            loading.remove(name)
 
 
 def load_package_of(name):
@@ -77,46 +106,17 @@ class Loader:
 
     def exec_module(self, module):
         module.__class__ = Deferred
-        for name, kind in DEFERRED[module.__name__].items():
-            setattr(module, name, STAND_INS[kind](module, name))
 
 
-def stand_in_function(module, name):
-    def function(*args, **kwargs):
-        load(module)  # whereupon the name is another function's
+def stand_in_callable(module, name):
+    def call(*args, **kwargs):
         return getattr(module, name)(*args, **kwargs)
 
-    return function
+    return call
 
 
 def stand_in_type(module, name):
     return typing.Callable
-
-
-class Class:
-    """What stands for a class until it is called, derived from, or asked anything."""
-
-    def __init__(self, module, name):
-        self.module, self.name = module, name
-
-    def real(self):
-        load(self.module)
-        return getattr(self.module, self.name)
-
-    def __call__(self, *args, **kwargs):
-        return self.real()(*args, **kwargs)
-
-    def __getattr__(self, name):
-        return getattr(self.real(), name)
-
-    def __mro_entries__(self, bases):
-        return (self.real(),)
-
-    def __instancecheck__(self, instance):
-        return isinstance(instance, self.real())
-
-    def __subclasscheck__(self, subclass):
-        return issubclass(subclass, self.real())
 
 
 class Application:
@@ -133,7 +133,6 @@ class Application:
         return self.real()(environ, start_response)
 
     def real(self):
-        load(self.module)
         real = getattr(self.module, self.name)
         if self.config is not real.config:
             real.config.update(self.config)
@@ -143,8 +142,7 @@ class Application:
 
 STAND_INS = {
     "application": Application,
-    "class": Class,
-    "function": stand_in_function,
+    "callable": stand_in_callable,
     "type": stand_in_type,
 }
 
@@ -162,12 +160,14 @@ class Finder:
 
 
 def main():
+    global starting
     gc.disable()
     del sys.argv[0]
     sys.path[0] = sys.argv[0].rpartition("/")[0]
     sys.meta_path.insert(0, Finder)
     with contextlib.suppress(ImportError):  # MITMDUMP says so itself, in its own words
         importlib.import_module("mitmproxy.tools.dump")
+    starting = False
     gc.freeze()
     gc.enable()
     runpy.run_path(sys.argv[0], run_name="__main__")

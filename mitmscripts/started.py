@@ -2,26 +2,37 @@
 
 mitmdump listens before its addons have all been started, and ends for an error
 that one of them logs meanwhile: it watches its log for as long as it starts.
-What is printed here when it no longer does is for healthd, which does not call
-a mitmdump ready before.
+What is written here when it no longer does is for healthd (healthd/output.c),
+which does not call a mitmdump ready before. Of a mitmproxy that is not known to
+watch so (those before version 9) it is said that its start cannot be seen.
 """
 
 import asyncio
 import logging
+import os
+import sys
 
-LINE = "opensandbox-egress: mitmdump has started"
+STARTED = b"opensandbox-egress: mitmdump has started"
+NOT_KNOWN = b"opensandbox-egress: the start of this mitmdump cannot be seen"
 
 
 def is_watching():
     return any(type(handler).__name__ == "ErrorCheckHandler" for handler in logging.root.handlers)
 
 
+def write(line):
+    """On a line of its own, whatever an addon has printed, and whereto others may print now."""
+    sys.stdout.flush()
+    os.write(1, b"\n" + line + b"\n")
+
+
 async def say():
     if not is_watching():
-        await asyncio.sleep(0.1)  # mitmproxy before version 9 looks once, in a moment
+        write(NOT_KNOWN)
+        return
     while is_watching():
         await asyncio.sleep(0.001)
-    print(LINE, flush=True)
+    write(STARTED)
 
 
 class Started:

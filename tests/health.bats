@@ -375,9 +375,15 @@ command_line() { tr '\0' ' ' </proc/"$(mitmdump_pid)"/cmdline; }
   has "$(<"$LAB/up.log")" 'no quick start: .*scripts/quick_start.py: No such file'
   kill "$SPAWNED"
   wait_until 10 refute listens $HEALTH_PORT
-  fake_mitmdump <<<$'#!/usr/bin/env python3\nimport time\ntime.sleep(60)'
-  spawn healthd healthd
-  wait_until 5 grep -q 'no quick start: .*fake is not a script' "$LAB/healthd.log"
+  give MITMPROXY_SCRIPTS_DIR="$STAGE/usr/share/opensandbox/mitmscripts"
+  local interpreter
+  for interpreter in '/usr/bin/env python3' '/usr/bin/python3 -I'; do
+    fake_mitmdump < <(printf '#!%s\nimport time\ntime.sleep(60)\n' "$interpreter")
+    spawn healthd healthd
+    wait_until 5 grep -q 'no quick start: .*fake is not a script' "$LAB/healthd.log"
+    kill "$SPAWNED"
+    await_exit "$SPAWNED" 6
+  done
 }
 
 @test "a mitmdump that cannot be started by quick_start.py is started without, at once" {
@@ -388,7 +394,7 @@ command_line() { tr '\0' ' ' </proc/"$(mitmdump_pid)"/cmdline; }
   up
   lacks "$(command_line)" 'quick_start'
   has "$(<"$LAB/up.log")" 'unlike any mitmproxy'
-  has "$(<"$LAB/up.log")" 'from now on it is started without quick_start.py$'
+  has "$(<"$LAB/up.log")" 'the next one is started without quick_start.py$'
   same restarts 1 "$(state mitm.restarts)"
 }
 

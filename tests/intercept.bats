@@ -294,6 +294,33 @@ PYTHON
   no_faults
 }
 
+@test "addons that print half a line, or have standard output for themselves: ready without delay" {
+  local addon
+  for addon in 'import sys; print("half", end="", flush=True); sys.stderr.write("\\rloading 100%")' \
+    'import os, sys; sys.stdout = open(os.devnull, "w")'; do
+    printf '%b\n' "$addon" >"$LAB/odd.py"
+    give MITMPROXY_SCRIPT="$LAB/odd.py"
+    spawn odd entrypoint.sh
+    wait_until 5 healthz_is '200 ok'
+    kill "$SPAWNED"
+    await_exit "$SPAWNED" 6
+  done
+}
+
+@test "a mitmdump whose start cannot be seen: ready when it listens and is quiet" {
+  # As if its class had another name.
+  cat >"$LAB/unseen.py" <<'PYTHON'
+import logging
+for handler in logging.root.handlers:
+    if type(handler).__name__ == "ErrorCheckHandler":
+        handler.__class__ = type("Watcher", (type(handler),), {})
+PYTHON
+  give MITMPROXY_SCRIPT="$LAB/unseen.py"
+  spawn unseen entrypoint.sh
+  wait_until 5 healthz_is '200 ok'
+  lacks "$(<"$LAB/unseen.log")" 'cannot be seen'
+}
+
 @test "an addon that takes its time to start: 200 only then" {
   printf 'import asyncio\nasync def running():\n    await asyncio.sleep(2)\n    print("now", flush=True)\n' >"$LAB/slow.py"
   give MITMPROXY_SCRIPT="$LAB/slow.py"

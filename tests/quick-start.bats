@@ -143,3 +143,39 @@ alike() {
   start quick -s "$LAB/addon.py"
   wait_until 10 grep -q '^enabled True' "$LAB/quick.log"
 }
+
+@test "addons use what is put off in many threads at once, and derive from it" {
+  local by
+  cat >"$LAB/addon.py" <<'PYTHON'
+import functools, http.cookiejar, threading, typing
+from ruamel.yaml import YAML
+class Mine(YAML):
+    pass
+def either(loader: YAML | None = None) -> typing.Optional[YAML]:
+    return loader
+@functools.singledispatch
+def kind(thing):
+    return "else"
+kind.register(YAML, lambda thing: "YAML")
+wrong = []
+def use(barrier):
+    try:
+        barrier.wait()
+        http.cookiejar.CookieJar()
+        assert Mine(typ="safe").load("a: [1]") == {"a": [1]}
+    except BaseException as error:
+        wrong.append(repr(error))
+def running():
+    barrier = threading.Barrier(8)
+    threads = [threading.Thread(target=use, args=(barrier,)) for _ in range(8)]
+    for thread in threads: thread.start()
+    for thread in threads: thread.join()
+    print("threads:", wrong, isinstance(YAML, type), kind(Mine()), flush=True)
+PYTHON
+  for by in stock quick; do
+    start "$by" -s "$LAB/addon.py"
+    wait_until 10 grep -q '^threads:' "$LAB/$by.log"
+    stop
+    same "$by" 'threads: [] True YAML' "$(grep '^threads:' "$LAB/$by.log")"
+  done
+}
