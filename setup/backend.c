@@ -22,6 +22,10 @@ static const struct backend *choose_by_itself(const struct ruleset *set, char *w
         strlcpy(why, iptables_error.text, why_size);
         return &nft_backend;
     }
+    if (nft_error.status != EX_UNAVAILABLE && nft_error.status != EX_NOPERM) {
+        *error = nft_error;
+        return NULL;
+    }
     if (!capability_held(CAP_NET_ADMIN)) {
         error_set(error, EX_NOPERM, "setup redirect needs CAP_NET_ADMIN");
         return NULL;

@@ -110,6 +110,8 @@ static int check(const struct ruleset *set, struct error *error)
     (void)set;
     if (!capability_held(CAP_NET_ADMIN))
         return error_set(error, EX_NOPERM, "nft: needs CAP_NET_ADMIN");
+    if (nft_run_check(error) != 0)
+        return -1;
     char *live = read_live(error);
     free(live);
     return live != NULL ? 0 : -1;

@@ -69,6 +69,11 @@ static int judge(int status, struct nft_answer *answer, struct error *error)
     return error_set(error, 1, "nft: netlink does not work: libnftables gave no answer");
 }
 
+int nft_run_check(struct error *error)
+{
+    return module_find(NFT_MODULE, NFT_LIBRARY_OBJECT, error) != NULL ? 0 : -1;
+}
+
 int nft_run(const char *commands, struct nft_answer *answer, struct error *error)
 {
     int ends[2], status = 0;

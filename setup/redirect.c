@@ -182,22 +182,33 @@ int redirect_clear(struct state *state, struct error *error)
     return 0;
 }
 
+/* The rows of ours in a backend; one that this kernel does not have holds none. */
+static int print_live(const struct backend *backend, FILE *out, struct error *error)
+{
+    struct error unusable;
+    if (backend->is_absent())
+        return 0;
+    if (backend->check(&nothing, &unusable) == 0)
+        return backend->print_live(&nothing, out, error);
+    if (unusable.status == EX_UNAVAILABLE)
+        return 0;
+    *error = unusable;
+    return -1;
+}
+
 /* All rows of ours in either backend, into text which the caller frees. */
 static char *read_live(struct error *error)
 {
     char *text = NULL;
     size_t size = 0;
-    struct error unusable;
     FILE *out = open_memstream(&text, &size);
     if (out == NULL) {
         error_set(error, 1, "%s", strerror(errno));
         return NULL;
     }
-    int result = 0;
-    if (iptables_backend.check(&nothing, &unusable) == 0)
-        result = iptables_backend.print_live(&nothing, out, error);
-    if (result == 0 && nft_backend.check(&nothing, &unusable) == 0)
-        result = nft_backend.print_live(&nothing, out, error);
+    int result = print_live(&iptables_backend, out, error);
+    if (result == 0)
+        result = print_live(&nft_backend, out, error);
     if (fclose(out) == 0 && result == 0)
         return text;
     free(text);

@@ -693,3 +693,20 @@ nft_chain_flushed() { nft flush chain inet $NFT_TABLE "$IN"; }
   drifted 'set added' named
   no_faults
 }
+
+# Without its module nft cannot be used, and nobody is told that all is well.
+@test "setup-nft.so missing: named, exit 1, nothing begun; status does not know" {
+  mkdir -p "$LAB/usr"
+  cp -r "$STAGE/usr/sbin" "$STAGE/usr/lib" "$LAB/usr/"
+  rm "$LAB/usr/lib/opensandbox-egress/setup-nft.so"
+  attempt with REDIRECT_BACKEND=nft "$LAB/usr/sbin/setup"
+  [[ $STATUS == 1 ]]
+  has "$OUTPUT" 'cannot be loaded: .*setup-nft.so'
+  lacks "$OUTPUT" 'made a new CA|not put back'
+  with REDIRECT_BACKEND=nft setup
+  attempt with REDIRECT_BACKEND=nft setup status
+  [[ $STATUS == 0 ]]
+  attempt with MITMPROXY_TRANSPARENT=off "$LAB/usr/sbin/setup" status
+  [[ $STATUS == 1 ]]
+  has "$OUTPUT" 'UNKNOWN: .*setup-nft.so'
+}

@@ -10,4 +10,4 @@ __attribute__((constructor)) static void begin(void)
     key_memory_clear_on_free();
 }
 
-const struct ca_module ca_module = {.prepare = ca_prepare, .print = ca_print};
+const struct ca_module ca_module = {.module = {VERSION}, .prepare = ca_prepare, .print = ca_print};

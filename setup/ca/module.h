@@ -7,6 +7,7 @@
 #include "common/config.h"
 #include "common/error.h"
 #include "common/state.h"
+#include "setup/module.h"
 
 /* How long what was prepared may be left alone. */
 struct ca_outlook {
@@ -16,6 +17,8 @@ struct ca_outlook {
 
 /* What setup calls of CA_MODULE (setup/module.h). */
 struct ca_module {
+    struct module module;
+
     /* `setup prepare`: confdir, CA, export. Fills setup's CA keys of state, and outlook. 0, or -1
      * with error. */
     int (*prepare)(const struct config *config, struct state *state, struct ca_outlook *outlook,

@@ -17,4 +17,4 @@ static char *run(const char *commands, bool *succeeded)
     return text;
 }
 
-const struct nft_library nft_library = {.run = run};
+const struct nft_library nft_library = {.module = {VERSION}, .run = run};

@@ -3,8 +3,12 @@
 
 #include <stdbool.h>
 
+#include "setup/module.h"
+
 /* What setup calls of NFT_MODULE (setup/module.h). */
 struct nft_library {
+    struct module module;
+
     /* Runs commands in one transaction, by libnftables, which ends the process where netlink does
      * not work. Sets *succeeded, and returns what they printed or what was wrong with them: memory
      * which the caller frees. NULL if memory is out. */
