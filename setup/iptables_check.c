@@ -129,8 +129,9 @@ static bool table_exists(const struct rule_list *list)
     bool found = false;
     FILE *names = fopen(
         list->family == AF_INET ? "/proc/net/ip_tables_names" : "/proc/net/ip6_tables_names", "re");
+    /* Without /proc, or with the processes alone in it, nothing is known. */
     if (names == NULL)
-        return errno != ENOENT;
+        return errno != ENOENT || access("/proc/net", F_OK) != 0;
     while (!found && fgets(line, sizeof(line), names) != NULL) {
         line[strcspn(line, "\n")] = '\0';
         found = strcmp(line, table_name(list->table)) == 0;

@@ -157,6 +157,8 @@ static int work(const struct config *config, const struct arguments *arguments, 
     if (progress_begin(config, &state, &holds, error) != 0)
         return -1;
     int result = waits ? wait_for_mitmdump(config, &arguments->wait, error) : 0;
+    if (waits && result == 0)
+        result = progress_resume(config, error);
     int lock = result == 0 ? progress_lock(&state, error) : -1;
     if (lock < 0)
         result = -1;

@@ -24,6 +24,11 @@ static bool is_state_file(const char *name)
 }
 
 /* The mitmproxy user's group may write there: healthd's half comes from that user. */
+static gid_t group_of(const struct config *config)
+{
+    return geteuid() == config->user.uid ? (gid_t)-1 : config->user.gid;
+}
+
 static int make_place(const struct config *config, struct error *error)
 {
     char path[PATH_MAX];
@@ -41,14 +46,21 @@ static int make_place(const struct config *config, struct error *error)
         .variable = "STATE_FILE",
         .path = path,
         .uid = (uid_t)-1,
-        .gid = geteuid() == config->user.uid ? (gid_t)-1 : config->user.gid,
+        .gid = group_of(config),
         .mode = 0775,
         .is_ours = is_state_file,
     };
+    if (place.directory >= 0)
+        close(place.directory);
     place.directory = directory_make(path, 0775, error);
     if (place.directory < 0)
         return error_prefix(error, "state directory");
     return claim_directory(place.directory, &claim, error);
+}
+
+int progress_resume(const struct config *config, struct error *error)
+{
+    return make_place(config, error) == 0 ? state_make_lock(&place, group_of(config), error) : -1;
 }
 
 /* Takes over what an earlier run wrote that still holds. */
@@ -67,8 +79,7 @@ static void take_over(struct state *state)
 int progress_begin(const struct config *config, struct state *state, bool *holds,
                    struct error *error)
 {
-    gid_t gid = geteuid() == config->user.uid ? (gid_t)-1 : config->user.gid;
-    if (make_place(config, error) != 0 || state_make_lock(&place, gid, error) != 0)
+    if (progress_resume(config, error) != 0)
         return -1;
     take_over(state);
     *holds = state->setup == SETUP_READY && state->rules > 0;

@@ -13,6 +13,10 @@
 int progress_begin(const struct config *config, struct state *state, bool *holds,
                    struct error *error);
 
+/* Opens the directory anew: while there was something to wait for, it may have been replaced. 0, or
+ * -1 with error. */
+int progress_resume(const struct config *config, struct error *error);
+
 /* Waits until no other setup works, and takes over what it has written. Returns a descriptor,
  * closed to let the next one work, or -1 with error (69) after a minute. */
 int progress_lock(struct state *state, struct error *error);

@@ -411,6 +411,26 @@ PYTHON
   golden default "$(legacy_rules nat)"
 }
 
+@test "redirect --wait: the state directory replaced meanwhile gets the result" {
+  in_pod setup prepare
+  spawn waiting setup redirect --wait=20
+  wait_until 5 grep -q 'waiting for mitmdump' "$LAB/waiting.log"
+  mv "$LAB/run" "$LAB/run.old"
+  in_pod setup prepare
+  local waiting=$SPAWNED
+  spawn healthd healthd
+  await_exit "$waiting" 20
+  wait_until 5 healthz_is '200 ok'
+}
+
+@test "clear without a /proc that shows the network finds its rules all the same" {
+  in_pod setup
+  attempt in_pod unshare --mount sh -c 'mount -t proc -o subset=pid proc /proc && setup clear'
+  [[ $STATUS == 0 ]]
+  has "$OUTPUT" 'our rules removed'
+  lacks "$(rules)" OPENSANDBOX
+}
+
 @test "redirect --wait: somebody else's listener on the proxy port is not mitmdump" {
   local none
   none=$(rules)
