@@ -7,10 +7,12 @@
 #include <time.h>
 
 /* A digest of which files there are and when they were last changed: whatever is done to a file's
- * content, mode or owner, or to a directory's names, changes that time, and nobody can set it. */
+ * content, mode or owner, or to a directory's names, changes that time, and nobody can set it. The
+ * device is left out: the same image is mounted anew for each container. */
 struct file_sum {
     SHA2_CTX digest;
-    struct timespec youngest; /* when the youngest of the files was changed */
+    time_t youngest; /* when the youngest of the files was changed */
+    bool unsure;     /* something could not be looked at */
 };
 
 enum { FILE_SUM_SIZE = SHA256_DIGEST_STRING_LENGTH }; /* in hex, with its NUL */
@@ -23,14 +25,14 @@ void file_sum_add_text(struct file_sum *sum, const char *text);
 /* Adds a file, or that there is none. flags are those of fstatat(2). */
 void file_sum_add_file(struct file_sum *sum, const char *path, int flags);
 
-/* Adds a directory and all that is in it, or only what has a hashed name (setup/trust_sources.h).
+/* Adds a directory and all that is in it, or only what has a hashed name (setup/sources.h).
  */
 void file_sum_add_directory(struct file_sum *sum, const char *path, int flags, bool hashed_only);
 
 void file_sum_end(struct file_sum *sum, char hex[static FILE_SUM_SIZE]);
 
-/* Would a change from now on show? Not in the time of a file that was changed in this same tick of
- * the kernel's clock, which is 10 ms at most. */
-bool file_sum_is_settled(const struct file_sum *sum);
+/* Was all seen, and would a change from now on show? Not in the time of a file that was changed
+ * just now: file systems count in ticks of the kernel's clock, or in seconds. */
+bool file_sum_is_reliable(const struct file_sum *sum);
 
 #endif

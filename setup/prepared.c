@@ -15,12 +15,14 @@
 #include "common/ca_file.h"
 #include "common/files.h"
 #include "common/privileges.h"
+#include "setup/answer.h"
 #include "setup/export_names.h"
 #include "setup/file_sum.h"
-#include "setup/trust_sources.h"
+#include "setup/module.h"
+#include "setup/sources.h"
 
 /* A record holds for a day at most, and no longer than there is nothing to warn of. */
-enum { DAY = 24 * 60 * 60, WARN_DAYS = 30, RECORD_MAX_BYTES = 1024 };
+enum { DAY = 24 * 60 * 60, WARN_DAYS = 30, RECORD_MAX_BYTES = 1024, LOOK_LIMIT_MS = 5000 };
 
 struct record {
     char inputs[FILE_SUM_SIZE];
@@ -47,23 +49,42 @@ static void add_environment(struct file_sum *sum)
             file_sum_add_text(sum, *entry);
 }
 
+static void add_ca_dir(struct file_sum *sum, const char *ca_dir)
+{
+    static const char *const names[] = {SOURCE_CERTIFICATES, SOURCE_KEY, SOURCE_ROOT, CA_FILE};
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        char path[PATH_MAX];
+        snprintf(path, sizeof(path), "%.4000s/%s", ca_dir, names[i]);
+        file_sum_add_file(sum, path, 0);
+    }
+}
+
+/* This program, with the part that does the work. */
+static void add_program(struct file_sum *sum)
+{
+    char path[MODULE_PATH_SIZE];
+    file_sum_add_file(sum, "/proc/self/exe", 0);
+    module_path(CA_MODULE, path);
+    file_sum_add_file(sum, path, 0);
+}
+
 /* Tells whether a change of one of them from now on would show. */
 static bool sum_inputs(const struct config *config, char inputs[static FILE_SUM_SIZE])
 {
     struct file_sum sum;
     const uint32_t users[] = {geteuid(), config->user.uid, config->user.gid};
     file_sum_begin(&sum);
-    file_sum_add_file(&sum, "/proc/self/exe", 0);
+    add_program(&sum);
     add_environment(&sum);
     file_sum_add(&sum, users, sizeof(users));
     file_sum_add_text(&sum, config->confdir);
     if (config->ca_dir[0] != '\0')
-        file_sum_add_directory(&sum, config->ca_dir, 0, false);
+        add_ca_dir(&sum, config->ca_dir);
     for (size_t i = 0; system_bundles[i] != NULL; i++)
         file_sum_add_file(&sum, system_bundles[i], 0);
     file_sum_add_directory(&sum, config->upstream_trust_dir, 0, true);
     file_sum_end(&sum, inputs);
-    return file_sum_is_settled(&sum);
+    return file_sum_is_reliable(&sum);
 }
 
 /* What is in the confdir, where only the mitmproxy user may look, and what that user can run and
@@ -103,7 +124,7 @@ static struct looker start_looking(const struct config *config, const char *ca_f
     looker.pid = fork();
     if (looker.pid == 0) {
         file_sum_begin(&sum);
-        if (look_as_user(config, ca_file_sha256, &sum) != 0)
+        if (look_as_user(config, ca_file_sha256, &sum) != 0 || sum.unsure)
             _exit(1);
         file_sum_end(&sum, hex);
         _exit(write(ends[1], hex, sizeof(hex)) == (ssize_t)sizeof(hex) ? 0 : 1);
@@ -126,11 +147,12 @@ static bool find_outputs(const struct config *config, const struct looker *looke
     file_sum_add_directory(&sum, config->export_dir, AT_SYMLINK_NOFOLLOW, false);
     snprintf(path, sizeof(path), "%.4000s/" EXPORT_HASHED, config->export_dir);
     file_sum_add_directory(&sum, path, AT_SYMLINK_NOFOLLOW, false);
-    bool seen = read(looker->in, confdir, sizeof(confdir)) == (ssize_t)sizeof(confdir);
+    bool seen = answer_is_there(looker->in, looker->pid, LOOK_LIMIT_MS) &&
+                read(looker->in, confdir, sizeof(confdir)) == (ssize_t)sizeof(confdir);
     close(looker->in);
     while (waitpid(looker->pid, NULL, 0) < 0 && errno == EINTR)
         continue;
-    if (!seen)
+    if (!seen || sum.unsure)
         return false;
     file_sum_add(&sum, confdir, sizeof(confdir));
     file_sum_end(&sum, outputs);

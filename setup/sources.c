@@ -1,4 +1,4 @@
-#include "setup/trust_sources.h"
+#include "setup/sources.h"
 
 #include <stddef.h>
 #include <string.h>

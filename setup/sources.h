@@ -1,15 +1,20 @@
-#ifndef SETUP_TRUST_SOURCES_H
-#define SETUP_TRUST_SOURCES_H
+#ifndef SETUP_SOURCES_H
+#define SETUP_SOURCES_H
 
 #include <stdbool.h>
 
-/* Where the roots come from that applications trust besides our CA. */
+/* The files that `setup prepare` reads from outside: what can be in CA_DIR besides
+ * mitmproxy-ca.pem, ... */
+#define SOURCE_CERTIFICATES "tls.crt"
+#define SOURCE_KEY "tls.key"
+#define SOURCE_ROOT "ca.crt"
 
-/* The system's bundle, where its distribution keeps it: the first of these that has certificates.
- * NULL behind the last one. */
+/* ... and the roots that applications trust besides our CA: the system's bundle, where its
+ * distribution keeps it, which is the first of these that has certificates (NULL behind the last
+ * one), */
 extern const char *const system_bundles[];
 
-/* Is it a name that OpenSSL looks for in a hashed directory (openssl-rehash(1))? */
+/* ... and of a hashed directory the files that have such a name (openssl-rehash(1)). */
 bool is_hashed_name(const char *name);
 
 #endif

@@ -12,7 +12,7 @@
 #include <unistd.h>
 
 #include "common/files.h"
-#include "setup/trust_sources.h"
+#include "setup/sources.h"
 
 enum { SOURCE_MAX_BYTES = 16 * 1024 * 1024 };
 

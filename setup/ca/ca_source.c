@@ -10,6 +10,7 @@
 #include "common/files.h"
 #include "setup/ca/ca_check.h"
 #include "setup/ca/ca_store.h"
+#include "setup/sources.h"
 
 /* One file of the directory: its text, "" if it is not there. */
 struct part {
@@ -62,7 +63,7 @@ static int parse_pair(const struct part *key, const struct part *certificates, s
 static int add_root(const struct config *config, struct ca *ca, struct error *error)
 {
     struct part part = {0};
-    int there = part_read(config, "ca.crt", &part, error);
+    int there = part_read(config, SOURCE_ROOT, &part, error);
     if (there <= 0)
         return there;
     STACK_OF(X509) *more = certificates_from_pem(part.text, part.size, error);
@@ -81,10 +82,10 @@ static int add_root(const struct config *config, struct ca *ca, struct error *er
 static int read_pair(const struct config *config, struct part *key, struct part *certificates,
                      struct ca *ca, struct error *error)
 {
-    int there = part_read(config, "tls.crt", certificates, error);
+    int there = part_read(config, SOURCE_CERTIFICATES, certificates, error);
     if (there <= 0)
         return there;
-    there = part_read(config, "tls.key", key, error);
+    there = part_read(config, SOURCE_KEY, key, error);
     if (there == 0)
         return error_set(error, EX_CONFIG, "%s: %s", key->path, strerror(ENOENT));
     if (there < 0 || parse_pair(key, certificates, ca, error) != 0)

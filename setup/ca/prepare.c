@@ -13,12 +13,16 @@
 #include "common/files.h"
 #include "common/log.h"
 #include "common/privileges.h"
+#include "setup/answer.h"
 #include "setup/ca/ca.h"
 #include "setup/ca/ca_record.h"
 #include "setup/ca/ca_source.h"
 #include "setup/ca/ca_store.h"
 #include "setup/ca/export.h"
 #include "setup/ca/give.h"
+
+/* A key is made in milliseconds; a slow disk takes its time. */
+enum { WORK_LIMIT_MS = 60 * 1000 };
 
 static int check_capabilities(const struct config *config, struct error *error)
 {
@@ -99,6 +103,8 @@ static char *prepare_as_user(const struct config *config, struct ca *source, siz
     char *pem = NULL;
     if (child < 0)
         error_set(error, 1, "fork: %s", strerror(errno));
+    else if (!answer_is_there(ends[0], child, WORK_LIMIT_MS))
+        error_set(error, 1, "confdir: the process that prepares it was stopped, or hangs");
     else
         pem = read_verdict(ends[0], size, record, outlook, error);
     close(ends[0]);
