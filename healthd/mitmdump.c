@@ -8,13 +8,11 @@
 #include <sys/wait.h>
 
 #include "common/access.h"
-#include "common/addons.h"
 #include "common/ipv6.h"
 #include "common/listener.h"
 #include "common/log.h"
 #include "healthd/backoff.h"
 #include "healthd/clock.h"
-#include "healthd/command.h"
 #include "healthd/own_listener.h"
 #include "healthd/spawn.h"
 #include "healthd/usage.h"
@@ -34,16 +32,12 @@ enum {
 
 int mitmdump_init(struct mitmdump *mitmdump, const struct config *config, struct error *error)
 {
-    char path[PATH_MAX];
     memset(mitmdump, 0, sizeof(*mitmdump));
     mitmdump->config = config;
     mitmdump->output.fd = -1;
     mitmdump->with_ipv6 = ipv6_is_redirected(config);
-    mitmdump->quick_command = command_build(config, mitmdump->with_ipv6, &mitmdump->stock_command);
-    mitmdump->command = mitmdump->quick_command;
-    if (mitmdump->command == NULL)
-        return error_set(error, 1, "mitmdump's command line: out of memory or too long");
-    mitmdump->tells_of_start = addons_shipped(config, ADDON_STARTED, path);
+    if (start_init(&mitmdump->start, config, mitmdump->with_ipv6, error) != 0)
+        return -1;
     mitmdump->diagnosis = listener_diagnosis_open(error);
     return mitmdump->diagnosis >= 0 ? 0 : -1;
 }
@@ -109,7 +103,8 @@ static void start(struct mitmdump *mitmdump)
     struct report *report = &mitmdump->report;
     int output = -1;
     if (check_start(mitmdump, &error) != 0 ||
-        spawn(mitmdump->command, mitmdump->config->confdir, &mitmdump->pid, &output, &error) != 0) {
+        spawn(start_command(&mitmdump->start), mitmdump->config->confdir, &mitmdump->pid, &output,
+              &error) != 0) {
         fail(mitmdump, CAUSE_NOT_STARTED, error.text);
         return;
     }
@@ -122,7 +117,6 @@ static void start(struct mitmdump *mitmdump)
     mitmdump->started_ms = clock_ms();
     mitmdump->silent_since_ms = mitmdump->started_ms;
     mitmdump->listening_since_ms = 0;
-    mitmdump->settle = (struct settle){0};
     mitmdump->ending = false;
     mitmdump->deadline_ms = mitmdump->started_ms + LOOK_STARTING_MS;
     log_info("started mitmdump, pid %d", mitmdump->pid);
@@ -145,20 +139,12 @@ static int find_listeners(const struct mitmdump *mitmdump, uint32_t inodes[2], u
     return 0;
 }
 
-static int check_settled(struct mitmdump *mitmdump, struct error *error)
+static int check_start_is_over(struct mitmdump *mitmdump, struct error *error)
 {
     if (mitmdump->report.state == MITM_LISTENING)
         return 0;
     output_read(&mitmdump->output);
-    enum start_told told = mitmdump->output.start;
-    bool tells = mitmdump->tells_of_start && told != START_CANNOT_BE_SEEN;
-    bool complains = mitmdump->output.last[0] != '\0';
-    if (told == START_IS_OVER || (!tells && !complains) ||
-        settle_look(&mitmdump->settle, mitmdump->pid, tells))
-        return 0;
-    return error_set(error, 1, "listens, but %s%s",
-                     complains ? "has complained: " : "has not ended its start",
-                     mitmdump->output.last);
+    return start_is_over(&mitmdump->start, &mitmdump->output, mitmdump->pid, error) ? 0 : -1;
 }
 
 static void begin_listening(struct mitmdump *mitmdump)
@@ -246,7 +232,7 @@ static void look(struct mitmdump *mitmdump)
     uint32_t waiting;
     struct error error;
     if (find_listeners(mitmdump, inodes, &waiting, &error) == 0 &&
-        check_settled(mitmdump, &error) == 0)
+        check_start_is_over(mitmdump, &error) == 0)
         look_listening(mitmdump, inodes, waiting);
     else
         look_silent(mitmdump, &error);
@@ -279,20 +265,6 @@ static void describe_end(const struct mitmdump *mitmdump, int wait_status,
                  mitmdump->output.last[0] != '\0' ? ": " : "", mitmdump->output.last);
 }
 
-/* Should it be quick_start.py that this mitmdump cannot be started by, the next one does without;
- * and if that one ends as well, it was something else. */
-static void judge_quick_start(struct mitmdump *mitmdump)
-{
-    bool fails = !mitmdump->ending || mitmdump->cause == CAUSE_START_TIMEOUT;
-    if (mitmdump->listening_since_ms != 0 || !fails ||
-        mitmdump->quick_command == mitmdump->stock_command)
-        return;
-    bool was_quick = mitmdump->command == mitmdump->quick_command;
-    mitmdump->command = was_quick ? mitmdump->stock_command : mitmdump->quick_command;
-    log_info("mitmdump ended in its start: the next one is started %s quick_start.py",
-             was_quick ? "without" : "by");
-}
-
 void mitmdump_ended(struct mitmdump *mitmdump, int wait_status)
 {
     char why[STATE_ERROR_SIZE];
@@ -305,7 +277,9 @@ void mitmdump_ended(struct mitmdump *mitmdump, int wait_status)
         return;
     }
     describe_end(mitmdump, wait_status, why);
-    judge_quick_start(mitmdump);
+    if (mitmdump->listening_since_ms == 0 &&
+        (!mitmdump->ending || mitmdump->cause == CAUSE_START_TIMEOUT))
+        start_failed(&mitmdump->start);
     if (mitmdump->listening_since_ms != 0 &&
         clock_ms() - mitmdump->listening_since_ms >= HEALTHY_RUN_MS)
         mitmdump->failures = 0;

@@ -10,18 +10,14 @@
 #include "healthd/ca_watch.h"
 #include "healthd/output.h"
 #include "healthd/report.h"
-#include "healthd/settle.h"
+#include "healthd/start.h"
 
 /* One mitmdump and all that is known of it. The runner calls mitmdump_tick when deadline_ms is
  * reached or something has happened, and reads the rest. */
 struct mitmdump {
     const struct config *config;
-    char **quick_command; /* by quick_start.py, where that can be */
-    char **stock_command; /* as mitmdump comes */
-    char **command;       /* the one of them that is used next */
-    int diagnosis;        /* sock_diag */
-    bool with_ipv6;       /* it listens on ::1, too */
-    bool tells_of_start;  /* by started.py */
+    int diagnosis;  /* sock_diag */
+    bool with_ipv6; /* it listens on ::1, too */
 
     pid_t pid; /* 0: no process */
     struct output output;
@@ -33,7 +29,7 @@ struct mitmdump {
     int64_t started_ms;
     int64_t silent_since_ms;    /* since when it does not listen */
     int64_t listening_since_ms; /* 0: it has not listened yet */
-    struct settle settle;
+    struct start start;
     int64_t deadline_ms;  /* of the next thing to do, INT64_MAX for none */
     bool stopping;        /* told to end for good */
     bool ending;          /* told to end, to be started again */

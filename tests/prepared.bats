@@ -1,5 +1,4 @@
 #!/usr/bin/env bats
-# shellcheck disable=SC2119,SC2120 # arguments that are the environment, where there is any
 # A run with nothing to prepare finds that out without OpenSSL, and only then.
 
 # shellcheck source=tests/lib/suite.sh
@@ -208,7 +207,7 @@ padded() { cat "$1" - < <(head -c $((4096 - $(stat -c %s "$1"))) /dev/zero | tr 
   chmod 0711 "$LAB/source"
   give MITMPROXY_CA_DIR="$LAB/source"
   # Without CAP_DAC_OVERRIDE and CAP_DAC_READ_SEARCH.
-  few() { prepare setpriv --bounding-set -dac_override,-dac_read_search --inh-caps -dac_override,-dac_read_search "$@"; }
+  few() { prepare setpriv --bounding-set -dac_override,-dac_read_search --inh-caps -dac_override,-dac_read_search; }
   few
   sleep 2.1
   few
