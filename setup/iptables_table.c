@@ -1,29 +1,16 @@
 #include "setup/iptables_table.h"
 
 #include <errno.h>
-#include <stdlib.h>
 #include <time.h>
 
 #include "setup/iptables_check.h"
+#include "setup/iptables_content.h"
 #include "setup/iptables_entry.h"
 #include "setup/iptables_live.h"
 #include "setup/iptables_text.h"
 
 /* How often a commit is tried again that another program's change made void. */
 enum { ATTEMPTS = 20 };
-
-/* A rule as it was: position counts from 0. */
-struct kept {
-    unsigned int position;
-    void *entry;
-};
-
-struct table_snapshot {
-    bool has_chain;
-    size_t count;
-    struct kept *rules; /* first those of our chain, then the jumps to it from OUTPUT */
-    size_t jumps;       /* how many of them are jumps */
-};
 
 /* What is wanted of the table: rules, an earlier content, or nothing (an empty list). */
 struct wish {
@@ -33,138 +20,9 @@ struct wish {
     bool changed;
 };
 
-static int remove_jumps(const struct live *live)
-{
-    const struct xtc *xtc = live->xtc;
-    unsigned int position = 0;
-    const void *entry = xtc->first_rule(live_output, live->handle);
-    while (entry != NULL) {
-        if (!live_is_jump(live, entry)) {
-            entry = xtc->next_rule(entry, live->handle);
-            position++;
-            continue;
-        }
-        if (!xtc->delete_num_entry(live_output, position, live->handle))
-            return -1;
-        /* The iterator is void now. */
-        entry = xtc->first_rule(live_output, live->handle);
-        for (unsigned int i = 0; i < position && entry != NULL; i++)
-            entry = xtc->next_rule(entry, live->handle);
-    }
-    return 0;
-}
-
-static int insert_jump(const struct live *live)
-{
-    union entry jump;
-    entry_encode_jump(live->list->family, live_chain, &jump);
-    return live->xtc->insert_entry(live_output, &jump, 0, live->handle) ? 0 : -1;
-}
-
-static int empty_chain(const struct live *live)
-{
-    bool done = live_has_chain(live) ? live->xtc->flush_entries(live_chain, live->handle)
-                                     : live->xtc->create_chain(live_chain, live->handle);
-    return done ? 0 : -1;
-}
-
-static int write_rules(const struct live *live)
-{
-    const struct rule_list *list = live->list;
-    if (empty_chain(live) != 0)
-        return -1;
-    for (size_t i = 0; i < list->count; i++) {
-        union entry entry;
-        entry_encode(list->family, &list->rules[i], &entry);
-        if (!live->xtc->append_entry(live_chain, &entry, live->handle))
-            return -1;
-    }
-    if (live_jump_matches(live))
-        return 0;
-    return remove_jumps(live) == 0 ? insert_jump(live) : -1;
-}
-
-static int delete_ours(const struct live *live)
-{
-    const struct xtc *xtc = live->xtc;
-    if (remove_jumps(live) != 0)
-        return -1;
-    if (!live_has_chain(live))
-        return 0;
-    return xtc->flush_entries(live_chain, live->handle) &&
-                   xtc->delete_chain(live_chain, live->handle)
-               ? 0
-               : -1;
-}
-
-static int write_snapshot(const struct live *live, const struct table_snapshot *earlier)
-{
-    const struct xtc *xtc = live->xtc;
-    if (!earlier->has_chain)
-        return delete_ours(live);
-    if (empty_chain(live) != 0 || remove_jumps(live) != 0)
-        return -1;
-    for (size_t i = 0; i < earlier->count; i++) {
-        const struct kept *kept = &earlier->rules[i];
-        const char *chain = i < earlier->count - earlier->jumps ? live_chain : live_output;
-        if (!xtc->insert_entry(chain, kept->entry, kept->position, live->handle))
-            return -1;
-    }
-    return 0;
-}
-
-static int snapshot_add(struct table_snapshot *snapshot, const struct live *live, const void *entry,
-                        unsigned int position)
-{
-    struct kept *grown =
-        reallocarray(snapshot->rules, snapshot->count + 1, sizeof(*snapshot->rules));
-    if (grown == NULL)
-        return -1;
-    snapshot->rules = grown;
-    struct kept *kept = &grown[snapshot->count];
-    kept->position = position;
-    kept->entry =
-        entry_clone(live->list->family, entry, live->xtc->get_target(entry, live->handle));
-    if (kept->entry == NULL)
-        return -1;
-    snapshot->count++;
-    return 0;
-}
-
-/* All rules of a chain, or of OUTPUT those that are jumps to ours. */
-static int snapshot_chain(struct table_snapshot *snapshot, const struct live *live,
-                          const char *chain)
-{
-    unsigned int position = 0;
-    bool jumps_only = chain == live_output;
-    for (const void *entry = live->xtc->first_rule(chain, live->handle); entry != NULL;
-         entry = live->xtc->next_rule(entry, live->handle), position++) {
-        if (jumps_only && !live_is_jump(live, entry))
-            continue;
-        if (snapshot_add(snapshot, live, entry, position) != 0)
-            return -1;
-        snapshot->jumps += jumps_only;
-    }
-    return 0;
-}
-
-/* NULL when memory is out. */
-static struct table_snapshot *take_snapshot(const struct live *live)
-{
-    struct table_snapshot *snapshot = calloc(1, sizeof(*snapshot));
-    if (snapshot == NULL)
-        return NULL;
-    snapshot->has_chain = live_has_chain(live);
-    if (!snapshot->has_chain || (snapshot_chain(snapshot, live, live_chain) == 0 &&
-                                 snapshot_chain(snapshot, live, live_output) == 0))
-        return snapshot;
-    table_snapshot_free(snapshot);
-    return NULL;
-}
-
 static bool is_fulfilled(const struct wish *wish, const struct live *live)
 {
-    if (wish->earlier != NULL && wish->earlier->has_chain)
+    if (wish->earlier != NULL && content_had_chain(wish->earlier))
         return wish->changed;
     if (wish->earlier == NULL && wish->list->count > 0)
         return live_chain_matches(live) && live_jump_matches(live);
@@ -174,8 +32,8 @@ static bool is_fulfilled(const struct wish *wish, const struct live *live)
 static int write_wish(const struct wish *wish, const struct live *live)
 {
     if (wish->earlier != NULL)
-        return write_snapshot(live, wish->earlier);
-    return wish->list->count > 0 ? write_rules(live) : delete_ours(live);
+        return content_restore(live, wish->earlier);
+    return wish->list->count > 0 ? content_write(live) : content_delete(live);
 }
 
 enum outcome { DONE, AGAIN, BROKEN };
@@ -214,7 +72,7 @@ static bool has_grown(const struct rule_list *list, const struct table_shape *be
 static enum outcome change(struct wish *wish, const struct live *live, struct error *error)
 {
     if (wish->earlier == NULL && wish->before == NULL) {
-        wish->before = take_snapshot(live);
+        wish->before = content_save(live);
         if (wish->before == NULL) {
             error_set(error, 1, "%s: table %s: cannot copy the rules of chain %s",
                       live->xtc->program, table_name(wish->list->table), live_chain);
@@ -280,15 +138,6 @@ int table_restore(const struct rule_list *list, const struct table_snapshot *sna
 {
     struct wish wish = {.list = list, .earlier = snapshot};
     return fulfil(&wish, error);
-}
-
-void table_snapshot_free(struct table_snapshot *snapshot)
-{
-    for (size_t i = 0; snapshot != NULL && i < snapshot->count; i++)
-        free(snapshot->rules[i].entry);
-    if (snapshot != NULL)
-        free(snapshot->rules);
-    free(snapshot);
 }
 
 /* The jump's row says where it is, unless that is where it should be. */

@@ -5,15 +5,13 @@
 #include <stdio.h>
 
 #include "common/error.h"
+#include "setup/iptables_content.h"
 #include "setup/rules.h"
 
 /* One of the kernel's legacy tables, by libiptc: a chain of our own, and a jump to it at position 1
  * of OUTPUT. Each change is one commit of the table, and is believed only when it has been read
  * back. Whoever changes something holds the lock of setup/xtables_lock.h. Errors: 77 names the
  * capability, 69 the table, chain and what libiptc says. */
-
-/* What of ours was there before a change. */
-struct table_snapshot;
 
 /* Makes the live rules those of the list; an empty list means that nothing of ours may be there,
  * and a table that the kernel lacks has nothing. Sets *changed if anything had to be done. Stores
@@ -25,7 +23,6 @@ int table_apply(const struct rule_list *list, bool *changed, struct table_snapsh
 /* Puts back what the snapshot of the list's table has. */
 int table_restore(const struct rule_list *list, const struct table_snapshot *snapshot,
                   struct error *error);
-void table_snapshot_free(struct table_snapshot *snapshot);
 
 /* Prints a row for each live rule of ours in the list's table, and for each jump to our chain, as
  * iptables_print_row does. 0, or -1 with error. */
