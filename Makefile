@@ -1,7 +1,6 @@
 # One Makefile for both programs. `make help` lists the targets.
 VERSION  := 0.1.0
 PREFIX   ?= /usr/local
-DESTDIR  ?=
 CC       ?= cc
 SANITIZE ?=
 WERROR   ?= $(if $(CI),1)
@@ -30,57 +29,50 @@ ALL_CFLAGS  = -std=c11 -D_GNU_SOURCE -DVERSION='"$(VERSION)"' -I. $(WARNINGS) $(
               $(call pkg,--cflags,$(PACKAGES)) $(CFLAGS)
 ALL_LDFLAGS = $(OPTIMIZE) -Wl,-z,relro,-z,now,-z,pack-relative-relocs,--as-needed,--gc-sections $(LDFLAGS)
 
-# A program's code, or a module's.
-PIC = -fPIE
-$(BUILD)/obj/setup/ca/%.o $(BUILD)/obj/setup/nft/%.o: PIC = -fPIC
-
 # Asked for when a recipe runs, not when this file is read: `deps` comes first.
-pkg = $(shell pkg-config $1 $2)
-PACKAGES       = libbsd-overlay libmd
-HEALTHD_PACKAGES = libseccomp
-SETUP_PACKAGES = libip4tc libip6tc
-CA_PACKAGES    = libcrypto
-NFT_PACKAGES   = libnftables
-
-MODULES     := $(BUILD)/setup-ca.so $(BUILD)/setup-nft.so
-MODULES_DIR := $(PREFIX)/lib/opensandbox-egress
+pkg      = $(shell pkg-config $1 $2)
+PACKAGES = libbsd-overlay libmd
 
 objects = $(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard $1/*.c))
 COMMON  := $(call objects,common)
 SETUP   := $(call objects,setup)
 HEALTHD := $(call objects,healthd)
+MODULES := $(BUILD)/setup-ca.so $(BUILD)/setup-nft.so
+, := ,
 
-.PHONY: all deps demo check bench bench-programs fuzz install image clean help lint
+.PHONY: all deps demo check bench fuzz install image clean help lint
 .PRECIOUS: $(BUILD)/obj/%.o
 all: $(BUILD)/setup $(MODULES) $(BUILD)/healthd ## build both programs (SANITIZE=1: with ASan and UBSan, WERROR=1)
 
-# libbsd is linked in where that can be done: each library less to load is a good part of a run.
-STATIC = $(if $(filter /%,$(shell $(CC) -print-file-name=libbsd.a)),-Wl$(,)-Bstatic $1 -Wl$(,)-Bdynamic,$1)
-, := ,
-$(BUILD)/setup: $(SETUP) $(COMMON)
-	$(CC) $(ALL_LDFLAGS) -pie -rdynamic -o $@ $^ $(call pkg,--libs,$(SETUP_PACKAGES)) \
-	  $(call STATIC,$(call pkg,--libs,$(PACKAGES)))
+# KIND and LIBS are what each is linked as, and with.
+link = $(CC) $(ALL_LDFLAGS) $(KIND) -o $@ $^ $(call pkg,--libs,$(LIBS)) $(OWN)
+OWN  = $(call pkg,--libs,$(PACKAGES))
+PIC  = -fPIE
 
-$(BUILD)/setup-%.so:
-	$(CC) $(ALL_LDFLAGS) -shared -o $@ $^ $(call pkg,--libs,$(MODULE_PACKAGES) $(PACKAGES))
-$(BUILD)/setup-ca.so: $(call objects,setup/ca)
-$(BUILD)/setup-ca.so: MODULE_PACKAGES = $(CA_PACKAGES)
-$(BUILD)/setup-nft.so: $(call objects,setup/nft)
-$(BUILD)/setup-nft.so: MODULE_PACKAGES = $(NFT_PACKAGES)
-
+$(BUILD)/healthd: KIND = -pie
+$(BUILD)/healthd: LIBS = libseccomp
 $(BUILD)/healthd: $(HEALTHD) $(COMMON)
-	$(CC) $(ALL_LDFLAGS) -pie -o $@ $^ $(call pkg,--libs,$(HEALTHD_PACKAGES) $(PACKAGES))
+	$(link)
+
+# libbsd is linked in where that can be done: each library less to load is a good part of a run.
+$(BUILD)/setup: KIND = -pie -rdynamic
+$(BUILD)/setup: LIBS = libip4tc libip6tc
+$(BUILD)/setup: OWN  = $(if $(filter /%,$(shell $(CC) -print-file-name=libbsd.a)),-Wl$(,)-Bstatic $(call pkg,--libs,$(PACKAGES)) -Wl$(,)-Bdynamic,$(call pkg,--libs,$(PACKAGES)))
+$(BUILD)/setup: $(SETUP) $(COMMON)
+	$(link)
+
+$(BUILD)/obj/setup/ca/%.o $(BUILD)/obj/setup/nft/%.o: PIC = -fPIC
+$(MODULES): KIND = -shared
+$(BUILD)/setup-ca.so:  LIBS = libcrypto
+$(BUILD)/setup-nft.so: LIBS = libnftables
+$(BUILD)/setup-ca.so:  $(call objects,setup/ca)
+$(BUILD)/setup-nft.so: $(call objects,setup/nft)
+$(MODULES):
+	$(link)
 
 $(BUILD)/obj/%.o: %.c Makefile
 	@mkdir -p $(@D)
 	$(CC) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
-
-# A harness of tests/fuzz and what drives it: a fuzzer, or replay.c, which runs the corpus.
-DRIVER ?= $(BUILD)/obj/tests/fuzz/replay.o
-$(BUILD)/fuzz-%: $(BUILD)/obj/tests/fuzz/%.o $(BUILD)/obj/healthd/http.o $(COMMON) $(filter %.o,$(DRIVER))
-	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(filter-out %.o,$(DRIVER)) $(call pkg,--libs,$(PACKAGES))
-
-$(BUILD)/fuzz-config: $(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard tests/fuzz/config_*.c))
 
 fuzz: ## fuzz a parser (FUZZ=http, state or config, ENGINE=libfuzzer or afl, SECONDS=n)
 	./tests/fuzz/run.sh $(or $(ENGINE),libfuzzer) $(or $(FUZZ),http) $(SECONDS)
@@ -101,23 +93,10 @@ bench: deps ## measure it beside the alternatives, into build/bench (root; BENCH
 	+$(MAKE) --no-print-directory all
 	BUILD=$(BUILD) SANITIZE=$(SANITIZE) BENCH='$(BENCH)' ROUNDS=$(ROUNDS) ./tests/bench/run.sh
 
-# What only benchmarks run beside ours.
-bench-programs: $(BUILD)/bench/minimum $(BUILD)/bench/health-go
-
-MINIMUM := $(addprefix $(BUILD)/obj/,tests/bench/minimum.o setup/rules.o setup/xtc.o \
-             setup/iptables_entry.o common/canary.o common/guard.o common/error.o common/ipv6.o)
-$(BUILD)/bench/minimum: $(MINIMUM)
-	@mkdir -p $(@D)
-	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(call pkg,--libs,libip4tc libip6tc $(PACKAGES))
-
-$(BUILD)/bench/health-go: tests/bench/health.go
-	@mkdir -p $(@D)
-	GOTOOLCHAIN=local GOCACHE=$(abspath $(BUILD)/bench/go-cache) go build -o $@ $<
-
 install: all ## install programs, addons and entrypoint (PREFIX, DESTDIR)
-	install -d $(DESTDIR)$(PREFIX)/sbin $(DESTDIR)$(MODULES_DIR) $(DESTDIR)$(SCRIPTS_DIR)
+	install -d $(DESTDIR)$(PREFIX)/sbin $(DESTDIR)$(PREFIX)/lib/opensandbox-egress $(DESTDIR)$(SCRIPTS_DIR)
 	install -m 0755 $(BUILD)/setup $(BUILD)/healthd $(DESTDIR)$(PREFIX)/sbin/
-	install -m 0644 $(MODULES) $(DESTDIR)$(MODULES_DIR)/
+	install -m 0644 $(MODULES) $(DESTDIR)$(PREFIX)/lib/opensandbox-egress/
 	install -m 0755 entrypoint.sh $(DESTDIR)$(PREFIX)/sbin/entrypoint.sh
 	install -m 0644 mitmscripts/*.py $(DESTDIR)$(SCRIPTS_DIR)/
 
@@ -137,4 +116,4 @@ clean: ## remove what was built (build/venv stays: `rm -r build` removes it too)
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  %-8s %s\n", $$1, $$2 }' Makefile
 
--include $(COMMON:.o=.d) $(wildcard $(BUILD)/obj/setup/*.d $(BUILD)/obj/setup/*/*.d) $(HEALTHD:.o=.d) $(wildcard $(BUILD)/obj/tests/fuzz/*.d)
+-include tests/programs.mk $(wildcard $(BUILD)/obj/*/*.d $(BUILD)/obj/*/*/*.d)

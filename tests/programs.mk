@@ -1,0 +1,22 @@
+# What only tests and benchmarks build; part of the Makefile above.
+
+# A harness of tests/fuzz and what drives it: a fuzzer, or replay.c, which runs the corpus.
+DRIVER ?= $(BUILD)/obj/tests/fuzz/replay.o
+$(BUILD)/fuzz-%: $(BUILD)/obj/tests/fuzz/%.o $(BUILD)/obj/healthd/http.o $(COMMON) $(filter %.o,$(DRIVER))
+	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(filter-out %.o,$(DRIVER)) $(OWN)
+
+$(BUILD)/fuzz-config: $(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard tests/fuzz/config_*.c))
+
+# What benchmarks run beside ours.
+.PHONY: bench-programs
+bench-programs: $(BUILD)/bench/minimum $(BUILD)/bench/health-go
+
+MINIMUM := $(addprefix $(BUILD)/obj/,tests/bench/minimum.o setup/rules.o setup/xtc.o \
+             setup/iptables_entry.o common/canary.o common/guard.o common/error.o common/ipv6.o)
+$(BUILD)/bench/minimum: $(MINIMUM)
+	@mkdir -p $(@D)
+	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(call pkg,--libs,libip4tc libip6tc $(PACKAGES))
+
+$(BUILD)/bench/health-go: tests/bench/health.go
+	@mkdir -p $(@D)
+	GOTOOLCHAIN=local GOCACHE=$(abspath $(BUILD)/bench/go-cache) go build -o $@ $<
