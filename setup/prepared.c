@@ -7,7 +7,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -15,14 +14,13 @@
 #include "common/ca_file.h"
 #include "common/files.h"
 #include "common/privileges.h"
-#include "setup/answer.h"
 #include "setup/export_names.h"
 #include "setup/file_sum.h"
 #include "setup/module.h"
 #include "setup/sources.h"
 
 /* A record holds for a day at most, and no longer than there is nothing to warn of. */
-enum { DAY = 24 * 60 * 60, WARN_DAYS = 30, RECORD_MAX_BYTES = 1024, LOOK_LIMIT_MS = 5000 };
+enum { DAY = 24 * 60 * 60, WARN_DAYS = 30, RECORD_MAX_BYTES = 1024 };
 
 struct record {
     char inputs[FILE_SUM_SIZE];
@@ -87,76 +85,39 @@ static bool sum_inputs(const struct config *config, char inputs[static FILE_SUM_
     return file_sum_is_reliable(&sum);
 }
 
-/* What is in the confdir, where only the mitmproxy user may look, and what that user can run and
- * read. 0 if it is all in order and the CA's file has the content that is expected. */
-static int look_as_user(const struct config *config, const char *ca_file_sha256,
-                        struct file_sum *sum)
+/* What that user can run and read, and the content of the CA's file, are in order? */
+static bool is_usable(const struct config *config, const char *ca_file_sha256)
 {
     struct error ignored;
     struct ca_file file;
     size_t size;
-    if (privileges_drop(config->user.uid, config->user.gid, &ignored) != 0 ||
-        access_check(config, &ignored) != 0)
-        return -1;
-    char *text = ca_file_read(config, &file, &size, &ignored);
-    if (text == NULL)
-        return -1;
-    ca_file_release(text, size);
-    file_sum_add_directory(sum, config->confdir, AT_SYMLINK_NOFOLLOW, false);
-    return strcmp(file.sha256, ca_file_sha256) == 0 ? 0 : -1;
-}
-
-/* A process that looks as the mitmproxy user, and where its digest will come from. */
-struct looker {
-    pid_t pid; /* -1 for none */
-    int in;
-};
-
-static struct looker start_looking(const struct config *config, const char *ca_file_sha256)
-{
-    struct looker looker = {.pid = -1};
-    struct file_sum sum;
-    char hex[FILE_SUM_SIZE];
-    int ends[2];
-    if (pipe2(ends, O_CLOEXEC) != 0)
-        return looker;
-    looker.in = ends[0];
-    looker.pid = fork();
-    if (looker.pid == 0) {
-        file_sum_begin(&sum);
-        if (look_as_user(config, ca_file_sha256, &sum) != 0 || sum.unsure)
-            _exit(1);
-        file_sum_end(&sum, hex);
-        _exit(write(ends[1], hex, sizeof(hex)) == (ssize_t)sizeof(hex) ? 0 : 1);
-    }
-    close(ends[1]);
-    if (looker.pid < 0)
-        close(ends[0]);
-    return looker;
-}
-
-/* What prepare leaves behind. False if it is not in order. Ends the looker. */
-static bool find_outputs(const struct config *config, const struct looker *looker,
-                         char outputs[static FILE_SUM_SIZE])
-{
-    struct file_sum sum;
-    char path[PATH_MAX], confdir[FILE_SUM_SIZE];
-    if (looker->pid < 0)
+    if (access_check(config, &ignored) != 0)
         return false;
+    char *text = ca_file_read(config, &file, &size, &ignored);
+    ca_file_release(text, text != NULL ? size : 0);
+    return text != NULL && strcmp(file.sha256, ca_file_sha256) == 0;
+}
+
+/* What prepare leaves behind. False if it is not in order. Only the mitmproxy user may look into
+ * the confdir. */
+static bool sum_outputs(const struct config *config, const char *ca_file_sha256,
+                        char outputs[static FILE_SUM_SIZE])
+{
+    struct file_sum sum;
+    struct lent_privileges lent;
+    char path[PATH_MAX];
     file_sum_begin(&sum);
     file_sum_add_directory(&sum, config->export_dir, AT_SYMLINK_NOFOLLOW, false);
     snprintf(path, sizeof(path), "%.4000s/" EXPORT_HASHED, config->export_dir);
     file_sum_add_directory(&sum, path, AT_SYMLINK_NOFOLLOW, false);
-    bool seen = answer_is_there(looker->in, looker->pid, LOOK_LIMIT_MS) &&
-                read(looker->in, confdir, sizeof(confdir)) == (ssize_t)sizeof(confdir);
-    close(looker->in);
-    while (waitpid(looker->pid, NULL, 0) < 0 && errno == EINTR)
-        continue;
-    if (!seen || sum.unsure)
+    if (privileges_lend(config->user.uid, config->user.gid, &lent) != 0)
         return false;
-    file_sum_add(&sum, confdir, sizeof(confdir));
+    bool usable = is_usable(config, ca_file_sha256);
+    if (usable)
+        file_sum_add_directory(&sum, config->confdir, AT_SYMLINK_NOFOLLOW, false);
+    privileges_return(&lent);
     file_sum_end(&sum, outputs);
-    return true;
+    return usable && !sum.unsure;
 }
 
 /* The state file's directory, and the record's name in it. -1 if there is none. */
@@ -206,12 +167,11 @@ bool prepared_holds(const struct config *config, char inputs[static FILE_SUM_SIZ
                     struct state *state)
 {
     struct record record;
-    struct looker looker = {.pid = -1};
     char outputs[FILE_SUM_SIZE];
-    if (read_record(config, &record) && is_current(&record))
-        looker = start_looking(config, record.ca_file_sha256);
     sum_inputs(config, inputs);
-    if (!find_outputs(config, &looker, outputs) || strcmp(record.inputs, inputs) != 0 ||
+    if (!read_record(config, &record) || !is_current(&record) ||
+        strcmp(record.inputs, inputs) != 0 ||
+        !sum_outputs(config, record.ca_file_sha256, outputs) ||
         strcmp(record.outputs, outputs) != 0)
         return false;
     strlcpy(state->ca, "exported", sizeof(state->ca));
@@ -228,10 +188,8 @@ void prepared_write(const struct config *config, const char *inputs, const struc
     char now[FILE_SUM_SIZE], outputs[FILE_SUM_SIZE];
     char name[NAME_MAX], text[RECORD_MAX_BYTES];
     struct error ignored;
-    if (!sum_inputs(config, now) || strcmp(now, inputs) != 0)
-        return;
-    struct looker looker = start_looking(config, state->ca_file_sha256);
-    if (!find_outputs(config, &looker, outputs))
+    if (!sum_inputs(config, now) || strcmp(now, inputs) != 0 ||
+        !sum_outputs(config, state->ca_file_sha256, outputs))
         return;
     int directory = open_place(config, name);
     if (directory < 0)

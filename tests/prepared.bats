@@ -246,13 +246,14 @@ padded() { cat "$1" - < <(head -c $((4096 - $(stat -c %s "$1"))) /dev/zero | tr 
   has "$OUTPUT" "cannot be loaded: .*setup-ca.so"
 }
 
-@test "a mitmproxy user that stops the process which looks for setup: it is not waited for" {
+@test "a mitmproxy user that stops the process which prepares the confdir: an error, not a wait for ever" {
   preload_library stopped
-  is_full
-  is_quick
   become_mitm touch "$LAB/home/stop"
-  is_full env ASAN_OPTIONS="${ASAN_OPTIONS-}:verify_asan_link_order=0" \
-    LD_PRELOAD="$STAGE/stopped.so" STOP_FILE="$LAB/home/stop" timeout 30
+  attempt in_pod env ASAN_OPTIONS="${ASAN_OPTIONS-}:verify_asan_link_order=0" \
+    LD_PRELOAD="$STAGE/stopped.so" STOP_FILE="$LAB/home/stop" timeout 60 setup prepare
+  [[ $STATUS == 1 ]]
+  has "$OUTPUT" 'error .*the process that prepares it was stopped, or hangs'
   [[ ! -e $LAB/home/stop ]]
+  is_full
   is_quick
 }

@@ -3,6 +3,9 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/capability.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,7 +16,6 @@
 #include "common/files.h"
 #include "common/log.h"
 #include "common/privileges.h"
-#include "setup/answer.h"
 #include "setup/ca/ca.h"
 #include "setup/ca/ca_record.h"
 #include "setup/ca/ca_source.h"
@@ -22,7 +24,7 @@
 #include "setup/ca/give.h"
 
 /* A key is made in milliseconds; a slow disk takes its time. */
-enum { WORK_LIMIT_MS = 60 * 1000 };
+enum { WORK_LIMIT_MS = 30 * 1000 };
 
 static int check_capabilities(const struct config *config, struct error *error)
 {
@@ -84,6 +86,19 @@ static char *read_verdict(int in, size_t *size, struct ca_record *record,
     return file_read_open(in, CA_FILE_MAX_BYTES, "certificate", size, error);
 }
 
+/* Waits until the child answers or ends: the user that it has become can stop it. */
+static bool answer_is_there(int pipe, pid_t child)
+{
+    struct pollfd readable = {.fd = pipe, .events = POLLIN};
+    int found;
+    do
+        found = poll(&readable, 1, WORK_LIMIT_MS);
+    while (found < 0 && errno == EINTR);
+    if (found == 0)
+        kill(child, SIGKILL);
+    return found == 1;
+}
+
 /* Returns the CA's roots as PEM, which the caller frees. */
 static char *prepare_as_user(const struct config *config, struct ca *source, size_t *size,
                              struct ca_record *record, struct ca_outlook *outlook,
@@ -103,7 +118,7 @@ static char *prepare_as_user(const struct config *config, struct ca *source, siz
     char *pem = NULL;
     if (child < 0)
         error_set(error, 1, "fork: %s", strerror(errno));
-    else if (!answer_is_there(ends[0], child, WORK_LIMIT_MS))
+    else if (!answer_is_there(ends[0], child))
         error_set(error, 1, "confdir: the process that prepares it was stopped, or hangs");
     else
         pem = read_verdict(ends[0], size, record, outlook, error);
