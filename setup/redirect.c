@@ -47,11 +47,17 @@ static const struct backend *plan(const struct config *config, struct ruleset *s
     return backend;
 }
 
+/* What redirect_check has planned, for redirect. */
+static struct {
+    struct ruleset set;
+    const struct backend *backend; /* NULL: nothing yet */
+    char why[WHY_SIZE];
+} planned;
+
 int redirect_check(const struct config *config, struct error *error)
 {
-    static struct ruleset set; /* large */
-    char why[WHY_SIZE];
-    return plan(config, &set, why, error) != NULL ? 0 : -1;
+    planned.backend = plan(config, &planned.set, planned.why, error);
+    return planned.backend != NULL ? 0 : -1;
 }
 
 static int prove_guard(const struct config *config, int family, struct error *error)
@@ -125,20 +131,18 @@ static int install(const struct config *config, const struct backend *backend,
 
 int redirect(const struct config *config, struct state *state, struct error *error)
 {
-    static struct ruleset set; /* large */
-    char why[WHY_SIZE];
+    const struct ruleset *set = &planned.set;
     bool changed = false;
-    const struct backend *backend = plan(config, &set, why, error);
-    if (backend == NULL)
+    if (planned.backend == NULL && redirect_check(config, error) != 0)
         return -1;
-    log_info("backend %s: %s", backend->name, why);
-    if (install(config, backend, &set, &changed, error) != 0)
+    log_info("backend %s: %s", planned.backend->name, planned.why);
+    if (install(config, planned.backend, set, &changed, error) != 0)
         return -1;
-    strlcpy(state->backend, backend->name, sizeof(state->backend));
-    state->rules = (uint32_t)rules_count(&set);
+    strlcpy(state->backend, planned.backend->name, sizeof(state->backend));
+    state->rules = (uint32_t)rules_count(set);
     state->port = config->port;
     state->user = config->user.uid;
-    log_info("%s: %u rules %s, canary proved", backend->name, state->rules,
+    log_info("%s: %u rules %s, canary proved", planned.backend->name, state->rules,
              changed ? "installed" : "were there already");
     return 0;
 }

@@ -19,7 +19,7 @@ int redirect_dry_run(const struct config *config, FILE *out, struct error *error
 int redirect_clear(struct state *state, struct error *error);
 
 /* Can the rules be installed at all? 0, or -1 with the error that redirect would end in: 77 and the
- * capability, 69 and what the kernel lacks. */
+ * capability, 69 and what the kernel lacks. redirect goes by what this has found. */
 int redirect_check(const struct config *config, struct error *error);
 
 /* Prints each live rule and each that should be there, which is none with transparent mode off.
