@@ -225,7 +225,7 @@ answers_from_memory() {
 }
 # The file catches up by itself when it can be written again.
 catches_up() {
-  wait_until 30 state_is mitm.restarts 2 || fault "the file has not caught up: $(state mitm.restarts)"
+  wait_until 15 state_is mitm.restarts 2 || fault "the file has not caught up: $(state mitm.restarts)"
   state_is mitm.pid "$(mitmdump_pid)" || fault 'mitm.pid'
   healthz_is '200 ok' || fault "then: $(healthz)"
   no_faults
@@ -248,7 +248,8 @@ full_volume() {
   rm "$LAB/run/filler"
   catches_up
 }
-in_that_shell() { grep -qaF "$LAB/go" "/proc/$SPAWNED/cmdline"; }
+# ip(8), which makes the mount namespace, has the shell's words on its own command line before.
+in_that_shell() { [[ $(<"/proc/$SPAWNED/comm") == sh ]] && grep -qaF "$LAB/go" "/proc/$SPAWNED/cmdline"; }
 read_only_volume() {
   state_on_tmpfs 64k
   begin entrypoint.sh
@@ -273,7 +274,7 @@ read_only_volume() {
   kill -KILL "$(mitmdump_pid)"
   mount -o remount,rw "$LAB/run"
   ready_within 40
-  wait_until 30 state_is mitm.restarts 1 || fault "the file has not caught up: $(state mitm.restarts)"
+  wait_until 15 state_is mitm.restarts 1 || fault "the file has not caught up: $(state mitm.restarts)"
   no_faults
 }
 
