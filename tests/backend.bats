@@ -696,8 +696,7 @@ nft_chain_flushed() { nft flush chain inet $NFT_TABLE "$IN"; }
 
 # Without its module nft cannot be used, and nobody is told that all is well.
 @test "setup-nft.so missing: named, exit 1, nothing begun; status does not know" {
-  mkdir -p "$LAB/usr"
-  cp -r "$STAGE/usr/sbin" "$STAGE/usr/lib" "$LAB/usr/"
+  copy_programs
   rm "$LAB/usr/lib/opensandbox-egress/setup-nft.so"
   attempt with REDIRECT_BACKEND=nft "$LAB/usr/sbin/setup"
   [[ $STATUS == 1 ]]

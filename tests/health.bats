@@ -360,6 +360,7 @@ command_line() { tr '\0' ' ' </proc/"$(mitmdump_pid)"/cmdline; }
 @test "MITMPROXY_QUICK_START: the same mitmdump, started by the shipped script; as usual when it is off, or cannot be" {
   up
   has "$(command_line)" "python[^ ]* [^ ]*/quick_start.py $MITMDUMP --mode "
+  same header 1 "$(in_pod curl -s http://127.0.0.1:18080/metrics | grep -c '^opensandbox_egress_ready 1')"
   kill "$SPAWNED"
   wait_until 10 refute listens $HEALTH_PORT
   give MITMPROXY_QUICK_START=off

@@ -6,7 +6,11 @@ source "$BATS_TEST_DIRNAME/lib/suite.sh"
 # shellcheck source=tests/lib/ca.sh
 source "$BATS_TEST_DIRNAME/lib/ca.sh"
 
-setup_file() { suite_up; }
+# The programs count as read, and have just been installed.
+setup_file() {
+  suite_up
+  sleep 2.1
+}
 teardown_file() { suite_down; }
 setup() { lab_up; }
 teardown() { lab_down; }
@@ -221,8 +225,7 @@ padded() { cat "$1" - < <(head -c $((4096 - $(stat -c %s "$1"))) /dev/zero | tr 
 
 @test "the part with OpenSSL is another one: all is done again; of another version, or missing: an error that names it" {
   local module
-  mkdir -p "$LAB/usr"
-  cp -r "$STAGE/usr/sbin" "$STAGE/usr/lib" "$LAB/usr/"
+  copy_programs
   module=$LAB/usr/lib/opensandbox-egress/setup-ca.so
   by_copy() { attempt in_pod "$LAB/usr/sbin/setup" prepare; }
   by_copy

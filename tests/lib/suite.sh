@@ -198,6 +198,12 @@ fake_mitmdump() {
   give MITMPROXY_BIN="$FAKE"
 }
 
+# What is installed, in LAB/usr, for a test that damages it.
+copy_programs() {
+  mkdir "$LAB/usr"
+  cp -r "$STAGE/usr/sbin" "$STAGE/usr/lib" "$LAB/usr/"
+}
+
 # For suites about healthd's HTTP alone: one lab and one healthd for all tests of the file, 200
 # because interception is off. HEALTHD is its process.
 healthd_for_file() {
