@@ -30,6 +30,13 @@ quick = os.environ["ROUNDS"] == "1"
 libc = ctypes.CDLL(None, use_errno=True)
 
 
+def by_quick_start():
+    """What stands in front of mitmdump's path to start it by quick_start.py."""
+    with open(MITMDUMP, "rb") as script:
+        python = script.readline()[2:].decode().strip()
+    return [python, str(ROOT / "mitmscripts" / "quick_start.py")]
+
+
 def check(result):
     if result != 0:
         raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))

@@ -4,7 +4,6 @@ The bounds between the steps are lines of the log, with the time that they bear.
 """
 
 import datetime
-import re
 import statistics
 import time
 
@@ -14,14 +13,12 @@ PREPARE = "entrypoint.sh, setup prepare: CA, bundle, trust store"
 MITMDUMP = "mitmdump, until it listens and its addons have started"
 REDIRECT = "meanwhile setup redirect, as soon as it listens: rules and proof"
 LAST = "healthd, asked every millisecond, says 200"
-STAMP = re.compile(r"^(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3})Z ")
 
 
 def stamp(log, words):
     """When the line with these words came, in seconds since 1970."""
     line = next(line for line in log.splitlines() if words in line)
-    when = datetime.datetime.fromisoformat(STAMP.match(line)[1])
-    return when.replace(tzinfo=datetime.timezone.utc).timestamp()
+    return datetime.datetime.fromisoformat(line.split()[0]).timestamp()
 
 
 def sample():
@@ -47,16 +44,13 @@ def sample():
 
 def parts_of_mitmdump():
     """Programs that do a part of what mitmdump does in its start, and no more."""
-    with open(lab.MITMDUMP, "rb") as script:
-        python = script.readline()[2:].decode().strip()
-    quick_start = str(lab.ROOT / "mitmscripts" / "quick_start.py")
+    version = [lab.MITMDUMP, "--version"]
+    python, quick_start = lab.by_quick_start()
     return {
         "of it Python, with nothing to do": [python, "-c", "pass"],
-        "of it Python, imports and options (--version)": [
-            python, quick_start, lab.MITMDUMP, "--version",
-        ],
-        "the same without quick_start.py": [lab.MITMDUMP, "--version"],
-    }  # fmt: skip
+        "of it Python, imports and options (--version)": [python, quick_start, *version],
+        "the same without quick_start.py": version,
+    }
 
 
 def measure(rounds):
