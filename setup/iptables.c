@@ -97,12 +97,8 @@ static int apply(const struct ruleset *set, bool *changed, void **undo, struct e
 
 static bool is_absent(void)
 {
-    static const struct rule_list tables[] = {{.table = TABLE_FILTER, .family = AF_INET},
-                                              {.table = TABLE_FILTER, .family = AF_INET6},
-                                              {.table = TABLE_NAT, .family = AF_INET},
-                                              {.table = TABLE_NAT, .family = AF_INET6}};
-    for (size_t i = 0; i < sizeof(tables) / sizeof(tables[0]); i++)
-        if (iptables_table_holds_ours(&tables[i]))
+    for (size_t i = 0; i < LISTS_COUNT; i++)
+        if (iptables_table_holds_ours(&no_rules.lists[i]))
             return false;
     return true;
 }

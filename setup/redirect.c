@@ -15,14 +15,6 @@
 
 enum { WHY_SIZE = 256 };
 
-/* No rule in any table. */
-static const struct ruleset nothing = {
-    .lists = {{.table = TABLE_FILTER, .family = AF_INET},
-              {.table = TABLE_FILTER, .family = AF_INET6},
-              {.table = TABLE_NAT, .family = AF_INET6},
-              {.table = TABLE_NAT, .family = AF_INET}},
-};
-
 /* A redirect to a place where mitmdump cannot listen would refuse all of IPv6. That is safe, but
  * not what was asked for. */
 static int check_ipv6(const struct config *config, const struct ruleset *set, struct error *error)
@@ -99,9 +91,9 @@ static int clear_backend(const struct backend *backend, void **undo, struct erro
     *undo = NULL;
     if (backend->is_absent())
         return 0;
-    if (backend->check(&nothing, &unusable) != 0 && unusable.status == EX_UNAVAILABLE)
+    if (backend->check(&no_rules, &unusable) != 0 && unusable.status == EX_UNAVAILABLE)
         return 0;
-    if (backend->apply(&nothing, &changed, undo, error) != 0)
+    if (backend->apply(&no_rules, &changed, undo, error) != 0)
         return -1;
     if (changed)
         log_info("%s: our rules removed", backend->name);
@@ -121,7 +113,7 @@ static int install(const struct config *config, const struct backend *backend,
     if (result == 0)
         result = prove(config, set->ipv6_loopback, error);
     if (result != 0) {
-        take_back(other, &nothing, undo_other);
+        take_back(other, &no_rules, undo_other);
         take_back(backend, set, undo);
     }
     other->undo_free(undo_other);
@@ -152,7 +144,7 @@ int redirect_dry_run(const struct config *config, FILE *out, struct error *error
     static struct ruleset set; /* large */
     struct error ignored;
     char why[WHY_SIZE];
-    set = nothing;
+    set = no_rules;
     if (config->transparent)
         rules_build(config, &set);
     const struct backend *backend =
@@ -192,8 +184,8 @@ static int print_live(const struct backend *backend, FILE *out, struct error *er
     struct error unusable;
     if (backend->is_absent())
         return 0;
-    if (backend->check(&nothing, &unusable) == 0)
-        return backend->print_live(&nothing, out, error);
+    if (backend->check(&no_rules, &unusable) == 0)
+        return backend->print_live(&no_rules, out, error);
     if (unusable.status == EX_UNAVAILABLE)
         return 0;
     *error = unusable;
@@ -225,7 +217,7 @@ static char *read_wanted(const struct config *config, struct ruleset *set, struc
     char *text = NULL;
     size_t size = 0;
     char why[WHY_SIZE];
-    *set = nothing;
+    *set = no_rules;
     const struct backend *backend = &nft_backend;
     if (config->transparent)
         backend = plan(config, set, why, error);

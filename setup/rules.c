@@ -7,6 +7,13 @@
 #include "common/guard.h"
 #include "common/ipv6.h"
 
+const struct ruleset no_rules = {
+    .lists = {{.table = TABLE_FILTER, .family = AF_INET},
+              {.table = TABLE_FILTER, .family = AF_INET6},
+              {.table = TABLE_NAT, .family = AF_INET6},
+              {.table = TABLE_NAT, .family = AF_INET}},
+};
+
 static struct rule *append(struct rule_list *list, enum verdict verdict)
 {
     struct rule *rule = &list->rules[list->count++];
@@ -114,19 +121,12 @@ static void build_filter(const struct config *config, struct rule_list *list)
 
 void rules_build(const struct config *config, struct ruleset *set)
 {
-    static const struct {
-        enum table table;
-        int family;
-    } order[LISTS_COUNT] = {{TABLE_FILTER, AF_INET},
-                            {TABLE_FILTER, AF_INET6},
-                            {TABLE_NAT, AF_INET6},
-                            {TABLE_NAT, AF_INET}};
     set->ipv6_loopback = ipv6_loopback_is_usable();
     set->ipv6_required = config->ipv6 != IPV6_OFF && (set->ipv6_loopback || ipv6_is_present());
     for (size_t i = 0; i < LISTS_COUNT; i++) {
         struct rule_list *list = &set->lists[i];
-        list->table = order[i].table;
-        list->family = order[i].family;
+        list->table = no_rules.lists[i].table;
+        list->family = no_rules.lists[i].family;
         list->count = 0;
         if (list->table == TABLE_NAT)
             build_nat(config, list);

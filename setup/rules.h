@@ -52,6 +52,9 @@ struct ruleset {
     bool ipv6_loopback; /* ::1 can be bound */
 };
 
+/* No rule in any table; the lists of every set are in this order. */
+extern const struct ruleset no_rules;
+
 const char *table_name(enum table table);
 
 /* Fills set from the configuration. */
