@@ -1,6 +1,5 @@
 #include "setup/prepared.h"
 
-#include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <limits.h>
@@ -17,6 +16,7 @@
 #include "setup/export_names.h"
 #include "setup/file_sum.h"
 #include "setup/module.h"
+#include "setup/progress.h"
 #include "setup/sources.h"
 
 /* A record holds for a day at most, and no longer than there is nothing to warn of. */
@@ -120,29 +120,20 @@ static bool sum_outputs(const struct config *config, const char *ca_file_sha256,
     return usable && !sum.unsure;
 }
 
-/* The state file's directory, and the record's name in it. -1 if there is none. */
-static int open_place(const struct config *config, char name[static NAME_MAX])
+static void record_name(char name[static NAME_MAX])
 {
-    struct error ignored;
-    const char *state_name;
-    int directory = directory_of(config->state_file, &state_name, &ignored);
-    if (directory >= 0)
-        snprintf(name, NAME_MAX, ".%.200s.prepared", state_name);
-    return directory;
+    snprintf(name, NAME_MAX, ".%.200s.prepared", progress_place()->name);
 }
 
 /* Others can write to the directory, but only a file of the caller's or root's counts. */
-static bool read_record(const struct config *config, struct record *record)
+static bool read_record(struct record *record)
 {
     const struct file_limits limits = {.max_size = RECORD_MAX_BYTES, .owner = geteuid()};
     struct error ignored;
     char name[NAME_MAX];
     size_t size;
-    int directory = open_place(config, name);
-    if (directory < 0)
-        return false;
-    char *text = file_read(directory, name, &limits, name, &size, &ignored);
-    close(directory);
+    record_name(name);
+    char *text = file_read(progress_place()->directory, name, &limits, name, &size, &ignored);
     bool whole =
         text != NULL && sscanf(text, RECORD_SCAN, record->inputs, record->outputs,
                                record->ca_sha256, record->ca_file_sha256, &record->ca_expires,
@@ -169,8 +160,7 @@ bool prepared_holds(const struct config *config, char inputs[static FILE_SUM_SIZ
     struct record record;
     char outputs[FILE_SUM_SIZE];
     sum_inputs(config, inputs);
-    if (!read_record(config, &record) || !is_current(&record) ||
-        strcmp(record.inputs, inputs) != 0 ||
+    if (!read_record(&record) || !is_current(&record) || strcmp(record.inputs, inputs) != 0 ||
         !sum_outputs(config, record.ca_file_sha256, outputs) ||
         strcmp(record.outputs, outputs) != 0)
         return false;
@@ -191,13 +181,10 @@ void prepared_write(const struct config *config, const char *inputs, const struc
     if (!sum_inputs(config, now) || strcmp(now, inputs) != 0 ||
         !sum_outputs(config, state->ca_file_sha256, outputs))
         return;
-    int directory = open_place(config, name);
-    if (directory < 0)
-        return;
+    record_name(name);
     int size = snprintf(text, sizeof(text), RECORD_PRINT, inputs, outputs, state->ca_sha256,
                         state->ca_file_sha256, state->ca_expires, now_s,
                         least(least(now_s + DAY, until), state->ca_expires - WARN_DAYS * DAY));
     const struct file_content content = {name, text, (size_t)size, 0644, false};
-    file_replace(directory, name, &content, &ignored);
-    close(directory);
+    file_replace(progress_place()->directory, name, &content, &ignored);
 }
