@@ -1,7 +1,6 @@
 #include "setup/ca/ca_status.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <openssl/x509.h>
 #include <stdio.h>
 #include <stdlib.h>

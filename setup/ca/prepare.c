@@ -68,21 +68,16 @@ static int work_as_user(const struct config *config, struct ca *source, int out)
 }
 
 /* Reads the child's verdict and certificate; the certificate is bounded by a pipe's size. */
-static char *read_verdict(int in, size_t *size, struct ca_record *record,
-                          struct ca_outlook *outlook, struct error *error)
+static char *read_verdict(int in, size_t *size, struct verdict *verdict, struct error *error)
 {
-    struct verdict verdict;
-    if (read(in, &verdict, sizeof(verdict)) != (ssize_t)sizeof(verdict)) {
+    if (read(in, verdict, sizeof(*verdict)) != (ssize_t)sizeof(*verdict)) {
         error_set(error, 1, "confdir: the process that prepares it died");
         return NULL;
     }
-    if (verdict.failed) {
-        *error = verdict.error;
+    if (verdict->failed) {
+        *error = verdict->error;
         return NULL;
     }
-    *record = verdict.record;
-    outlook->warned = verdict.warned;
-    outlook->root_ends = verdict.record.root_ends;
     return file_read_open(in, CA_FILE_MAX_BYTES, "certificate", size, error);
 }
 
@@ -101,8 +96,7 @@ static bool answer_is_there(int pipe, pid_t child)
 
 /* Returns the CA's roots as PEM, which the caller frees. */
 static char *prepare_as_user(const struct config *config, struct ca *source, size_t *size,
-                             struct ca_record *record, struct ca_outlook *outlook,
-                             struct error *error)
+                             struct verdict *verdict, struct error *error)
 {
     int ends[2];
     if (pipe2(ends, O_CLOEXEC) != 0) {
@@ -121,7 +115,7 @@ static char *prepare_as_user(const struct config *config, struct ca *source, siz
     else if (!answer_is_there(ends[0], child))
         error_set(error, 1, "confdir: the process that prepares it was stopped, or hangs");
     else
-        pem = read_verdict(ends[0], size, record, outlook, error);
+        pem = read_verdict(ends[0], size, verdict, error);
     close(ends[0]);
     if (child > 0)
         waitpid(child, NULL, 0);
@@ -133,7 +127,7 @@ int ca_prepare(const struct config *config, struct state *state, struct ca_outlo
 {
     unsigned int warnings = log_warnings();
     struct ca source;
-    struct ca_record record = {0};
+    struct verdict verdict;
     size_t size = 0;
     char *roots = NULL;
     /* What is wrong with the source is known before anything is touched. */
@@ -141,16 +135,16 @@ int ca_prepare(const struct config *config, struct state *state, struct ca_outlo
     if (given < 0)
         return -1;
     if (check_capabilities(config, error) == 0 && give_confdir(config, error) == 0)
-        roots =
-            prepare_as_user(config, given == 1 ? &source : NULL, &size, &record, outlook, error);
+        roots = prepare_as_user(config, given == 1 ? &source : NULL, &size, &verdict, error);
     ca_free(&source);
     if (roots == NULL)
         return -1;
     int result = export_roots(config, roots, size, state->ca_sha256, error);
     free(roots);
-    strlcpy(state->ca_file_sha256, record.file_sha256, sizeof(state->ca_file_sha256));
-    state->ca_expires = record.expires;
-    outlook->warned = outlook->warned || log_warnings() != warnings;
+    strlcpy(state->ca_file_sha256, verdict.record.file_sha256, sizeof(state->ca_file_sha256));
+    state->ca_expires = verdict.record.expires;
+    outlook->root_ends = verdict.record.root_ends;
+    outlook->warned = verdict.warned || log_warnings() != warnings;
     strlcpy(state->ca, result == 0 ? "exported" : "", sizeof(state->ca));
     return result;
 }
