@@ -38,7 +38,6 @@ COMMON  := $(call objects,common)
 SETUP   := $(call objects,setup)
 HEALTHD := $(call objects,healthd)
 MODULES := $(BUILD)/setup-ca.so $(BUILD)/setup-nft.so
-, := ,
 
 .PHONY: all deps demo check bench fuzz install image clean help lint
 .PRECIOUS: $(BUILD)/obj/%.o
@@ -57,7 +56,7 @@ $(BUILD)/healthd: $(HEALTHD) $(COMMON)
 # libbsd is linked in where that can be done: each library less to load is a good part of a run.
 $(BUILD)/setup: KIND = -pie -rdynamic
 $(BUILD)/setup: LIBS = libip4tc libip6tc
-$(BUILD)/setup: OWN  = $(if $(filter /%,$(shell $(CC) -print-file-name=libbsd.a)),-Wl$(,)-Bstatic $(call pkg,--libs,$(PACKAGES)) -Wl$(,)-Bdynamic,$(call pkg,--libs,$(PACKAGES)))
+$(BUILD)/setup: OWN  = -Wl,-B$(if $(filter /%,$(shell $(CC) -print-file-name=libbsd.a)),static,dynamic) $(call pkg,--libs,$(PACKAGES)) -Wl,-Bdynamic
 $(BUILD)/setup: $(SETUP) $(COMMON)
 	$(link)
 

@@ -103,7 +103,7 @@ static void start(struct mitmdump *mitmdump)
     struct report *report = &mitmdump->report;
     int output = -1;
     if (check_start(mitmdump, &error) != 0 ||
-        spawn(start_command(&mitmdump->start), mitmdump->config->confdir, &mitmdump->pid, &output,
+        spawn(start_begin(&mitmdump->start), mitmdump->config->confdir, &mitmdump->pid, &output,
               &error) != 0) {
         fail(mitmdump, CAUSE_NOT_STARTED, error.text);
         return;

@@ -22,7 +22,7 @@ int start_init(struct start *start, const struct config *config, bool with_ipv6,
     return error_set(error, 1, "mitmdump's command line: out of memory or too long");
 }
 
-char *const *start_command(struct start *start)
+char *const *start_begin(struct start *start)
 {
     start->listens_since_ms = 0;
     start->quiet_since_ms = 0;

@@ -26,8 +26,8 @@ struct start {
 int start_init(struct start *start, const struct config *config, bool with_ipv6,
                struct error *error);
 
-/* What the next mitmdump is to be started by. */
-char *const *start_command(struct start *start);
+/* Begins with the next mitmdump: returns what it is to be started by. */
+char *const *start_begin(struct start *start);
 
 /* Is the start of this mitmdump over, which listens and has printed that? If not, error says so.
  *

@@ -2,10 +2,11 @@
 
 Most of its start is spent on importing modules, of which a transparent proxy
 never uses many: LDAP and htpasswd for proxy authentication, a web server with
-templates for mitm.it, parsers of images, the clipboard. Here these are imported when something
-first uses them, and Python's garbage collector, which finds nothing to collect
-in modules that are being imported, rests until all are there. MITMDUMP is then
-run as it stands: nothing else differs, and nothing of mitmproxy is changed.
+templates for mitm.it, parsers of images, the clipboard. Here these are imported
+when something first uses them, and Python's garbage collector, which finds
+nothing to collect in modules that are being imported, rests until all are
+there. MITMDUMP is then run as it stands: nothing else differs, and nothing of
+mitmproxy is changed.
 """
 
 import contextlib
