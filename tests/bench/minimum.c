@@ -37,7 +37,11 @@ int main(int argc, char **argv)
 {
     static struct config config = {.port = 18081, .http.port = 18080, .ipv6 = IPV6_REDIRECT};
     static struct ruleset set;
-    config.user.uid = (uid_t)(argc > 1 ? strtoul(argv[1], NULL, 10) : 0);
+    if (argc != 2) {
+        fprintf(stderr, "usage: minimum UID, in a network namespace that may be spoilt\n");
+        return 64;
+    }
+    config.user.uid = (uid_t)strtoul(argv[1], NULL, 10);
     rules_build(&config, &set);
     for (size_t i = 0; i < LISTS_COUNT; i++)
         if (install(&set.lists[i]) != 0) {
