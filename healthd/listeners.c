@@ -1,4 +1,4 @@
-#include "healthd/server.h"
+#include "healthd/listeners.h"
 
 #include <errno.h>
 #include <netinet/in.h>

@@ -14,10 +14,10 @@
 #include "common/error.h"
 #include "common/log.h"
 #include "healthd/clock.h"
+#include "healthd/listeners.h"
 #include "healthd/probe.h"
 #include "healthd/responder.h"
 #include "healthd/runner.h"
-#include "healthd/server.h"
 #include "healthd/signals.h"
 
 static void print_help(void)

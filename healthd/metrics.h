@@ -3,7 +3,7 @@
 
 #include <stdint.h>
 
-#include "healthd/http.h"
+#include "healthd/http_request.h"
 #include "healthd/readiness.h"
 #include "healthd/text.h"
 

@@ -14,13 +14,15 @@
 #include "common/listener.h"
 #include "common/log.h"
 #include "common/privileges.h"
+#include "healthd/answers.h"
 #include "healthd/clock.h"
 #include "healthd/confine.h"
-#include "healthd/metrics.h"
 #include "healthd/readiness.h"
+#include "healthd/server.h"
 #include "healthd/signals.h"
+#include "healthd/watch.h"
 
-enum { EVENTS_MAX = 64, STOP_WITHIN_MS = 5800, BODY_SIZE = 10 * 1024 };
+enum { EVENTS_MAX = 64, STOP_WITHIN_MS = 5800 };
 
 /* epoll data, beside the server's small numbers. */
 static const uint64_t signals_data = UINT64_MAX;
@@ -35,67 +37,7 @@ struct responder {
     int64_t stop_by_ms;
     int exit_status;
     bool done;
-    char body[BODY_SIZE];
 };
-
-static void answer_health(struct responder *responder, bool verbose, struct http_answer *answer)
-{
-    const struct verdict *verdict = readiness_judge(&responder->readiness);
-    struct text body = {responder->body, sizeof(responder->body), 0};
-    if (!verdict->ready)
-        answer->status = 503;
-    if (verbose)
-        verdict_print(verdict, &body);
-    else if (verdict->ready)
-        text_add(&body, "ok\n");
-    else
-        text_add(&body, "mitm not ready: %s\n", verdict->conditions[verdict->first].reason);
-    answer->body = responder->body;
-}
-
-static void answer_metrics(struct responder *responder, struct http_answer *answer)
-{
-    struct text body = {responder->body, sizeof(responder->body), 0};
-    metrics_print(readiness_judge(&responder->readiness), &responder->readiness.report,
-                  server_clients(), server_dropped(), &body);
-    answer->body = responder->body;
-    answer->type = METRICS_TYPE;
-}
-
-static void answer_request(void *context, const struct http_request *request,
-                           struct http_answer *answer)
-{
-    struct responder *responder = context;
-    bool is_health = strcmp(request->path, "/healthz") == 0;
-    bool is_live = strcmp(request->path, "/livez") == 0;
-    bool is_metrics = strcmp(request->path, "/metrics") == 0;
-    if (!is_health && !is_live && !is_metrics) {
-        answer->status = 404;
-        answer->body = "not found\n";
-    } else if (request->method == METHOD_OTHER) {
-        answer->status = 405;
-        answer->body = "GET or HEAD only\n";
-    } else if (is_live) {
-        answer->body = "ok\n";
-    } else if (is_health) {
-        answer_health(responder, request->verbose, answer);
-    } else {
-        answer_metrics(responder, answer);
-    }
-}
-
-static void count_answer(void *context, const struct http_request *request, int status)
-{
-    (void)context;
-    metrics_count(request, status);
-}
-
-static bool canary_landed(void *context, int family, int fd)
-{
-    struct readiness *readiness = &((struct responder *)context)->readiness;
-    readiness->changed = true;
-    return probes_landed(&readiness->probes, family, fd);
-}
 
 static void look_at_probes(struct readiness *readiness)
 {
@@ -203,20 +145,15 @@ static void loop(struct responder *responder)
     }
 }
 
-static int watch(int epoll, int fd, uint64_t data)
-{
-    struct epoll_event event = {.events = EPOLLIN, .data.u64 = data};
-    return fd < 0 ? 0 : epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &event);
-}
-
 static int open_all(struct responder *responder, const struct listeners *listeners,
                     struct error *error)
 {
-    const struct server_owner owner = {responder, answer_request, count_answer, canary_landed};
+    const struct clients_owner owner = answers_of(&responder->readiness);
     responder->signals = signals_open();
     responder->epoll = epoll_create1(EPOLL_CLOEXEC);
     if (watch(responder->epoll, responder->signals, signals_data) != 0 ||
-        watch(responder->epoll, responder->runner.control, control_data) != 0)
+        (responder->runner.control >= 0 &&
+         watch(responder->epoll, responder->runner.control, control_data) != 0))
         return error_set(error, 1, "epoll: %s", strerror(errno));
     responder->readiness.diagnosis = listener_diagnosis_open(error);
     if (responder->readiness.diagnosis < 0)

@@ -2,8 +2,8 @@
 #define HEALTHD_RESPONDER_H
 
 #include "common/config.h"
+#include "healthd/listeners.h"
 #include "healthd/runner.h"
-#include "healthd/server.h"
 
 /* The process that answers: becomes the healthd user and serves until a signal ends it. It reads
  * the state file and the runner's reports, keeps the canary flying, passes signals on to the runner

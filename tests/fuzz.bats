@@ -38,7 +38,7 @@ mutant() {
     fault "$file: $edit changes nothing"
     return 0
   fi
-  mapfile -t objects < <(printf '%s\n' $OBJECTS/common/*.o $OBJECTS/healthd/http.o | grep -vx "$OBJECTS/${file%.c}.o")
+  mapfile -t objects < <(printf '%s\n' $OBJECTS/common/*.o $OBJECTS/healthd/{http_request,http_answer,span}.o | grep -vx "$OBJECTS/${file%.c}.o")
   [[ $target != config ]] || objects+=("$OBJECTS"/tests/fuzz/config_*.o)
   # shellcheck disable=SC2046 # words
   cc -std=c11 -D_GNU_SOURCE -I. -O1 -fsanitize=address,undefined -fno-sanitize-recover=all -w \
@@ -54,14 +54,14 @@ mutant() {
 }
 
 @test "a broken HTTP parser is noticed" {
-  mutant http healthd/http.c 's/fields->hosts > 1/fields->hosts > 2/'
-  mutant http healthd/http.c 's/is_http11 && fields->hosts == 0/false/'
-  mutant http healthd/http.c 's/whole ? line : rest/rest/'
-  mutant http healthd/http.c "s/, '?', &before_query/, '#', \&before_query/"
-  mutant http healthd/http.c 's/target.size < HTTP_PATH_SIZE/target.size <= HTTP_PATH_SIZE/'
-  mutant http healthd/http.c 's/: out_size - 1/: out_size/'
-  mutant http healthd/http.c 's/size >= HTTP_REQUEST_MAX/size > HTTP_REQUEST_MAX/'
-  mutant http healthd/http.c 's/answer->head_only ? ""/answer->canary ? ""/'
+  mutant http healthd/http_request.c 's/fields->hosts > 1/fields->hosts > 2/'
+  mutant http healthd/http_request.c 's/is_http11 && fields->hosts == 0/false/'
+  mutant http healthd/http_request.c 's/whole ? line : rest/rest/'
+  mutant http healthd/http_request.c "s/, '?', &before_query/, '#', \&before_query/"
+  mutant http healthd/http_request.c 's/target.size < HTTP_PATH_SIZE/target.size <= HTTP_PATH_SIZE/'
+  mutant http healthd/http_answer.c 's/: out_size - 1/: out_size/'
+  mutant http healthd/http_request.c 's/size >= HTTP_REQUEST_MAX/size > HTTP_REQUEST_MAX/'
+  mutant http healthd/http_answer.c 's/answer->head_only ? ""/answer->canary ? ""/'
   no_faults
 }
 

@@ -2,7 +2,7 @@
 
 # A harness of tests/fuzz and what drives it: a fuzzer, or replay.c, which runs the corpus.
 DRIVER ?= $(BUILD)/obj/tests/fuzz/replay.o
-$(BUILD)/fuzz-%: $(BUILD)/obj/tests/fuzz/%.o $(BUILD)/obj/healthd/http.o $(COMMON) $(filter %.o,$(DRIVER))
+$(BUILD)/fuzz-%: $(BUILD)/obj/tests/fuzz/%.o $(addprefix $(BUILD)/obj/healthd/,http_request.o http_answer.o span.o) $(COMMON) $(filter %.o,$(DRIVER))
 	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(filter-out %.o,$(DRIVER)) $(OWN)
 
 $(BUILD)/fuzz-config: $(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard tests/fuzz/config_*.c))

@@ -1,6 +1,7 @@
 /* The HTTP parser, which anybody in the pod can talk to, and what is answered. The input is what a
  * client sends; the answer's body is made of the same bytes. */
-#include "healthd/http.h"
+#include "healthd/http_answer.h"
+#include "healthd/http_request.h"
 
 #include <string.h>
 #include <strings.h>
@@ -10,7 +11,7 @@
 /* Prefixes are tried one by one up to that size, and about as many of a longer input. */
 enum { PREFIXES = 256 };
 
-/* healthd/responder.c's body, and healthd/server.c's answer. */
+/* A body fits into the answer with its head, as in healthd. */
 enum { BODY_SIZE = 544, ANSWER_SIZE = 2048 };
 
 struct outcome {
@@ -27,7 +28,7 @@ static struct outcome parse(const uint8_t *data, size_t size)
     memcpy(exact, data, size);
     /* What is not written is to be seen. */
     memset(&outcome, 0xa5, sizeof(outcome));
-    outcome.used = http_parse(exact, size, &outcome.request);
+    outcome.used = http_request_parse(exact, size, &outcome.request);
     free(exact);
     return outcome;
 }
@@ -197,12 +198,12 @@ static void check_format(const uint8_t *data, size_t size)
                                  .head_only = (data[1] & 1) != 0,
                                  .canary = (data[1] & 2) != 0};
     memset(text, 0xa5, sizeof(text));
-    check_answer(&answer, text, http_format(&answer, text, sizeof(text)));
+    check_answer(&answer, text, http_answer_format(&answer, text, sizeof(text)));
     /* Where it does not fit, it is cut. */
     size_t little = 1 + data[2];
     char *cut = malloc(little);
     CHECK(cut != NULL);
-    size_t cut_size = http_format(&answer, cut, little);
+    size_t cut_size = http_answer_format(&answer, cut, little);
     CHECK(cut_size < little && memchr(cut, '\0', cut_size) == NULL);
     free(cut);
 }

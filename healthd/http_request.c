@@ -1,18 +1,10 @@
-#include "healthd/http.h"
+#include "healthd/http_request.h"
 
 #include <ctype.h>
-#include <stdio.h>
 #include <string.h>
 #include <strings.h>
-#include <time.h>
 
-#include "common/canary.h"
-
-/* A stretch of the request. */
-struct span {
-    const char *at;
-    size_t size;
-};
+#include "healthd/span.h"
 
 /* More digits than a 64-bit length can have mean an overflow elsewhere. */
 enum { LENGTH_DIGITS_MAX = 18 };
@@ -25,16 +17,6 @@ struct fields {
     bool chunked;
 };
 
-static bool span_is(struct span span, const char *text)
-{
-    return strlen(text) == span.size && memcmp(span.at, text, span.size) == 0;
-}
-
-static bool span_is_nocase(struct span span, const char *text)
-{
-    return strlen(text) == span.size && strncasecmp(span.at, text, span.size) == 0;
-}
-
 /* RFC 9110, 5.6.2. */
 static bool is_token(struct span span)
 {
@@ -44,27 +26,6 @@ static bool is_token(struct span span)
             return false;
     }
     return span.size > 0;
-}
-
-static struct span trim(struct span span)
-{
-    while (span.size > 0 && (*span.at == ' ' || *span.at == '\t'))
-        span.at++, span.size--;
-    while (span.size > 0 && (span.at[span.size - 1] == ' ' || span.at[span.size - 1] == '\t'))
-        span.size--;
-    return span;
-}
-
-/* Takes what is before the first separator off rest. False if there is none. */
-static bool take_until(struct span *rest, char separator, struct span *taken)
-{
-    const char *end = memchr(rest->at, separator, rest->size);
-    if (end == NULL)
-        return false;
-    *taken = (struct span){rest->at, (size_t)(end - rest->at)};
-    rest->size -= taken->size + 1;
-    rest->at = end + 1;
-    return true;
 }
 
 /* A name, an address or a bracketed address, with a port at most (RFC 9110, 7.2), or nothing. */
@@ -102,8 +63,8 @@ static bool has_parameter(struct span query, const char *name)
     bool more = true;
     while (more) {
         struct span parameter = query, key;
-        more = take_until(&query, '&', &parameter);
-        if (!take_until(&parameter, '=', &key))
+        more = span_take_until(&query, '&', &parameter);
+        if (!span_take_until(&parameter, '=', &key))
             key = parameter;
         if (span_is(key, name))
             return true;
@@ -141,7 +102,7 @@ static int parse_target(struct span target, struct http_request *request)
         return 400;
     if (target.size == 0 || (*target.at != '/' && !span_is(target, "*")))
         return 400;
-    if (take_until(&target, '?', &before_query)) {
+    if (span_take_until(&target, '?', &before_query)) {
         request->verbose = has_parameter(target, "verbose");
         target = before_query;
     }
@@ -156,7 +117,8 @@ static int parse_target(struct span target, struct http_request *request)
 static int parse_request_line(struct span line, struct http_request *request, bool *is_http11)
 {
     struct span method, target;
-    if (!take_until(&line, ' ', &method) || !take_until(&line, ' ', &target) || !is_token(method))
+    if (!span_take_until(&line, ' ', &method) || !span_take_until(&line, ' ', &target) ||
+        !is_token(method))
         return 400;
     request->method = span_is(method, "GET")    ? METHOD_GET
                       : span_is(method, "HEAD") ? METHOD_HEAD
@@ -178,9 +140,9 @@ static int parse_field(struct span line, struct fields *fields)
 {
     struct span name;
     /* A name is a token: that excludes a continuation line and a space before the colon. */
-    if (!take_until(&line, ':', &name) || !is_token(name))
+    if (!span_take_until(&line, ':', &name) || !is_token(name))
         return 400;
-    struct span value = trim(line);
+    struct span value = span_trim(line);
     for (size_t i = 0; i < value.size; i++)
         if (((unsigned char)value.at[i] < ' ' && value.at[i] != '\t') || value.at[i] == 0x7f)
             return 400;
@@ -216,7 +178,7 @@ static int judge_fields(const struct fields *fields, bool is_http11)
  * lines. A whole one is judged alike, or the answer would depend on how the bytes come in. */
 static int take_line(struct span *rest, struct span *line)
 {
-    bool whole = take_until(rest, '\n', line);
+    bool whole = span_take_until(rest, '\n', line);
     const struct span *seen = whole ? line : rest;
     if (memchr(seen->at, '\0', seen->size) != NULL)
         return 400;
@@ -255,7 +217,7 @@ static int parse_head(struct span *rest, struct http_request *request)
     return status;
 }
 
-size_t http_parse(const char *data, size_t size, struct http_request *request)
+size_t http_request_parse(const char *data, size_t size, struct http_request *request)
 {
     struct span rest = {data, size};
     memset(request, 0, sizeof(*request));
@@ -266,51 +228,4 @@ size_t http_parse(const char *data, size_t size, struct http_request *request)
         return 0;
     /* What is refused has no known end. */
     return request->status == 200 ? size - rest.size : size;
-}
-
-static const char *reason_phrase(int status)
-{
-    switch (status) {
-    case 200:
-        return "OK";
-    case 400:
-        return "Bad Request";
-    case 404:
-        return "Not Found";
-    case 405:
-        return "Method Not Allowed";
-    case 408:
-        return "Request Timeout";
-    case 431:
-        return "Request Header Fields Too Large";
-    case 503:
-        return "Service Unavailable";
-    default:
-        return "HTTP Version Not Supported";
-    }
-}
-
-size_t http_format(const struct http_answer *answer, char *out, size_t out_size)
-{
-    char date[40];
-    struct tm utc;
-    time_t now = time(NULL);
-    gmtime_r(&now, &utc);
-    strftime(date, sizeof(date), "%a, %d %b %Y %H:%M:%S GMT", &utc);
-    int size =
-        snprintf(out, out_size,
-                 "HTTP/1.1 %d %s\r\n"
-                 "Date: %s\r\n"
-                 "Content-Type: %s\r\n"
-                 "Content-Length: %zu\r\n"
-                 "Cache-Control: no-store\r\n"
-                 "%s%s"
-                 "Connection: close\r\n"
-                 "\r\n"
-                 "%s",
-                 answer->status, reason_phrase(answer->status), date,
-                 answer->type != NULL ? answer->type : "text/plain; charset=utf-8",
-                 strlen(answer->body), answer->status == 405 ? "Allow: GET, HEAD\r\n" : "",
-                 answer->canary ? CANARY_HEADER "\r\n" : "", answer->head_only ? "" : answer->body);
-    return (size_t)size < out_size ? (size_t)size : out_size - 1;
 }

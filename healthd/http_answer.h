@@ -1,0 +1,19 @@
+#ifndef HEALTHD_HTTP_ANSWER_H
+#define HEALTHD_HTTP_ANSWER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+struct http_answer {
+    int status;
+    const char *body; /* "" for none */
+    const char *type; /* of the body; NULL: plain text */
+    bool head_only;   /* answers HEAD */
+    bool canary;      /* the connection came by the canary */
+};
+
+/* Writes the answer with its header and a NUL behind it. Returns its size without that: what does
+ * not fit is cut. */
+size_t http_answer_format(const struct http_answer *answer, char *out, size_t out_size);
+
+#endif
