@@ -1,7 +1,6 @@
 #include "healthd/mitmdump.h"
 
 #include <inttypes.h>
-#include <netinet/in.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -13,22 +12,10 @@
 #include "common/log.h"
 #include "healthd/backoff.h"
 #include "healthd/clock.h"
-#include "healthd/own_listener.h"
+#include "healthd/look.h"
 #include "healthd/spawn.h"
-#include "healthd/usage.h"
 
-/* While somebody waits to be accepted, looks come more often. */
-enum {
-    LOOK_STARTING_MS = 10,
-    LOOK_LISTENING_MS = 1125,
-    LOOK_WAITING_MS = 250,
-    START_LIMIT_MS = 20 * 1000,
-    STARVED_LIMIT_MS = 120 * 1000,
-    HUNG_MS = 30 * 1000,
-    HEALTHY_RUN_MS = 60 * 1000,
-    KILL_AFTER_MS = 5000,
-    NOT_STARTED_MS = 1000,
-};
+enum { HEALTHY_RUN_MS = 60 * 1000, KILL_AFTER_MS = 5000, NOT_STARTED_MS = 1000 };
 
 int mitmdump_init(struct mitmdump *mitmdump, const struct config *config, struct error *error)
 {
@@ -40,19 +27,6 @@ int mitmdump_init(struct mitmdump *mitmdump, const struct config *config, struct
         return -1;
     mitmdump->diagnosis = listener_diagnosis_open(error);
     return mitmdump->diagnosis >= 0 ? 0 : -1;
-}
-
-static void set_state(struct mitmdump *mitmdump, enum mitm_state state, const char *why)
-{
-    struct report *report = &mitmdump->report;
-    if (state != MITM_LISTENING) {
-        memset(report->inodes, 0, sizeof(report->inodes));
-        report->waiting_since_ms = 0;
-        report->ca_error[0] = '\0';
-    }
-    report->state = state;
-    if (why != NULL)
-        strlcpy(report->error, why, sizeof(report->error));
 }
 
 /* To read a new CA is no failure. What was not even started may be tried again soon: that costs
@@ -72,7 +46,7 @@ static void fail(struct mitmdump *mitmdump, enum restart_cause cause, const char
     mitmdump->failed = true;
     strlcpy(mitmdump->last_end, why, sizeof(mitmdump->last_end));
     int64_t delay = delay_after(mitmdump, cause);
-    set_state(mitmdump, delay == 0 ? MITM_DOWN : MITM_BACKOFF, why);
+    report_state(&mitmdump->report, delay == 0 ? MITM_DOWN : MITM_BACKOFF, why);
     mitmdump->report.pid = 0;
     mitmdump->deadline_ms = clock_ms() + delay;
     log_error("%s%s; next start in %" PRId64 " ms",
@@ -83,7 +57,7 @@ static void fail(struct mitmdump *mitmdump, enum restart_cause cause, const char
 static void end(struct mitmdump *mitmdump, enum restart_cause cause, const char *why)
 {
     log_error("mitmdump %s: SIGTERM", why);
-    set_state(mitmdump, MITM_DOWN, why);
+    report_state(&mitmdump->report, MITM_DOWN, why);
     mitmdump->ending = true;
     mitmdump->cause = cause;
     mitmdump->deadline_ms = clock_ms() + KILL_AFTER_MS;
@@ -113,129 +87,21 @@ static void start(struct mitmdump *mitmdump)
         report->restarts[mitmdump->cause]++;
     mitmdump->failed = false;
     report->pid = (uint32_t)mitmdump->pid;
-    set_state(mitmdump, MITM_STARTING, NULL);
+    report_state(&mitmdump->report, MITM_STARTING, NULL);
     mitmdump->started_ms = clock_ms();
     mitmdump->silent_since_ms = mitmdump->started_ms;
     mitmdump->listening_since_ms = 0;
     mitmdump->ending = false;
-    mitmdump->deadline_ms = mitmdump->started_ms + LOOK_STARTING_MS;
+    mitmdump->deadline_ms = mitmdump->started_ms + LOOK_FIRST_MS;
     log_info("started mitmdump, pid %d", mitmdump->pid);
 }
 
-/* Its own listeners, all of them, and how many connections wait there. */
-static int find_listeners(const struct mitmdump *mitmdump, uint32_t inodes[2], uint32_t *waiting,
-                          struct error *error)
+static void watch(struct mitmdump *mitmdump)
 {
-    static const int families[] = {AF_INET, AF_INET6};
-    const struct own_listener own = {mitmdump->diagnosis, mitmdump->pid, mitmdump->config->port};
-    *waiting = 0;
-    for (size_t i = 0; i < (mitmdump->with_ipv6 ? 2 : 1); i++) {
-        struct listener found;
-        if (own_listener_find(&own, families[i], mitmdump->report.inodes[i], &found, error) != 0)
-            return -1;
-        inodes[i] = found.inode;
-        *waiting += found.backlog;
-    }
-    return 0;
-}
-
-static int check_start_is_over(struct mitmdump *mitmdump, struct error *error)
-{
-    if (mitmdump->report.state == MITM_LISTENING)
-        return 0;
-    output_read(&mitmdump->output);
-    return start_is_over(&mitmdump->start, &mitmdump->output, mitmdump->pid, error) ? 0 : -1;
-}
-
-static void begin_listening(struct mitmdump *mitmdump)
-{
-    mitmdump->last_end[0] = '\0';
-    set_state(mitmdump, MITM_LISTENING, "");
-    if (mitmdump->listening_since_ms != 0) {
-        log_info("mitmdump listens again");
-        return;
-    }
-    mitmdump->listening_since_ms = clock_ms();
-    mitmdump->report.start_ms = (uint32_t)(mitmdump->listening_since_ms - mitmdump->started_ms);
-    log_info("mitmdump listens on port %u of 127.0.0.1%s, %u ms after its start",
-             mitmdump->config->port, mitmdump->with_ipv6 ? " and ::1" : "",
-             mitmdump->report.start_ms);
-}
-
-/* Connections that nobody accepts, at every look for so long, mean that it hangs. */
-static void watch_queue(struct mitmdump *mitmdump, uint32_t waiting)
-{
-    struct report *report = &mitmdump->report;
-    if (waiting == 0)
-        report->waiting_since_ms = 0;
-    else if (report->waiting_since_ms == 0)
-        report->waiting_since_ms = clock_ms();
-    else if (clock_ms() - report->waiting_since_ms >= HUNG_MS)
-        end(mitmdump, CAUSE_HUNG, "hangs: connections have waited to be accepted for 30 s");
-}
-
-static void watch_ca(struct mitmdump *mitmdump)
-{
-    struct error error = {0};
-    enum ca_change change = ca_watch_look(mitmdump->config, &mitmdump->ca_file, &error);
-    if (change == CA_REPLACED) {
-        end(mitmdump, CAUSE_CA_CHANGED, "has to read its new CA");
-        return;
-    }
-    if (change == CA_WRONG && mitmdump->report.ca_error[0] == '\0')
-        log_error("%s", error.text);
-    strlcpy(mitmdump->report.ca_error, change == CA_WRONG ? error.text : "",
-            sizeof(mitmdump->report.ca_error));
-}
-
-static void look_listening(struct mitmdump *mitmdump, const uint32_t inodes[2], uint32_t waiting)
-{
-    if (mitmdump->report.state != MITM_LISTENING)
-        begin_listening(mitmdump);
-    memcpy(mitmdump->report.inodes, inodes, sizeof(mitmdump->report.inodes));
-    mitmdump->deadline_ms = clock_ms() + (waiting > 0 ? LOOK_WAITING_MS : LOOK_LISTENING_MS);
-    watch_queue(mitmdump, waiting);
-    if (!mitmdump->ending)
-        watch_ca(mitmdump);
-}
-
-/* One that gets no processor is still at work when its time is over: it gets more. */
-static bool is_starved(const struct mitmdump *mitmdump, int64_t silent_ms)
-{
-    struct usage usage;
-    return silent_ms < STARVED_LIMIT_MS && usage_read((uint32_t)mitmdump->pid, &usage) == 0 &&
-           !usage.asleep && usage.cpu_seconds * 1000 < START_LIMIT_MS / 2;
-}
-
-static void look_silent(struct mitmdump *mitmdump, const struct error *why)
-{
-    char text[STATE_ERROR_SIZE];
-    int64_t now = clock_ms();
-    if (mitmdump->report.state == MITM_LISTENING)
-        mitmdump->silent_since_ms = now;
-    mitmdump->deadline_ms = now + LOOK_STARTING_MS;
-    bool is_first = mitmdump->last_end[0] == '\0';
-    snprintf(text, sizeof(text), "%.180s%s%.180s", why->text,
-             is_first ? "" : "; before that: ", mitmdump->last_end);
-    set_state(mitmdump, MITM_STARTING, text);
-    int64_t silent_ms = now - mitmdump->silent_since_ms;
-    if (silent_ms < START_LIMIT_MS || is_starved(mitmdump, silent_ms))
-        return;
-    snprintf(text, sizeof(text), "did not listen within %" PRId64 " s: %.300s", silent_ms / 1000,
-             why->text);
-    end(mitmdump, CAUSE_START_TIMEOUT, text);
-}
-
-static void look(struct mitmdump *mitmdump)
-{
-    uint32_t inodes[2] = {0};
-    uint32_t waiting;
-    struct error error;
-    if (find_listeners(mitmdump, inodes, &waiting, &error) == 0 &&
-        check_start_is_over(mitmdump, &error) == 0)
-        look_listening(mitmdump, inodes, waiting);
-    else
-        look_silent(mitmdump, &error);
+    struct error why;
+    enum restart_cause cause = look(mitmdump, &why);
+    if (cause != CAUSES)
+        end(mitmdump, cause, why.text);
 }
 
 void mitmdump_tick(struct mitmdump *mitmdump)
@@ -247,7 +113,7 @@ void mitmdump_tick(struct mitmdump *mitmdump)
         kill(-mitmdump->pid, SIGKILL);
         mitmdump->deadline_ms = INT64_MAX;
     } else if (mitmdump->pid > 0) {
-        look(mitmdump);
+        watch(mitmdump);
     } else if (!mitmdump->stopping) {
         start(mitmdump);
     }
@@ -293,7 +159,7 @@ void mitmdump_stop(struct mitmdump *mitmdump)
     if (mitmdump->stopping)
         return;
     mitmdump->stopping = true;
-    set_state(mitmdump, MITM_STOPPING, "");
+    report_state(&mitmdump->report, MITM_STOPPING, "");
     mitmdump->deadline_ms = clock_ms() + KILL_AFTER_MS;
     if (mitmdump->pid > 0)
         kill(mitmdump->pid, SIGTERM);

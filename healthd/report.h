@@ -13,7 +13,7 @@ enum restart_cause {
     CAUSE_START_TIMEOUT, /* it never listened */
     CAUSE_CA_CHANGED,    /* setup has put another CA in place */
     CAUSE_NOT_STARTED,   /* something that it needs was not there */
-    CAUSES
+    CAUSES               /* how many there are; none of them */
 };
 
 /* What the runner tells the responder about mitmdump, one packet for each change, over the socket
@@ -31,5 +31,9 @@ struct report {
     char error[STATE_ERROR_SIZE];
     char ca_error[STATE_ERROR_SIZE]; /* what is wrong with the CA's file, "" for nothing */
 };
+
+/* Sets the state, and why that is so ("" for no reason, NULL: as it was). What is known of one that
+ * listens is forgotten when it does not. */
+void report_state(struct report *report, enum mitm_state state, const char *why);
 
 #endif
