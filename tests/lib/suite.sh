@@ -215,12 +215,12 @@ healthd_for_file() {
   wait_until 5 healthz_is '200 ok'
 }
 
-# preload_library NAME: compile tests/lib/NAME.c to be preloaded, as $STAGE/NAME.so.
+# preload_library NAME: compile tests/lib/NAME.c, and what begins so, to be preloaded, as $STAGE/NAME.so.
 preload_library() {
   local library=$STAGE/$1.so
   [[ ! -e $library ]] || return 0
   # Several suites may do it at once.
   cc -std=c11 -D_GNU_SOURCE -Wall -Wextra -Werror -O2 -fPIC -shared -o "$library.$BASHPID" \
-    "$ROOT/tests/lib/$1.c" -ldl
+    "$ROOT/tests/lib/$1"*.c -ldl
   mv "$library.$BASHPID" "$library"
 }
