@@ -129,6 +129,8 @@ bad() {
     other-kind-of-key) new_key other rsa2048 && cp "$PKI/other.key" "$private" ;;
     two-keys) new_key other ec-P-256 && cat "$PKI/other.key" "$PKI/good.key" >"$private" ;;
     two-keys-good-first) new_key other ec-P-256 && cat "$PKI/good.key" "$PKI/other.key" >"$private" ;;
+    other-half) python_key "$PKI/good.key" 'data[data.index(b"\x04\x20") + 20] ^= 1' ;;
+    damaged-half) root rsa rsa2048 && use rsa && python_key "$PKI/rsa.key" 'data[-30] ^= 1; data[-400] ^= 1' ;;
     encrypted) openssl pkey -in "$PKI/good.key" -aes128 -passout pass:x -out "$private" ;;
     encrypted-traditional) openssl ec -in "$PKI/good.key" -aes128 -passout pass:x -out "$private" 2>/dev/null ;;
     encrypted-empty) openssl ec -in "$PKI/good.key" -aes128 -passout pass: -out "$private" 2>/dev/null || openssl pkey -in "$PKI/good.key" -aes128 -passout pass:abcd -out "$private" ;;
@@ -157,6 +159,7 @@ bad() {
     # Chains.
     no-root) root top && intermediate middle top && use middle ;;
     root-first) root top && intermediate middle top && cat "$PKI/top.crt" "$PKI/middle.crt" >"$crt" && cp "$PKI/middle.key" "$private" ;;
+    pss-sha1-intermediate) root top rsa2048 && SIGOPT='-sigopt rsa_padding_mode:pss' DIGEST=sha1 intermediate middle top && chain middle top ;;
     md5-intermediate) root top rsa2048 && DIGEST=md5 intermediate middle top && chain middle top ;;
     expired-root) START='-9 days' END='-1 day' root top && intermediate middle top && chain middle top ;;
     path-length) EXTENSIONS=${CA_EXTENSIONS/CA:TRUE/CA:TRUE,pathlen:0} root top && intermediate middle top && chain middle top ;;
@@ -173,6 +176,16 @@ bad() {
     critical) EXTENSIONS=$CA_EXTENSIONS$'\n1.2.3.4=critical,ASN1:UTF8String:x' root critical && use critical ;;
     other-identifier) EXTENSIONS=$ODD_EXTENSIONS root other && use other ;;
   esac
+}
+# python_key FILE EDIT: as tls.key, with its DER form (data) changed.
+python_key() {
+  /usr/bin/python3 - "$1" "$BAD/tls.key" "$2" <<'PYTHON'
+import base64, sys
+data = bytearray(base64.b64decode("".join(open(sys.argv[1]).read().splitlines()[1:-1])))
+exec(sys.argv[3])
+text = base64.encodebytes(data).decode()
+open(sys.argv[2], "w").write(f"-----BEGIN PRIVATE KEY-----\n{text}-----END PRIVATE KEY-----\n")
+PYTHON
 }
 chain() {
   local name
@@ -251,6 +264,8 @@ table() {
     rsa-512               RSA.*512|512.*RSA
     rsa-2047              RSA.*2047|2047.*RSA
     ec-192                192|curve
+    other-half            private key is damaged: its private half
+    damaged-half          private key is damaged: its private half
     ed25519               (ED|Ed|ed)25519
     dsa                   (DSA|dsa)'
 }
@@ -274,6 +289,7 @@ table() {
     no-root               root|issuer|chain
     md5-intermediate      (MD5|md5)
     sha1-intermediate     (SHA-?1|sha-?1)
+    pss-sha1-intermediate (SHA-?1|sha-?1)
     expired-root          (notAfter|expired).*(20[0-9][0-9]-|top)
     path-length           (pathlen|path length|pathLenConstraint)
     leaf-as-issuer        basicConstraints|CA
@@ -291,6 +307,7 @@ blames() {
 }
 @test "the message names the file that is wrong, and only that, and says what is" {
   good_confdir
+  blames other-half tls.key 'the private key is damaged: its private half'
   blames empty-key tls.key ': empty'
   blames truncated-key tls.key 'truncated: it has no END line'
   blames key-is-cert tls.key 'no private key in it'

@@ -1,6 +1,7 @@
 #include "setup/ca/ca_check.h"
 
 #include <openssl/core_names.h>
+#include <openssl/err.h>
 #include <openssl/x509v3.h>
 #include <string.h>
 #include <time.h>
@@ -36,15 +37,29 @@ static bool has_usual_curve(const EVP_PKEY *key)
     return curve == NID_X9_62_prime256v1 || curve == NID_secp384r1 || curve == NID_secp521r1;
 }
 
-/* mitmproxy signs with SHA-256, which rules out the likes of Ed25519. */
+/* mitmproxy signs with SHA-256, which rules out the likes of Ed25519 for its own key. */
+static int check_kind(const EVP_PKEY *key, struct error *error)
+{
+    int type = EVP_PKEY_get_base_id(key);
+    if (type == EVP_PKEY_RSA || type == EVP_PKEY_EC)
+        return 0;
+    return error_set(error, EX_CONFIG, "the key is %s; accepted: RSA from %d bits, or EC",
+                     EVP_PKEY_get0_type_name(key), RSA_BITS_MIN);
+}
+
+/* Those above it sign nothing but certificates. */
+static bool signs_for_clients(const EVP_PKEY *key)
+{
+    int type = EVP_PKEY_get_base_id(key);
+    return type == EVP_PKEY_RSA || type == EVP_PKEY_RSA_PSS || type == EVP_PKEY_EC ||
+           type == EVP_PKEY_ED25519 || type == EVP_PKEY_ED448;
+}
+
 static int check_strength(const EVP_PKEY *key, const char *what, struct error *error)
 {
     int type = EVP_PKEY_get_base_id(key);
     int bits = EVP_PKEY_get_bits(key);
-    if (type != EVP_PKEY_RSA && type != EVP_PKEY_EC)
-        return error_set(error, EX_CONFIG, "%s key is %s; accepted: RSA from %d bits, or EC", what,
-                         EVP_PKEY_get0_type_name(key), RSA_BITS_MIN);
-    if (type == EVP_PKEY_RSA && bits < RSA_BITS_MIN)
+    if ((type == EVP_PKEY_RSA || type == EVP_PKEY_RSA_PSS) && bits < RSA_BITS_MIN)
         return error_set(error, EX_CONFIG, "%s key is RSA of %d bits; accepted: from %d bits", what,
                          bits, RSA_BITS_MIN);
     if (type == EVP_PKEY_EC && !has_usual_curve(key))
@@ -55,10 +70,24 @@ static int check_strength(const EVP_PKEY *key, const char *what, struct error *e
     return 0;
 }
 
+/* Of a key's file either half may be damaged. */
+static bool halves_match(EVP_PKEY *key)
+{
+    EVP_PKEY_CTX *context = EVP_PKEY_CTX_new(key, NULL);
+    bool match = context != NULL && EVP_PKEY_pairwise_check(context) == 1;
+    EVP_PKEY_CTX_free(context);
+    ERR_clear_error();
+    return match;
+}
+
 int ca_check_key(const struct ca *ca, struct error *error)
 {
-    if (check_strength(ca->key, "the", error) != 0)
+    if (check_kind(ca->key, error) != 0 || check_strength(ca->key, "the", error) != 0)
         return -1;
+    if (!halves_match(ca->key))
+        return error_set(error, EX_CONFIG,
+                         "the private key is damaged: its private half is not that of its public "
+                         "half");
     if (X509_check_private_key(ca_certificate(ca), ca->key) != 1)
         return error_set(error, EX_CONFIG,
                          "the private key does not belong to the first certificate");
@@ -92,7 +121,11 @@ static int check_above(const struct ca *ca, int i, int below, const char *path, 
         return error_set(error, EX_CONFIG,
                          "certificate %d of the chain has path length %ld, with %d CAs below it",
                          i + 1, room, below);
-    if (check_strength(X509_get0_pubkey(certificate), "the chain's", error) != 0)
+    const EVP_PKEY *key = X509_get0_pubkey(certificate);
+    if (!signs_for_clients(key))
+        return error_set(error, EX_CONFIG, "the chain's key is %s, which clients do not know",
+                         EVP_PKEY_get0_type_name(key));
+    if (check_strength(key, "the chain's", error) != 0)
         return -1;
     return check_validity(certificate, path, error);
 }
@@ -100,15 +133,15 @@ static int check_above(const struct ca *ca, int i, int below, const char *path, 
 static int check_signature(X509 *certificate, struct error *error)
 {
     int digest = NID_undef;
-    int algorithm = X509_get_signature_nid(certificate);
-    OBJ_find_sigid_algs(algorithm, &digest, NULL);
+    /* Of RSA-PSS the digest is a parameter. */
+    X509_get_signature_info(certificate, &digest, NULL, NULL, NULL);
     bool broken = digest == NID_md5 || digest == NID_md4 || digest == NID_md2;
     /* A root's own signature proves nothing to anybody; any other one of SHA-1 is refused. */
     bool weak = digest == NID_sha1 && !certificate_is_self_signed(certificate);
     if (!broken && !weak)
         return 0;
-    return error_set(error, EX_CONFIG, "a certificate is signed with %s, which clients refuse",
-                     OBJ_nid2ln(algorithm));
+    return error_set(error, EX_CONFIG, "a certificate is signed with %s (%s), which clients refuse",
+                     OBJ_nid2ln(X509_get_signature_nid(certificate)), OBJ_nid2ln(digest));
 }
 
 static int check_extensions(X509 *certificate, struct error *error)

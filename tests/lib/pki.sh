@@ -26,7 +26,7 @@ authorityKeyIdentifier=keyid'
 
 # certify NAME [ISSUER]: $PKI/NAME.crt for $PKI/NAME.key, self-signed without ISSUER.
 # From the caller's variables: SUBJECT (/CN=NAME), START, END (as `date` takes them),
-# DIGEST, EXTENSIONS, KEY (the name of another key).
+# DIGEST, EXTENSIONS, KEY (the name of another key), SIGOPT (options).
 certify() {
   local name=$1 key=${KEY-$1} signer
   signer=(-keyfile "$PKI/$key.key" -selfsign)
@@ -50,11 +50,11 @@ organizationName = optional
 CONFIG
   : >"$PKI/index"
   echo "${EXTENSIONS-$CA_EXTENSIONS}" >"$PKI/extensions"
-  # shellcheck disable=SC2015 # either may fail
+  # shellcheck disable=SC2015,SC2086 # either may fail; SIGOPT is options
   openssl req -new -config "$PKI/ca.cnf" -key "$PKI/$key.key" -subj "${SUBJECT-/CN=$name}" -out "$PKI/request" 2>"$PKI/log" &&
     openssl ca -batch -notext -config "$PKI/ca.cnf" -in "$PKI/request" -out "$PKI/$name.crt" \
       -startdate "$(day "${START--1 day}")" -enddate "$(day "${END-+1 year}")" -extfile "$PKI/extensions" \
-      "${signer[@]}" 2>>"$PKI/log" || {
+      ${SIGOPT-} "${signer[@]}" 2>>"$PKI/log" || {
     cat "$PKI/log"
     return 1
   }
