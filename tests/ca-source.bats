@@ -207,6 +207,31 @@ served() {
   no_faults
 }
 
+@test "what belongs to the chain is found, whatever lies around it, and in whatever order" {
+  from_ca_dir
+  root top rsa2048
+  root other
+  SUBJECT=/CN=top root namesake
+  EXTENSIONS=${CA_EXTENSIONS/CA:TRUE/CA:TRUE,pathlen:1} intermediate policy top
+  intermediate issuing policy
+  cat "$PKI/other.crt" "$PKI/namesake.crt" "$PKI/top.crt" >"$LAB/roots"
+  secret "$CA_DIR" tls.crt=<(cat "$PKI/issuing.crt" "$PKI/policy.crt") tls.key="$PKI/issuing.key" ca.crt="$LAB/roots"
+  served 'several roots in ca.crt' top issuing
+  fresh
+  secret "$CA_DIR" tls.crt=<(cat "$PKI/issuing.crt" "$PKI/other.crt" "$PKI/policy.crt") tls.key="$PKI/issuing.key" ca.crt="$PKI/top.crt"
+  served 'another root in tls.crt' top issuing
+  fresh
+  secret "$CA_DIR" tls.crt=<(cat "$PKI/issuing.crt" "$PKI/top.crt" "$PKI/policy.crt") tls.key="$PKI/issuing.key"
+  served 'another order' top issuing
+  trusting "$PKI/top.crt" "${ROTATION_CLIENTS[@]}"
+  fresh
+  DIGEST=default root modern ED25519
+  DIGEST=default intermediate middle modern rsa2048
+  tls_secret middle modern
+  served 'an Ed25519 root' modern middle
+  no_faults
+}
+
 # The certificates of mitmproxy-ca.pem: fields NUMBER OPTIONS...
 fields() {
   awk -v n="$1" '/BEGIN CERT/ { i++ } i == n' "$CONFDIR/mitmproxy-ca.pem" | openssl x509 -noout "${@:2}"

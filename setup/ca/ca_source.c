@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "common/files.h"
+#include "setup/ca/ca_chain.h"
 #include "setup/ca/ca_check.h"
 #include "setup/ca/ca_store.h"
 #include "setup/sources.h"
@@ -90,8 +91,11 @@ static int read_pair(const struct config *config, struct part *key, struct part 
         return error_set(error, EX_CONFIG, "%s: %s", key->path, strerror(ENOENT));
     if (there < 0 || parse_pair(key, certificates, ca, error) != 0)
         return -1;
-    if (ca_root(ca) == NULL && add_root(config, ca, error) != 0)
-        return -1;
+    if (!ca_sort_chain(ca)) {
+        if (add_root(config, ca, error) != 0)
+            return -1;
+        ca_sort_chain(ca);
+    }
     if (ca_check(ca, certificates->path, error) != 0)
         return error_prefix(error, "%s", certificates->path);
     return 1;
@@ -103,9 +107,10 @@ static int read_single(const struct config *config, struct part *part, struct ca
     int there = part_read(config, CA_FILE, part, error);
     if (there <= 0)
         return there;
-    if (ca_parse(part->text, part->size, ca, error) != 0 || ca_check(ca, part->path, error) != 0)
+    if (ca_parse(part->text, part->size, ca, error) != 0)
         return error_prefix(error, "%s", part->path);
-    return 1;
+    ca_sort_chain(ca);
+    return ca_check(ca, part->path, error) == 0 ? 1 : error_prefix(error, "%s", part->path);
 }
 
 /* Else each file in it would be missing, which says less. */

@@ -1,0 +1,54 @@
+#include "setup/ca/ca_chain.h"
+
+#include <openssl/err.h>
+#include <openssl/x509v3.h>
+
+#include "setup/ca/ca_check.h"
+
+static bool has_issued(X509 *issuer, X509 *certificate)
+{
+    bool issued = X509_check_issued(issuer, certificate) == X509_V_OK &&
+                  X509_verify(certificate, X509_get0_pubkey(issuer)) == 1;
+    /* A signature by another key leaves words in the queue. */
+    ERR_clear_error();
+    return issued;
+}
+
+/* One that is not in the chain yet; one that is valid, where there are several. */
+static X509 *find_issuer(const STACK_OF(X509) * among, const STACK_OF(X509) * chain,
+                         X509 *certificate)
+{
+    X509 *found = NULL;
+    for (int i = 0; i < sk_X509_num(among); i++) {
+        X509 *issuer = sk_X509_value(among, i);
+        if (!certificates_contain(chain, issuer) && has_issued(issuer, certificate) &&
+            (found == NULL || certificate_has_expired(found)))
+            found = issuer;
+    }
+    return found;
+}
+
+STACK_OF(X509) * chain_sort(const STACK_OF(X509) * certificates)
+{
+    STACK_OF(X509) *chain = sk_X509_new_null();
+    X509 *last = sk_X509_value(certificates, 0);
+    while (chain != NULL && last != NULL && sk_X509_push(chain, last) > 0) {
+        if (certificate_is_self_signed(last))
+            return chain;
+        last = find_issuer(certificates, chain, last);
+    }
+    sk_X509_free(chain);
+    return NULL;
+}
+
+bool ca_sort_chain(struct ca *ca)
+{
+    STACK_OF(X509) *chain = chain_sort(ca->certificates);
+    if (chain == NULL)
+        return false;
+    for (int i = 0; i < sk_X509_num(chain); i++)
+        X509_up_ref(sk_X509_value(chain, i));
+    sk_X509_pop_free(ca->certificates, X509_free);
+    ca->certificates = chain;
+    return true;
+}
