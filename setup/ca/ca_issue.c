@@ -77,13 +77,25 @@ static int add_key_identifier(X509 *certificate, const struct issue *issue)
     return take_extension(certificate, issue, NID_subject_key_identifier, "hash");
 }
 
+/* What limits the subject's own certificate beside that, limits this one, too. */
+static int take_limits(X509 *certificate, const struct issue *issue)
+{
+    static const int limits[] = {NID_name_constraints, NID_ext_key_usage, NID_policy_constraints,
+                                 NID_inhibit_any_policy};
+    for (size_t i = 0; issue->subject != NULL && i < sizeof(limits) / sizeof(limits[0]); i++)
+        if (X509_get_ext_by_NID(issue->subject, limits[i], -1) >= 0 &&
+            !take_extension(certificate, issue, limits[i], NULL))
+            return 0;
+    return 1;
+}
+
 static int add_extensions(X509 *certificate, const struct issue *issue)
 {
     const char *constraints = issue->leaf ? "critical,CA:FALSE" : "critical,CA:TRUE";
     const char *usage = issue->leaf ? "critical,digitalSignature" : "critical,keyCertSign,cRLSign";
     return take_extension(certificate, issue, NID_basic_constraints, constraints) &&
            take_extension(certificate, issue, NID_key_usage, usage) &&
-           add_key_identifier(certificate, issue) &&
+           add_key_identifier(certificate, issue) && take_limits(certificate, issue) &&
            (issue->issuer == NULL ||
             add_extension(certificate, issue->issuer, NID_authority_key_identifier, "keyid"));
 }
