@@ -1,5 +1,6 @@
 #include "common/config_check.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -151,9 +152,27 @@ static int check_program(struct config *config)
     return 0;
 }
 
+/* Java takes JAVA_TOOL_OPTIONS apart at white space, OpenSSL SSL_CERT_DIR at colons, and who reads
+ * trust.env may be a shell. */
+static int check_export_mount(const struct config *config)
+{
+    bool is_named = strcmp(config->export_mount, config->export_dir) != 0;
+    const char *mount = config->export_mount;
+    for (const char *at = mount; *at != '\0'; at++) {
+        if (isalnum((unsigned char)*at) || strchr("/._-+,=@%", *at) != NULL)
+            continue;
+        config_report(is_named ? "EXPORT_MOUNT" : "EXPORT_DIR", mount,
+                      "the variables in trust.env take no path with other characters than letters, "
+                      "digits and /._-+,=@%");
+        return 1;
+    }
+    return 0;
+}
+
 int config_check(struct config *config)
 {
     if (!config->transparent)
         return 0;
-    return check_users(config) + check_ports(config) + check_files(config) + check_program(config);
+    return check_users(config) + check_ports(config) + check_files(config) +
+           check_export_mount(config) + check_program(config);
 }

@@ -160,6 +160,20 @@ bad_user() {
   all_refused
 }
 
+@test "EXPORT_MOUNT and EXPORT_DIR, paths that the variables in trust.env cannot name" {
+  local value
+  for value in '/with blank' /with:colon "/with'quote" '/with"quote' '/with$dollar' '/with;semicolon' '/with\backslash'; do
+    bad EXPORT_MOUNT "$value"
+    bad EXPORT_DIR "$value"
+  done
+  bad_path EXPORT_MOUNT
+  all_refused
+  # Where the application sees it elsewhere, the directory itself may have any name.
+  attempt with EXPORT_DIR="$LAB/with blank:" EXPORT_MOUNT=/opt/a_b-c.d+e@f setup prepare
+  [[ $STATUS == 0 ]]
+  same trust.env /opt/a_b-c.d+e@f/certs "$(sed -n 's/^SSL_CERT_DIR=//p' "$LAB/with blank:/trust.env")"
+}
+
 @test "MITMPROXY_UPSTREAM_TRUST_DIR and MITMPROXY_SCRIPTS_DIR, bad values" {
   bad MITMPROXY_UPSTREAM_TRUST_DIR /nonexistent
   bad MITMPROXY_UPSTREAM_TRUST_DIR /etc/passwd
