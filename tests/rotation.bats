@@ -348,6 +348,153 @@ never() {
 }
 test_after() { (($(date +%s) > $1)); }
 
+# Clients that find a trusted root only at the end of what is sent, or look at the dates of all of
+# it, do so whatever they trust.
+@test "the first of three ends: the roots after it alone, and the bundle, by every client" {
+  local ends
+  END='+8 seconds' root first
+  ends=$((${EPOCHREALTIME/.*/} + 8))
+  root second
+  root third
+  rotate_to first
+  rotate_to second
+  rotate_to third
+  carries third second first
+  ((${EPOCHREALTIME/.*/} < ends)) || fault 'this machine is too slow: it has expired already'
+  wait_until 14 test_after $((ends + 1))
+  attempt in_pod setup
+  [[ $STATUS == 0 ]] || fault "status $STATUS"
+  carries third second
+  same 'certificates of the CA' 2 "$(grep -c BEGIN.CERT "$CONFDIR/mitmproxy-ca.pem")" || fault chain
+  clients_are "${ROTATION_CLIENTS[@]}"
+  restart
+  everybody second third
+  intercepted wget git
+  no_faults
+}
+
+@test "the CA before has outlived the one before that: it vouches for the next as long as it lives itself" {
+  local ends
+  END='+6 seconds' root first
+  ends=$((${EPOCHREALTIME/.*/} + 6))
+  END='+90 days' root second
+  root third
+  rotate_to first
+  rotate_to second
+  wait_until 12 test_after $((ends + 1))
+  rotate_to third
+  lacks "$PREPARED" warn || fault 'a warning'
+  carries third second
+  same 'end of the cross certificate' "$(openssl x509 -in "$PKI/second.crt" -noout -enddate)" \
+    "$(openssl x509 -in "$CONFDIR/mitmproxy-ca.pem" -noout -enddate)" || fault end
+  clients_are "${ROTATION_CLIENTS[@]}" wget
+  restart
+  everybody second third
+  intercepted git
+  no_faults
+}
+
+@test "a confdir that cannot be written when something in the chain has ended: a warning" {
+  local ends
+  END='+6 seconds' root old
+  ends=$((${EPOCHREALTIME/.*/} + 6))
+  root new
+  rotate_to old
+  rotate_to new
+  wait_until 12 test_after $((ends + 1))
+  mount --bind "$CONFDIR" "$CONFDIR"
+  mount -o remount,ro,bind "$CONFDIR"
+  attempt in_pod setup
+  umount -l "$CONFDIR"
+  [[ $STATUS == 0 ]]
+  has "$OUTPUT" 'warn.*mitmproxy-ca.pem: has certificates that have expired: .*Read-only'
+  carries new
+}
+
+# Java takes no more than ten certificates.
+@test "a dozen in a row: the last ones alone, and the bundle; who is lost is said" {
+  local i
+  for i in {1..12}; do
+    root "r$i"
+    rotate_to "r$i"
+    if ((i < 11)); then lacks "$PREPARED" warn || fault "$i: a warning"; fi
+  done
+  has "$PREPARED" "warn.*only the earlier root $(fingerprint "$PKI/r1.crt" | cut -c 1-16).*not accept the new CA" || fault 'r1: no warning'
+  has "$PREPARED" "warn.*only the earlier root $(fingerprint "$PKI/r2.crt" | cut -c 1-16)" || fault 'r2: no warning'
+  same warnings 2 "$(grep -c ' warn ' <<<"$PREPARED")" || fault warnings
+  clients_are curl java
+  restart
+  everybody r12 r3
+  no_faults
+}
+
+@test "back, on, and back again: a root that is lost by that is said" {
+  root one
+  root two
+  root three
+  rotate_to one
+  rotate_to two
+  rotate_to one
+  rotate_to three
+  lacks "$PREPARED" warn || fault 'a warning'
+  rotate_to one
+  has "$PREPARED" "warn.*only the earlier root $(fingerprint "$PKI/two.crt" | cut -c 1-16)" || fault 'no warning'
+  restart
+  everybody one three
+  no_faults
+}
+
+@test "the exported certificate is lost in the confdir after a rotation: nothing else is, with CA_DIR and without" {
+  local before
+  root old
+  root new
+  rotate_to old
+  rotate_to new
+  before=$(<"$CONFDIR/mitmproxy-ca.pem")
+  rm "$CONFDIR/mitmproxy-ca-cert.pem"
+  rotate_to new
+  lacks "$PREPARED" 'warn|renewed|replaced' || fault 'with CA_DIR'
+  carries new old
+  rm "$CONFDIR/mitmproxy-ca-cert.pem"
+  unset ${P}MITMPROXY_CA_DIR
+  attempt in_pod setup
+  [[ $STATUS == 0 ]] || fault "without CA_DIR: status $STATUS"
+  carries new old
+  same mitmproxy-ca.pem "$before" "$(<"$CONFDIR/mitmproxy-ca.pem")" || fault 'the CA'
+  same 'made again' "$(fingerprint "$PKI/new.crt")" "$(fingerprint "$CONFDIR/mitmproxy-ca-cert.pem")" || fault 'certificate'
+  no_faults
+}
+
+@test "what an old intermediate CA vouches for ends with it, which is said" {
+  root top
+  END='+40 days' EXTENSIONS=$CA_EXTENSIONS intermediate middle top
+  root new
+  rotate_to middle top
+  rotate_to new
+  has "$PREPARED" "warn.*only the root before will accept the new CA until $(date -u -d '+40 days' +%Y-%m-)" || fault 'no warning'
+  # Of one that ends with the old root itself there is nothing to say.
+  END='+20 days' root third
+  END='+2 years' root fourth
+  rotate_to third
+  rotate_to fourth
+  lacks "$PREPARED" 'will accept the new CA until' || fault 'a warning'
+  no_faults
+}
+
+@test "what limits the new root limits the cross certificate, too" {
+  root old
+  EXTENSIONS=$CA_EXTENSIONS$'\nnameConstraints=permitted;DNS:example.test\nextendedKeyUsage=serverAuth' root new
+  rotate_to old
+  rotate_to new
+  for extension in nameConstraints extendedKeyUsage; do
+    same $extension "$(openssl x509 -in "$PKI/new.crt" -noout -ext $extension)" \
+      "$(openssl x509 -in "$CONFDIR/mitmproxy-ca.pem" -noout -ext $extension)" || fault $extension
+  done
+  restart
+  everybody old new
+  no_faults
+}
+
 @test "a CA in the confdir that has expired is replaced by that in CA_DIR" {
   START='-3 days' END='-1 hour' root old
   root new

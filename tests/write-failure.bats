@@ -287,6 +287,8 @@ full() {
     attempt in_pod timeout 10 setup prepare
     failed "${volume##*/}" "$volume/"
     has "$OUTPUT" ' error .*Read-only' || fault "${volume##*/}: reason not named"
+    # A CA that cannot be exported is none that mitmdump should use.
+    same "${volume##*/}: confdir" "$(cd "$LAB/template/confdir" && content .)" "$(cd "$LAB/confdir" && content .)" || fault "${volume##*/}: confdir"
     unmount
     recovers "${volume##*/}"
   done

@@ -3,6 +3,7 @@
 #include <limits.h>
 #include <stdlib.h>
 
+#include "setup/ca/ca_chain.h"
 #include "setup/ca/ca_check.h"
 #include "setup/ca/ca_rotate.h"
 
@@ -75,17 +76,25 @@ static int see(struct ca *seen, const struct ca *ca, const STACK_OF(X509) * cand
         sk_X509_push(seen->certificates, sk_X509_value(ca->certificates, i));
     if (at >= 0)
         sk_X509_push(seen->certificates, root);
+    STACK_OF(X509) *sorted = chain_sort(seen->certificates);
+    if (sorted != NULL) {
+        sk_X509_free(seen->certificates);
+        seen->certificates = sorted;
+    }
     return 0;
 }
 
-STACK_OF(X509) * roots_read(const struct confdir *confdir, const struct ca *ca, bool must_be_good,
-                            const char *path, struct error *error)
+STACK_OF(X509) * roots_read(const struct confdir *confdir, const struct ca *ca,
+                            const STACK_OF(X509) * known, bool must_be_good, const char *path,
+                            struct error *error)
 {
     STACK_OF(X509) *previous = read_certificates(confdir, PREVIOUS_FILE);
     STACK_OF(X509) *candidates = read_certificates(confdir, ROOT_FILE);
     STACK_OF(X509) *roots = NULL;
     struct ca seen = {0};
     X509_add_certs(candidates, previous, X509_ADD_FLAG_UP_REF);
+    for (int i = 0; i < sk_X509_num(known); i++)
+        add(candidates, sk_X509_value(known, i));
     if (see(&seen, ca, candidates, error) == 0 &&
         (!must_be_good || ca_check(&seen, path, error) == 0))
         roots = roots_make(ca_root(&seen), previous, error);

@@ -12,9 +12,11 @@
  * to free with sk_X509_pop_free(..., X509_free). */
 
 /* The roots of the CA that is there, after a check (ca_check) of that CA as clients see it that
- * trust its own root, if it must be good. NULL with error. */
-STACK_OF(X509) * roots_read(const struct confdir *confdir, const struct ca *ca, bool must_be_good,
-                            const char *path, struct error *error);
+ * trust its own root, if it must be good. A root whose file is lost is among the known ones. NULL
+ * with error. */
+STACK_OF(X509) * roots_read(const struct confdir *confdir, const struct ca *ca,
+                            const STACK_OF(X509) * known, bool must_be_good, const char *path,
+                            struct error *error);
 
 /* Current (NULL for none) and those of earlier (NULL for none) that have not expired. NULL with
  * error. */

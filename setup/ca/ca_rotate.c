@@ -4,7 +4,11 @@
 #include <openssl/x509v3.h>
 
 #include "setup/ca/ca_bridge.h"
+#include "setup/ca/ca_check.h"
 #include "setup/ca/ca_trial.h"
+
+/* Java refuses more than ten certificates, the leaf among them. */
+enum { CHAIN_MAX = 9 };
 
 /* The same, with bridges as no part of it unless they count. */
 static int crossed_at(const STACK_OF(X509) * chain, X509 *root, bool bridge_counts)
@@ -50,7 +54,8 @@ static bool is_issued_by(X509 *certificate, X509 *root)
 }
 
 /* Takes off a chain what is of no use from the place on where the old CA's begins: what the new
- * root has issued, and what leads to a certificate whose path length has no room for what is below.
+ * root has issued, what leads to a certificate whose path length has no room for what is below, and
+ * what is more than clients take.
  */
 static void cut_chain(STACK_OF(X509) * chain, int first, X509 *new_root)
 {
@@ -65,6 +70,8 @@ static void cut_chain(STACK_OF(X509) * chain, int first, X509 *new_root)
             keep = i - 1;
         below += !certificate_is_self_issued(certificate);
     }
+    if (keep > CHAIN_MAX && first <= CHAIN_MAX)
+        keep = CHAIN_MAX;
     while (sk_X509_num(chain) > keep)
         X509_free(sk_X509_pop(chain));
 }
@@ -76,7 +83,7 @@ static const ASN1_TIME *earlier_end(X509 *a, X509 *b)
     return ASN1_TIME_compare(end_of_a, end_of_b) < 0 ? end_of_a : end_of_b;
 }
 
-/* The new root's name and key in a certificate by the old CA, whose first certificate is issuer. */
+/* The new root's name and key in a certificate by the old CA, of which issuer is a certificate. */
 static X509 *issue_cross(X509 *root, X509 *issuer, EVP_PKEY *signer, struct error *error)
 {
     const struct issue issue = {
@@ -102,7 +109,11 @@ int ca_cross_sign(struct ca *new_ca, const struct ca *old_ca, X509 *old_root, st
     /* A bridge of the old CA leads to its leaves, and to nothing else. */
     int first = ca_bridges(old_ca);
     struct ca crossed = {.key = new_ca->key, .certificates = sk_X509_new_null()};
-    X509 *cross = issue_cross(root, sk_X509_value(old_ca->certificates, first), old_ca->key, error);
+    X509 *issuer = sk_X509_value(old_ca->certificates, first);
+    /* After a rotation that is a certificate by the CA before, which may end sooner. */
+    if (certificates_are_of_one_ca(issuer, old_root))
+        issuer = old_root;
+    X509 *cross = issue_cross(root, issuer, old_ca->key, error);
     int result = cross != NULL ? -1 : 0;
     if (cross == NULL || add_chain(crossed.certificates, new_ca->certificates, 0, root, error) != 0)
         goto out;
@@ -143,4 +154,32 @@ int ca_keep_cross(struct ca *new_ca, const struct ca *old_ca, struct error *erro
     }
     set_chain(new_ca, &chain);
     return 0;
+}
+
+static int find_expired(const STACK_OF(X509) * chain, int first)
+{
+    int i = first;
+    while (i < sk_X509_num(chain) && !certificate_has_expired(sk_X509_value(chain, i)))
+        i++;
+    return i;
+}
+
+bool ca_drop_expired(struct ca *ca, const STACK_OF(X509) * roots)
+{
+    X509 *root = sk_X509_value(roots, 0);
+    int at = root != NULL ? chain_crossed_at(ca->certificates, root) : -1;
+    int expired = at >= 0 ? find_expired(ca->certificates, at) : -1;
+    if (expired < 0 || expired == sk_X509_num(ca->certificates))
+        return false;
+    while (sk_X509_num(ca->certificates) > expired)
+        X509_free(sk_X509_pop(ca->certificates));
+    /* The root stands where nothing vouches for it any more. What does is sent by mitmproxy only
+     * where something follows. */
+    X509 *last = expired == at ? root : NULL;
+    for (int i = 1; expired == 1 && last == NULL && i < sk_X509_num(roots); i++)
+        if (is_issued_by(ca_certificate(ca), sk_X509_value(roots, i)))
+            last = sk_X509_value(roots, i);
+    if (last != NULL)
+        X509_add_cert(ca->certificates, last, X509_ADD_FLAG_UP_REF);
+    return true;
 }

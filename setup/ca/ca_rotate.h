@@ -20,4 +20,9 @@ int chain_crossed_at(const STACK_OF(X509) * chain, X509 *root);
  * if anything does. 0, or -1 with error. */
 int ca_keep_cross(struct ca *new_ca, const struct ca *old_ca, struct error *error);
 
+/* Takes off what vouches for the CA's root, the first of roots, from the first certificate on that
+ * has expired: some clients refuse what has an expired certificate in it, whatever they trust. True
+ * if there was one. */
+bool ca_drop_expired(struct ca *ca, const STACK_OF(X509) * roots);
+
 #endif

@@ -1,15 +1,17 @@
 #include "setup/ca/ca_store.h"
 
 #include <errno.h>
+#include <string.h>
 
 #include "common/log.h"
 #include "setup/ca/ca_bridge.h"
 #include "setup/ca/ca_roots.h"
 #include "setup/ca/ca_rotate.h"
-#include "setup/ca/ca_trial.h"
+#include "setup/ca/ca_vouch.h"
 #include "setup/ca/confdir.h"
 
 struct store {
+    const struct exports *exports;
     struct confdir confdir;
     struct ca ca;
     STACK_OF(X509) * roots; /* the current one first, then earlier ones that have not expired */
@@ -37,15 +39,10 @@ static int load(struct store *store, const char *path, struct error *error)
     return result == 0 ? 1 : error_prefix(error, "%s", path);
 }
 
-static int keep(struct store *store, const char *path, struct error *error)
+static int read_roots(struct store *store, bool must_be_good, const char *path, struct error *error)
 {
-    if (set_roots(store, roots_read(&store->confdir, &store->ca, true, path, error)) != 0)
-        return -1;
-    if (ca_needs_bridge(&store->ca))
-        log_warn("%s: subjectKeyIdentifier is not the SHA-1 of the key: with mitmproxy before "
-                 "12.2.3 clients will not accept what it issues",
-                 path);
-    return confdir_tighten(&store->confdir, CA_FILE, 0600, error);
+    return set_roots(store, roots_read(&store->confdir, &store->ca, store->exports->known,
+                                       must_be_good, path, error));
 }
 
 static int write_ca(struct store *store, const struct ca *ca, struct error *error)
@@ -59,10 +56,38 @@ static int write_ca(struct store *store, const struct ca *ca, struct error *erro
     return result;
 }
 
+/* The CA that is there stays, but for what has expired in its chain; that may be missing from it,
+ * or in it, without harm to most. */
+static int keep(struct store *store, const char *path, struct error *error)
+{
+    struct error failure;
+    if (ca_drop_expired(&store->ca, store->roots)) {
+        if (write_ca(store, &store->ca, &failure) == 0)
+            log_info("%s: certificates that have expired taken out", path);
+        else
+            log_warn("%s: has certificates that have expired: %s", path, failure.text);
+    }
+    return confdir_tighten(&store->confdir, CA_FILE, 0600, error);
+}
+
+static int keep_checked(struct store *store, const char *path, struct error *error)
+{
+    if (read_roots(store, true, path, error) != 0)
+        return -1;
+    if (ca_needs_bridge(&store->ca))
+        log_warn("%s: subjectKeyIdentifier is not the SHA-1 of the key: with mitmproxy before "
+                 "12.2.3 clients will not accept what it issues",
+                 path);
+    return keep(store, path, error);
+}
+
 /* The public files first: with the key in place everything has to be. */
 static int install(struct store *store, struct ca *ca, const char *path, const char *what,
                    struct error *error)
 {
+    if (store->exports->read_only)
+        return error_set(error, 1, "%s: not changed: export directory %s: %s", path,
+                         store->exports->config->export_dir, strerror(EROFS));
     if (roots_write(&store->confdir, store->roots, error) != 0 || write_ca(store, ca, error) != 0)
         return -1;
     log_info("%s: %s", path, what);
@@ -78,25 +103,6 @@ static int make(struct store *store, const char *path, struct error *error)
     return install(store, &store->ca, path, "made a new CA (ECDSA P-256)", error);
 }
 
-/* The old CA vouches for the new one where it can, unless they have the same root. */
-static int vouch(struct store *store, struct ca *source, X509 *old_root, const char *path,
-                 struct error *error)
-{
-    int crossed = 0;
-    if (old_root == NULL)
-        error_set(error, EX_CONFIG, "the old CA has no root");
-    else if (!certificates_are_of_one_ca(old_root, ca_root(source)))
-        crossed = ca_cross_sign(source, &store->ca, old_root, error);
-    else if (ca_keep_cross(source, &store->ca, error) != 0)
-        crossed = -1;
-    else
-        crossed = ca_try(source, old_root, error);
-    if (crossed == 0)
-        log_warn("%s: clients that trust only the root before will not accept the new CA: %s", path,
-                 error->text);
-    return crossed < 0 ? -1 : 0;
-}
-
 static bool is_same_ca(const struct ca *a, const struct ca *b)
 {
     return certificates_are_of_one_ca(sk_X509_value(a->certificates, ca_bridges(a)),
@@ -108,7 +114,7 @@ static int replace(struct store *store, struct ca *source, const char *path, str
 {
     bool renewed = is_same_ca(source, &store->ca);
     STACK_OF(X509) *roots = roots_make(ca_root(source), store->roots, error);
-    if (roots == NULL || vouch(store, source, sk_X509_value(store->roots, 0), path, error) != 0) {
+    if (roots == NULL || ca_vouch(source, &store->ca, store->roots, path, error) != 0) {
         sk_X509_pop_free(roots, X509_free);
         return error_prefix(error, "%s", path);
     }
@@ -139,17 +145,18 @@ static bool is_installed(const struct store *store, const struct ca *source)
 static int take_source(struct store *store, int there, struct ca *source, const char *path,
                        struct error *error)
 {
-    if (there > 0 &&
-        set_roots(store, roots_read(&store->confdir, &store->ca, false, path, error)) != 0)
+    if (there > 0 && read_roots(store, false, path, error) != 0)
         return -1;
     if (there > 0 && is_installed(store, source))
-        return confdir_tighten(&store->confdir, CA_FILE, 0600, error);
+        return keep(store, path, error);
     if (there < 0)
         log_warn("%s; it gives way to the CA of MITMPROXY_CA_DIR", error->text);
     if (ca_bridge(source, path, error) != 0)
         return error_prefix(error, "%s", path);
-    if (there > 0)
+    if (there > 0) {
+        ca_drop_expired(&store->ca, store->roots);
         return replace(store, source, path, error);
+    }
     if (set_roots(store, roots_make(ca_root(source), NULL, error)) != 0)
         return -1;
     return install(store, source, path, "taken from MITMPROXY_CA_DIR", error);
@@ -164,15 +171,15 @@ static int settle_ca(struct store *store, struct ca *source, struct error *error
         return take_source(store, there, source, path, error);
     if (there < 0)
         return -1;
-    return there == 1 ? keep(store, path, error) : make(store, path, error);
+    return there == 1 ? keep_checked(store, path, error) : make(store, path, error);
 }
 
-char *ca_store_prepare(const struct config *config, struct ca *source, size_t *size,
+char *ca_store_prepare(const struct exports *exports, struct ca *source, size_t *size,
                        struct error *error)
 {
-    struct store store = {0};
+    struct store store = {.exports = exports};
     char *pem = NULL;
-    if (confdir_open(&store.confdir, config, error) == 0) {
+    if (confdir_open(&store.confdir, exports->config, error) == 0) {
         if (settle_ca(&store, source, error) == 0 &&
             roots_write(&store.confdir, store.roots, error) == 0 &&
             confdir_complete(&store.confdir, error) == 0)

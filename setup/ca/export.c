@@ -4,25 +4,18 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "common/files.h"
 #include "common/log.h"
 #include "setup/ca/bundle.h"
-#include "setup/ca/ca.h"
 #include "setup/ca/hashed_directory.h"
 #include "setup/ca/trust_env.h"
 #include "setup/ca/truststore.h"
 #include "setup/claim.h"
 
 enum { ROOTS_MAX_BYTES = 256 * 1024 };
-
-struct exports {
-    const struct config *config;
-    int directory;
-    STACK_OF(X509) * roots; /* of the CA, the current one first */
-    struct bundle *bundle;
-};
 
 /* Ours, or a temporary file of ours. mitmscripts is in the default export directory, where the
  * image has its addons. */
@@ -141,16 +134,42 @@ static int write_environment(const struct exports *exports, struct error *error)
  * counts only if an earlier run has exported it. */
 static void drop_unknown_roots(const struct exports *exports)
 {
+    for (int i = sk_X509_num(exports->roots) - 1; i > 0; i--)
+        if (!certificates_contain(exports->known, sk_X509_value(exports->roots, i)))
+            X509_free(sk_X509_delete(exports->roots, i));
+}
+
+/* NULL for none. */
+static STACK_OF(X509) * read_known_roots(int directory)
+{
     const struct file_limits limits = {.max_size = ROOTS_MAX_BYTES, .owner = geteuid()};
     struct error ignored;
     size_t size;
-    char *pem = file_read(exports->directory, EXPORT_ROOTS, &limits, EXPORT_ROOTS, &size, &ignored);
+    char *pem = file_read(directory, EXPORT_ROOTS, &limits, EXPORT_ROOTS, &size, &ignored);
     STACK_OF(X509) *known = pem != NULL ? certificates_from_pem(pem, size, &ignored) : NULL;
     free(pem);
-    for (int i = sk_X509_num(exports->roots) - 1; i > 0; i--)
-        if (known == NULL || !certificates_contain(known, sk_X509_value(exports->roots, i)))
-            X509_free(sk_X509_delete(exports->roots, i));
-    sk_X509_pop_free(known, X509_free);
+    return known;
+}
+
+int export_open(struct exports *exports, const struct config *config, struct error *error)
+{
+    struct statvfs volume;
+    *exports = (struct exports){.config = config};
+    exports->directory = open_export_directory(config, error);
+    if (exports->directory < 0)
+        return -1;
+    exports->known = read_known_roots(exports->directory);
+    exports->read_only =
+        fstatvfs(exports->directory, &volume) == 0 && (volume.f_flag & ST_RDONLY) != 0;
+    return 0;
+}
+
+void export_close(struct exports *exports)
+{
+    bundle_free(exports->bundle);
+    sk_X509_pop_free(exports->roots, X509_free);
+    sk_X509_pop_free(exports->known, X509_free);
+    close(exports->directory);
 }
 
 static int write_all(const struct exports *exports, char sha256[static STATE_SHA256_SIZE],
@@ -163,22 +182,12 @@ static int write_all(const struct exports *exports, char sha256[static STATE_SHA
     return write_environment(exports, error);
 }
 
-int export_roots(const struct config *config, const char *pem, size_t size,
+int export_roots(struct exports *exports, const char *pem, size_t size,
                  char sha256[static STATE_SHA256_SIZE], struct error *error)
 {
-    struct exports exports = {.config = config};
-    int result = -1;
-    exports.directory = open_export_directory(config, error);
-    if (exports.directory < 0)
+    exports->roots = certificates_from_pem(pem, size, error);
+    if (exports->roots == NULL)
         return -1;
-    exports.roots = certificates_from_pem(pem, size, error);
-    if (exports.roots != NULL && sk_X509_num(exports.roots) > 0) {
-        drop_unknown_roots(&exports);
-        if (fill_bundle(&exports, error) == 0)
-            result = write_all(&exports, sha256, error);
-    }
-    bundle_free(exports.bundle);
-    sk_X509_pop_free(exports.roots, X509_free);
-    close(exports.directory);
-    return result;
+    drop_unknown_roots(exports);
+    return fill_bundle(exports, error) == 0 ? write_all(exports, sha256, error) : -1;
 }

@@ -49,15 +49,16 @@ struct verdict {
 
 /* The child: becomes the mitmproxy user and does the work in the confdir, so that whoever owns the
  * place gains nothing that he does not have. */
-static int work_as_user(const struct config *config, struct ca *source, int out)
+static int work_as_user(const struct exports *exports, struct ca *source, int out)
 {
+    const struct config *config = exports->config;
     struct verdict verdict = {0};
     unsigned int before = log_warnings();
     size_t size = 0;
     char *pem = NULL;
     if (privileges_drop(config->user.uid, config->user.gid, &verdict.error) == 0 &&
         access_check(config, &verdict.error) == 0)
-        pem = ca_store_prepare(config, source, &size, &verdict.error);
+        pem = ca_store_prepare(exports, source, &size, &verdict.error);
     verdict.failed =
         pem == NULL || ca_record_make(config, pem, size, &verdict.record, &verdict.error) != 0;
     verdict.warned = log_warnings() != before;
@@ -95,7 +96,7 @@ static bool answer_is_there(int pipe, pid_t child)
 }
 
 /* Returns the CA's roots as PEM, which the caller frees. */
-static char *prepare_as_user(const struct config *config, struct ca *source, size_t *size,
+static char *prepare_as_user(const struct exports *exports, struct ca *source, size_t *size,
                              struct verdict *verdict, struct error *error)
 {
     int ends[2];
@@ -106,7 +107,7 @@ static char *prepare_as_user(const struct config *config, struct ca *source, siz
     pid_t child = fork();
     if (child == 0) {
         close(ends[0]);
-        _exit(work_as_user(config, source, ends[1]));
+        _exit(work_as_user(exports, source, ends[1]));
     }
     close(ends[1]);
     char *pem = NULL;
@@ -122,29 +123,43 @@ static char *prepare_as_user(const struct config *config, struct ca *source, siz
     return pem;
 }
 
+/* Confdir, then export, which has been opened: what cannot be exported is not put in place. */
+static int prepare_both(struct exports *exports, struct ca *source, struct state *state,
+                        struct verdict *verdict, struct error *error)
+{
+    size_t size = 0;
+    char *roots = prepare_as_user(exports, source, &size, verdict, error);
+    int result = roots != NULL ? export_roots(exports, roots, size, state->ca_sha256, error) : -1;
+    if (roots != NULL && result != 0)
+        state->ca[0] = '\0';
+    free(roots);
+    return result;
+}
+
 int ca_prepare(const struct config *config, struct state *state, struct ca_outlook *outlook,
                struct error *error)
 {
     unsigned int warnings = log_warnings();
     struct ca source;
-    struct verdict verdict;
-    size_t size = 0;
-    char *roots = NULL;
+    struct exports exports;
+    struct verdict verdict = {0};
+    int result = -1;
     /* What is wrong with the source is known before anything is touched. */
     int given = ca_source_read(config, &source, error);
     if (given < 0)
         return -1;
-    if (check_capabilities(config, error) == 0 && give_confdir(config, error) == 0)
-        roots = prepare_as_user(config, given == 1 ? &source : NULL, &size, &verdict, error);
+    if (check_capabilities(config, error) == 0 && give_confdir(config, error) == 0 &&
+        export_open(&exports, config, error) == 0) {
+        result = prepare_both(&exports, given == 1 ? &source : NULL, state, &verdict, error);
+        export_close(&exports);
+    }
     ca_free(&source);
-    if (roots == NULL)
+    if (result != 0)
         return -1;
-    int result = export_roots(config, roots, size, state->ca_sha256, error);
-    free(roots);
     strlcpy(state->ca_file_sha256, verdict.record.file_sha256, sizeof(state->ca_file_sha256));
     state->ca_expires = verdict.record.expires;
     outlook->root_ends = verdict.record.root_ends;
     outlook->warned = verdict.warned || log_warnings() != warnings;
-    strlcpy(state->ca, result == 0 ? "exported" : "", sizeof(state->ca));
-    return result;
+    strlcpy(state->ca, "exported", sizeof(state->ca));
+    return 0;
 }

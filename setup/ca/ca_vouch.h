@@ -1,0 +1,13 @@
+#ifndef SETUP_CA_CA_VOUCH_H
+#define SETUP_CA_CA_VOUCH_H
+
+#include "common/error.h"
+#include "setup/ca/ca.h"
+
+/* Has the old CA vouch for the new one, if they have not the same root, so that clients go on which
+ * trust only one of the old roots (the current one first, then earlier ones). Warns, with path, of
+ * those who will not accept the new CA, or not for as long as they could. 0, or -1 with error. */
+int ca_vouch(struct ca *new_ca, const struct ca *old_ca, const STACK_OF(X509) * old_roots,
+             const char *path, struct error *error);
+
+#endif
