@@ -162,6 +162,7 @@ bad_user() {
 
 @test "EXPORT_MOUNT and EXPORT_DIR, paths that the variables in trust.env cannot name" {
   local value
+  # shellcheck disable=SC2016 # no expansion is wanted
   for value in '/with blank' /with:colon "/with'quote" '/with"quote' '/with$dollar' '/with;semicolon' '/with\backslash'; do
     bad EXPORT_MOUNT "$value"
     bad EXPORT_DIR "$value"
