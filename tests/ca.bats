@@ -211,6 +211,55 @@ fixed() {
   same bundle "$once" "$(sha256sum <"$BUNDLE")"
 }
 
+block() { printf -- '-----BEGIN %s-----\n%s\n-----END %s-----\n' "$1" "$2" "$1"; }
+
+# spoilt NUMBER NAME: of the file on standard input, as one of the trust directory, so many
+# certificates are damaged, and three are not.
+spoilt() {
+  cat >"$LAB/trust/01234567.0"
+  rm -rf "$EXPORT" "$LAB/run"
+  attempt with MITMPROXY_UPSTREAM_TRUST_DIR="$LAB/trust" setup prepare
+  [[ $STATUS == 0 ]] || fault "$2: status $STATUS"
+  same "$2: missing" '' "$(comm -13 <(fingerprints "$BUNDLE") "$LAB/three")" || fault "$2"
+  if (($1 == 0)); then
+    lacks "$OUTPUT" 'warn' || fault "$2: a warning"
+  else
+    has "$OUTPUT" "warn .* $LAB/trust/01234567\\.0: damaged certificates.*: $1\$" || fault "$2: no warning"
+  fi
+}
+@test "what is damaged in a file with roots costs no other root of it, and is warned of" {
+  local one two=$STAGE/pki/private-ca.crt three=$STAGE/pki/unknown-ca.crt cut
+  mkdir "$LAB/trust"
+  make_ca "$LAB/ec" ec
+  one=$LAB/ec/cert.pem
+  for cut in "$one" "$two" "$three"; do fingerprint "$cut"; done | sort >"$LAB/three"
+  cut=$(head -n 4 "$one")
+  spoilt 1 'not base64' < <(cat "$one" && block CERTIFICATE '!!!!' && cat "$two" "$three")
+  spoilt 1 'no certificate' < <(cat "$one" && block CERTIFICATE AAAA && cat "$two" "$three")
+  spoilt 1 'empty' < <(cat "$one" && block CERTIFICATE '' && cat "$two" "$three")
+  spoilt 1 'cut off' < <(cat "$one" && echo "$cut" && cat "$two" "$three")
+  spoilt 1 'cut off in a line' < <(cat "$one" && printf %s "$cut" && cat "$two" "$three")
+  spoilt 1 'another last line' < <(cat "$one" && sed 's/END CERT/END A CERT/' "$one" && cat "$two" "$three")
+  spoilt 3 'first, in the middle, last' < <(echo "$cut" && cat "$one" "$two" && block CERTIFICATE '!!!!' && cat "$three" && echo "$cut")
+  spoilt 1 'the last line has no newline' < <(cat "$one" "$two" && block CERTIFICATE '!!!!' && printf %s "$(<"$three")")
+  spoilt 0 'no newline between' < <(printf %s "$(<"$one")" && printf %s "$(<"$two")" && cat "$three")
+  spoilt 0 'byte order mark' < <(printf '\xef\xbb\xbf' && cat "$one" "$two" "$three")
+  spoilt 0 'lines of DOS' < <(cat "$one" "$two" "$three" | sed 's/$/\r/')
+  spoilt 0 'other kinds' < <(cat "$one" && block 'X509 CRL' '!!!!' && block 'PRIVATE KEY' AAAA && cat "$two" "$three")
+  spoilt 0 'in remarks' < <(block CERTIFICATE '!!!!' | sed 's/^/# /' && cat "$one" && block CERTIFICATE '!!!!' | sed 's/^/#/' && cat "$two" "$three")
+  no_faults
+}
+
+@test "a damaged certificate in the system's bundle, and a missing newline: the other ones are exported" {
+  local roots=$LAB/roots.crt
+  { sed '/END/q' $SYSTEM_ROOTS && block CERTIFICATE damaged | tr -d '\n' && sed '1,/END/d' $SYSTEM_ROOTS; } >"$roots"
+  # shellcheck disable=SC2016 # for the shell in there
+  attempt in_pod unshare --mount sh -c 'mount --bind "$0" "$1" && exec setup prepare' "$roots" $SYSTEM_ROOTS
+  [[ $STATUS == 0 ]]
+  has "$OUTPUT" "warn .* $SYSTEM_ROOTS: damaged certificates.*: 1\$"
+  same 'missing system roots' '' "$(comm -13 <(fingerprints "$BUNDLE") <(fingerprints $SYSTEM_ROOTS | uniq))"
+}
+
 @test "the export has its modes whatever the umask, keeps what is others', and never a key" {
   # The default export directory holds the shipped addons, too.
   mkdir -m 0777 "$EXPORT"

@@ -105,6 +105,18 @@ TABLE
   lacks "$(<"$EXPORT/trust.env")" '=/elsewhere/'
 }
 
+@test "a damaged certificate in the trust directory is warned of each time" {
+  mkdir "$LAB/trust"
+  sed '2s/^.*$/damaged/' "$STAGE/pki/private-ca.crt" >"$LAB/trust/01234567.0"
+  give MITMPROXY_UPSTREAM_TRUST_DIR="$LAB/trust"
+  is_full
+  sleep 2.1
+  for _ in 1 2; do
+    is_full
+    has "$OUTPUT" 'warn .*/trust/01234567\.0: damaged'
+  done
+}
+
 # File $1, with empty lines behind it, so that all are of one size.
 padded() { cat "$1" - < <(head -c $((4096 - $(stat -c %s "$1"))) /dev/zero | tr '\0' '\n'); }
 

@@ -3,15 +3,19 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <openssl/pem.h>
 #include <openssl/sha.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "common/files.h"
+#include "common/log.h"
+#include "setup/ca/pem_block.h"
 #include "setup/sources.h"
 
 enum { SOURCE_MAX_BYTES = 16 * 1024 * 1024 };
@@ -97,26 +101,44 @@ int bundle_add(struct bundle *bundle, X509 *certificate)
     return push(bundle, digest, certificate) ? 0 : -1;
 }
 
-size_t bundle_add_pem(struct bundle *bundle, const char *pem, size_t size)
+static bool add_block(struct bundle *bundle, const struct pem_block *block)
 {
-    BIO *in = BIO_new_mem_buf(pem, (int)size);
-    size_t found = 0;
+    BIO *in = BIO_new_mem_buf(block->begin, (int)block->size);
+    bool added = false;
     char *name, *header;
     unsigned char *der;
     long length;
-    while (in != NULL && PEM_read_bio(in, &name, &header, &der, &length) == 1) {
-        if (strcmp(name, PEM_STRING_X509) == 0 && add_der(bundle, der, length))
-            found++;
+    if (in != NULL && PEM_read_bio(in, &name, &header, &der, &length) == 1) {
+        added = add_der(bundle, der, length);
         OPENSSL_free(name);
         OPENSSL_free(header);
         OPENSSL_free(der);
     }
     BIO_free(in);
+    return added;
+}
+
+/* Returns how many certificates the text held. */
+static size_t add_pem(struct bundle *bundle, const char *pem, size_t size, const char *path)
+{
+    struct pem_block block = {0};
+    size_t found = 0, damaged = 0;
+    while (pem_block_next(pem, size, &block)) {
+        if (!pem_block_is_certificate(&block))
+            continue;
+        if (add_block(bundle, &block))
+            found++;
+        else
+            damaged++;
+    }
+    if (damaged > 0)
+        log_warn("%s: damaged certificates, which are left out: %zu", path, damaged);
     return found;
 }
 
-/* The system's own files, and an operator's: links are followed, as OpenSSL does. */
-static size_t add_file(struct bundle *bundle, int directory, const char *name)
+/* The system's own files, and an operator's: links are followed, as OpenSSL does. path stands in
+ * messages only. */
+static size_t add_file(struct bundle *bundle, int directory, const char *name, const char *path)
 {
     struct error ignored;
     struct stat st;
@@ -125,9 +147,9 @@ static size_t add_file(struct bundle *bundle, int directory, const char *name)
     if (fd < 0)
         return 0;
     if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_size <= SOURCE_MAX_BYTES) {
-        char *pem = file_read_open(fd, (size_t)st.st_size, name, &size, &ignored);
+        char *pem = file_read_open(fd, (size_t)st.st_size, path, &size, &ignored);
         if (pem != NULL)
-            found = bundle_add_pem(bundle, pem, size);
+            found = add_pem(bundle, pem, size, path);
         free(pem);
     }
     close(fd);
@@ -137,7 +159,7 @@ static size_t add_file(struct bundle *bundle, int directory, const char *name)
 size_t bundle_add_system_roots(struct bundle *bundle)
 {
     for (size_t i = 0; system_bundles[i] != NULL; i++) {
-        size_t found = add_file(bundle, AT_FDCWD, system_bundles[i]);
+        size_t found = add_file(bundle, AT_FDCWD, system_bundles[i], system_bundles[i]);
         if (found > 0)
             return found;
     }
@@ -158,7 +180,9 @@ size_t bundle_add_directory(struct bundle *bundle, const char *path)
         return 0;
     int count = scandirat(directory, ".", &entries, has_hashed_name, alphasort);
     for (int i = 0; i < count; i++) {
-        found += add_file(bundle, directory, entries[i]->d_name);
+        char file[PATH_MAX];
+        snprintf(file, sizeof(file), "%.3800s/%s", path, entries[i]->d_name);
+        found += add_file(bundle, directory, entries[i]->d_name, file);
         free(entries[i]);
     }
     if (count >= 0)

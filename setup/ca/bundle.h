@@ -14,9 +14,8 @@ void bundle_free(struct bundle *bundle);
 /* Adds a certificate, unless it is in the bundle. 0, or -1 when memory is out. */
 int bundle_add(struct bundle *bundle, X509 *certificate);
 
-/* Adds every certificate in PEM text that is not in the bundle yet; other blocks, and what does not
- * parse, are passed over. Returns how many certificates the text held. */
-size_t bundle_add_pem(struct bundle *bundle, const char *pem, size_t size);
+/* What follows reads PEM text: blocks other than certificates are passed over, and of damaged
+ * certificates it is logged how many a file has. */
 
 /* Adds the roots of the system, from where its distribution keeps them. Returns how many. */
 size_t bundle_add_system_roots(struct bundle *bundle);

@@ -1,0 +1,39 @@
+#include "setup/ca/pem_block.h"
+
+#include <openssl/pem.h>
+#include <string.h>
+
+#define BEGIN "-----BEGIN "
+
+/* Behind one of these a BEGIN line is a remark, to OpenSSL as well. Behind anything else there was
+ * a newline, which has been lost. */
+static bool is_remark(const char *text, const char *at)
+{
+    static const char before[] = {' ', '\t', '#', ';', '\'', '"'};
+    return at > text && memchr(before, at[-1], sizeof(before)) != NULL;
+}
+
+/* The next BEGIN line from there on, or the end. */
+static const char *find_begin(const char *text, const char *from, const char *end)
+{
+    const char *at = memmem(from, (size_t)(end - from), BEGIN, strlen(BEGIN));
+    while (at != NULL && is_remark(text, at))
+        at = memmem(at + 1, (size_t)(end - at - 1), BEGIN, strlen(BEGIN));
+    return at != NULL ? at : end;
+}
+
+bool pem_block_next(const char *text, size_t size, struct pem_block *block)
+{
+    const char *end = text + size;
+    block->begin = find_begin(text, block->begin == NULL ? text : block->begin + block->size, end);
+    if (block->begin == end)
+        return false;
+    block->size = (size_t)(find_begin(text, block->begin + 1, end) - block->begin);
+    return true;
+}
+
+bool pem_block_is_certificate(const struct pem_block *block)
+{
+    static const char begin[] = BEGIN PEM_STRING_X509 "-";
+    return block->size >= strlen(begin) && memcmp(block->begin, begin, strlen(begin)) == 0;
+}
