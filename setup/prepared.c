@@ -47,13 +47,14 @@ static void add_environment(struct file_sum *sum)
             file_sum_add_text(sum, *entry);
 }
 
+/* A key goes into the digest, and nowhere else. */
 static void add_ca_dir(struct file_sum *sum, const char *ca_dir)
 {
     static const char *const names[] = {SOURCE_CERTIFICATES, SOURCE_KEY, SOURCE_ROOT, CA_FILE};
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
         char path[PATH_MAX];
         snprintf(path, sizeof(path), "%.4000s/%s", ca_dir, names[i]);
-        file_sum_add_file(sum, path, 0);
+        file_sum_add_content(sum, path, CA_FILE_MAX_BYTES);
     }
 }
 

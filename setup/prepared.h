@@ -10,7 +10,7 @@
 /* What the last `setup prepare` saw and left behind, as a file beside the state file: where all of
  * it is still so, there is nothing to prepare, and OpenSSL need not be loaded to find that out.
  * What counts is which files went in and came out and when the kernel says that they were last
- * changed, the content of the file with the CA's key, this program and the environment. In doubt
+ * changed, the content of those with a CA's key, this program and the environment. In doubt
  * prepare works in full. */
 
 /* Is there nothing to prepare? Fills setup's CA keys of state then; and in any case inputs with the

@@ -5,10 +5,13 @@
 source "$BATS_TEST_DIRNAME/lib/suite.sh"
 # shellcheck source=tests/lib/ca.sh
 source "$BATS_TEST_DIRNAME/lib/ca.sh"
+# shellcheck source=tests/lib/pki.sh
+source "$BATS_TEST_DIRNAME/lib/pki.sh"
 
 # The programs count as read, and have just been installed.
 setup_file() {
   suite_up
+  preload_library fixed_times
   sleep 2.1
 }
 teardown_file() { suite_down; }
@@ -137,6 +140,105 @@ padded() { cat "$1" - < <(head -c $((4096 - $(stat -c %s "$1"))) /dev/zero | tr 
   is_full
   [[ $first == "$(fingerprint "$LAB/first/cert.pem")" ]]
   same 'exported' "$(fingerprint "$LAB/second/cert.pem")" "$(fingerprint "$EXPORT/mitmproxy-ca-cert.pem")"
+}
+
+# fixed_times DIRECTORY SECONDS: to what begins with "${FIXED[@]}" all in it has the same inode and
+# this time of change, see fixed_times.c. (Any time but the present has settled.)
+fixed_times() {
+  FIXED=(env FIXED_BELOW="$1" FIXED_TIME="$2" LD_PRELOAD="$STAGE/fixed_times.so"
+    ASAN_OPTIONS="${ASAN_OPTIONS:+$ASAN_OPTIONS:}verify_asan_link_order=0")
+}
+THEN=$(date -d 2024-01-01 +%s)
+
+# put FILE NAME: in CA_DIR, of the same size and written at the same time as all others.
+put() {
+  padded "$1" >"$CA_DIR/$2"
+  touch -d "@$THEN" "$CA_DIR/$2"
+}
+# taken_once CERTIFICATE: of the CA that lies in CA_DIR.
+taken_once() {
+  is_full "${FIXED[@]}"
+  same 'exported' "$(fingerprint "$1")" "$(fingerprint "$EXPORT/mitmproxy-ca-cert.pem")"
+  is_quick "${FIXED[@]}"
+}
+@test "another CA in CA_DIR that differs in nothing but its content is taken" {
+  local time name
+  PKI=$LAB/ca CA_DIR=$LAB/source
+  mkdir "$PKI" "$CA_DIR"
+  give MITMPROXY_CA_DIR="$CA_DIR"
+  for name in first second; do
+    root $name
+    pem $name >"$PKI/$name.pem"
+  done
+  # (Content is certain even where there are no times.)
+  for time in 0 "$THEN"; do
+    fixed_times "$CA_DIR" "$time"
+    for name in first second; do
+      put "$PKI/$name.crt" tls.crt
+      put "$PKI/$name.key" tls.key
+      taken_once "$PKI/$name.crt"
+    done
+    rm "$CA_DIR"/*
+    for name in first second; do
+      put "$PKI/$name.pem" mitmproxy-ca.pem
+      taken_once "$PKI/$name.crt"
+    done
+    rm "$CA_DIR"/*
+  done
+}
+
+@test "a file in CA_DIR that need not be read, and cannot be: no record" {
+  make_ca "$LAB/first" ec
+  mkdir "$LAB/source"
+  cp "$LAB/first/ca.pem" "$LAB/source/mitmproxy-ca.pem"
+  give MITMPROXY_CA_DIR="$LAB/source"
+  is_full
+  settled
+  is_quick
+  head -c 257K /dev/zero >"$LAB/source/ca.crt"
+  is_full
+  settled
+  is_full
+  rm "$LAB/source/ca.crt"
+  mkfifo "$LAB/source/ca.crt"
+  is_full timeout 5
+  settled
+  is_full timeout 5
+}
+
+@test "a trust directory with the same inodes and times of change: size and time of writing count" {
+  local file=$LAB/trust/01234567.0
+  mkdir "$LAB/trust"
+  cp "$STAGE/pki/private-ca.crt" "$file"
+  touch -d "@$THEN" "$file"
+  give MITMPROXY_UPSTREAM_TRUST_DIR="$LAB/trust"
+  fixed_times "$LAB/trust" "$THEN"
+  is_full "${FIXED[@]}"
+  is_quick "${FIXED[@]}"
+  echo >>"$file"
+  touch -d "@$THEN" "$file"
+  is_full "${FIXED[@]}"
+  is_quick "${FIXED[@]}"
+  touch -d "@$((THEN + 1))" "$file"
+  is_full "${FIXED[@]}"
+  is_quick "${FIXED[@]}"
+}
+
+@test "a trust directory without real times of change: no record" {
+  local time
+  mkdir "$LAB/trust"
+  cp "$STAGE/pki/private-ca.crt" "$LAB/trust/01234567.0"
+  give MITMPROXY_UPSTREAM_TRUST_DIR="$LAB/trust"
+  is_full
+  settled
+  is_quick
+  for time in 0 1 315532800; do
+    fixed_times "$LAB/trust" $time
+    for _ in 1 2; do
+      is_full "${FIXED[@]}"
+    done
+  done
+  is_quick
 }
 
 @test "the mitmproxy user cannot pass off a CA or a record" {
