@@ -7,10 +7,13 @@ source "$BATS_TEST_DIRNAME/lib/suite.sh"
 source "$BATS_TEST_DIRNAME/lib/ca.sh"
 # shellcheck source=tests/lib/pki.sh
 source "$BATS_TEST_DIRNAME/lib/pki.sh"
+# shellcheck source=tests/lib/clock.sh
+source "$BATS_TEST_DIRNAME/lib/clock.sh"
 
 # The programs count as read, and have just been installed.
 setup_file() {
   suite_up
+  clock_library
   preload_library fixed_times
   sleep 2.1
 }
@@ -106,6 +109,25 @@ TABLE
   is_quick env ${P}EXPORT_MOUNT=/elsewhere
   is_full
   lacks "$(<"$EXPORT/trust.env")" '=/elsewhere/'
+}
+
+# with_roots FILE: what begins with "${WITH_ROOTS[@]}" sees it in the place of the system's bundle.
+with_roots() {
+  # shellcheck disable=SC2016 # for the shell in there
+  WITH_ROOTS=(unshare --mount sh -c 'mount --bind "$0" /etc/ssl/certs/ca-certificates.crt && exec "$@"' "$1")
+}
+
+@test "another root in the system's bundle: the next run works in full, and exports it" {
+  local roots=$LAB/roots.crt
+  cp /etc/ssl/certs/ca-certificates.crt "$roots"
+  with_roots "$roots"
+  is_full "${WITH_ROOTS[@]}"
+  sleep 2.1
+  is_full "${WITH_ROOTS[@]}"
+  is_quick "${WITH_ROOTS[@]}"
+  cat "$STAGE/pki/unknown-ca.crt" >>"$roots"
+  is_full "${WITH_ROOTS[@]}"
+  grep -qx "$(fingerprint "$STAGE/pki/unknown-ca.crt")" <(fingerprints "$BUNDLE")
 }
 
 @test "a damaged certificate in the trust directory is warned of each time" {
@@ -291,6 +313,46 @@ taken_once() {
       is_quick
     fi
   done
+}
+
+# until_is SECONDS: the record holds until then, and no longer; the next day has not come by then.
+until_is() {
+  same 'until' "$1" "$(sed -n 's/^until=//p' "$(RECORD)")"
+  set_clock $(($1 - $(date +%s) - 60))
+  is_quick "${CLOCK_PRELOADED[@]}"
+  set_clock $(($1 - $(date +%s) + 60))
+  is_full "${CLOCK_PRELOADED[@]}"
+}
+end_of() { date -d "$(openssl x509 -in "$1" -noout -enddate | cut -d= -f2)" +%s; }
+
+@test "a record does not hold into the last 30 days of the CA" {
+  PKI=$LAB/ca
+  mkdir "$PKI"
+  END='+30 days +12 hours' root own
+  pem own >"$LAB/pem"
+  place_ca "$LAB/pem"
+  is_full
+  is_quick
+  until_is $(($(end_of "$PKI/own.crt") - 30 * 86400))
+  has "$OUTPUT" 'warn .*the certificate expires at'
+}
+
+@test "a record does not hold across the end of an earlier root that is exported" {
+  PKI=$LAB/ca CA_DIR=$LAB/secret
+  mkdir "$PKI"
+  END='+12 hours' root old
+  root new
+  give MITMPROXY_CA_DIR="$CA_DIR"
+  tls_secret old
+  is_full
+  tls_secret new
+  is_full
+  grep -qx "$(fingerprint "$PKI/old.crt")" <(fingerprints "$EXPORT/mitmproxy-ca-roots.pem")
+  sleep 2.1
+  is_full
+  is_quick
+  until_is "$(end_of "$PKI/old.crt")"
+  same 'roots' "$(fingerprint "$PKI/new.crt")" "$(fingerprints "$EXPORT/mitmproxy-ca-roots.pem")"
 }
 
 @test "an addon that others can write to is refused although nothing else has changed" {
