@@ -122,6 +122,14 @@ static int drop_prove(uid_t uid, gid_t gid, bool groups_dropped, struct error *e
     return 0;
 }
 
+/* Keeps a key in memory from cores and debuggers. MUST come after each change of the effective ids:
+ * with that the kernel resets it to fs.suid_dumpable. Where that is 2, a core_pattern which is a
+ * pipe is given a core whatever RLIMIT_CORE says (core(5)). */
+static int become_undumpable(void)
+{
+    return prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+}
+
 int privileges_drop(uid_t uid, gid_t gid, struct error *error)
 {
     bool can_change = capability_held(CAP_SETUID) || geteuid() != uid;
@@ -138,6 +146,9 @@ int privileges_drop(uid_t uid, gid_t gid, struct error *error)
     /* MUST hold before anything is executed: set-user-ID programs would give it all back. */
     if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0)
         return error_set(error, EX_NOPERM, "set no_new_privs: %s", strerror(errno));
+    /* MUST come after the ids have changed. */
+    if (become_undumpable() != 0)
+        return error_set(error, 1, "make this process undumpable: %s", strerror(errno));
     return drop_prove(uid, can_change ? gid : getegid(), can_change, error);
 }
 
@@ -153,7 +164,7 @@ int privileges_lend(uid_t uid, gid_t gid, struct lent_privileges *lent)
     /* The effective capabilities go with the effective uid 0, and come back with it. */
     if (setgroups(0, NULL) == 0 && setresgid((gid_t)-1, gid, (gid_t)-1) == 0 &&
         setresuid((uid_t)-1, uid, (uid_t)-1) == 0 && capabilities_read(&now) == 0 &&
-        now.sets[0].effective == 0 && now.sets[1].effective == 0)
+        now.sets[0].effective == 0 && now.sets[1].effective == 0 && become_undumpable() == 0)
         return 0;
     privileges_return(lent);
     return -1;
@@ -168,5 +179,8 @@ void privileges_return(const struct lent_privileges *lent)
         abort();
     /* Without CAP_SETGID they have not been given up. */
     if (setgroups((size_t)lent->count, lent->groups) != 0 && errno != EPERM)
+        abort();
+    /* MUST come after the ids have changed back. */
+    if (become_undumpable() != 0)
         abort();
 }

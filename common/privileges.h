@@ -14,8 +14,9 @@ const char *capability_name(int capability);
 
 /* Becomes uid:gid for good: no supplementary groups, no capability in any set, no way back
  * (PR_SET_NO_NEW_PRIVS), and proves it. A process that is that user already and has no CAP_SETUID
- * only sheds what it can. Returns 0, or -1 with error (77 and the missing capability); after -1 the
- * process is in between and must end. */
+ * only sheds what it can. The process is undumpable then, until it executes another program.
+ * Returns 0, or -1 with error (77 and the missing capability); after -1 the process is in between
+ * and must end. */
 int privileges_drop(uid_t uid, gid_t gid, struct error *error);
 
 /* Who a process was that has become another user for a while. */
@@ -29,11 +30,12 @@ struct lent_privileges {
 
 /* Opens and looks at files as uid:gid from now on, without supplementary groups and without a
  * capability in effect, until privileges_return. That user can neither send signals to the process
- * nor trace it. For looking only: whoever takes such a process over is root. A process that is that
- * user already stays as it is. 0, or -1: then nothing is changed. */
+ * nor trace it: the process is undumpable then. For looking only: whoever takes such a process over
+ * is root. A process that is that user already stays as it is. 0, or -1: then nothing is changed,
+ * but that it may be undumpable. */
 int privileges_lend(uid_t uid, gid_t gid, struct lent_privileges *lent);
 
-/* Ends the process (abort(3)) where that fails. */
+/* The process is still undumpable after that. Ends it (abort(3)) where that fails. */
 void privileges_return(const struct lent_privileges *lent);
 
 #endif

@@ -5,7 +5,6 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
@@ -165,12 +164,8 @@ static int open_all(struct responder *responder, const struct listeners *listene
 static int become_healthd_user(const struct config *config, struct error *error)
 {
     bool root = geteuid() == 0;
-    if (privileges_drop(root ? config->healthd_user.uid : geteuid(),
-                        root ? config->healthd_user.gid : getegid(), error) != 0)
-        return -1;
-    if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0)
-        return error_set(error, 1, "make this process undumpable: %s", strerror(errno));
-    return 0;
+    return privileges_drop(root ? config->healthd_user.uid : geteuid(),
+                           root ? config->healthd_user.gid : getegid(), error);
 }
 
 int responder_run(const struct config *config, const struct listeners *listeners,

@@ -183,9 +183,6 @@ static int become_mitmproxy_user(const struct config *config, pid_t parent, stru
         return error_set(error, 1, "set the parent death signal: %s", strerror(errno));
     if (getppid() != parent)
         return error_set(error, 1, "the responder is gone");
-    /* Last: a change of the uid sets it anew, too. */
-    if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0)
-        return error_set(error, 1, "make this process undumpable: %s", strerror(errno));
     return 0;
 }
 
