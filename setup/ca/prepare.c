@@ -59,6 +59,9 @@ static int work_as_user(const struct exports *exports, struct ca *source, int ou
     if (privileges_drop(config->user.uid, config->user.gid, &verdict.error) == 0 &&
         access_check(config, &verdict.error) == 0)
         pem = ca_store_prepare(exports, source, &size, &verdict.error);
+    /* No key is left in here when the parent hears of it. The parent's copy is another. */
+    if (source != NULL)
+        ca_free(source);
     verdict.failed =
         pem == NULL || ca_record_make(config, pem, size, &verdict.record, &verdict.error) != 0;
     verdict.warned = log_warnings() != before;
