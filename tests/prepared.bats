@@ -429,7 +429,7 @@ end_of() { date -d "$(openssl x509 -in "$1" -noout -enddate | cut -d= -f2)" +%s;
   preload_library stopped
   become_mitm touch "$LAB/home/stop"
   attempt in_pod env ASAN_OPTIONS="${ASAN_OPTIONS-}:verify_asan_link_order=0" \
-    LD_PRELOAD="$STAGE/stopped.so" STOP_FILE="$LAB/home/stop" timeout 60 setup prepare
+    LD_PRELOAD="$STAGE/stopped.so" STOP_AT=drop STOP_FILE="$LAB/home/stop" timeout 60 setup prepare
   [[ $STATUS == 1 ]]
   has "$OUTPUT" 'error .*the process that prepares it was stopped, or hangs'
   [[ ! -e $LAB/home/stop ]]

@@ -1,24 +1,116 @@
-/* The mitmproxy user stops a process of setup's that has become that user: the first one which
- * finds the file that STOP_FILE names, and removes it, stops itself. */
+/*
+ * Preloaded into setup, or healthd: the first process that comes to the moment which STOP_AT names,
+ * finds the file that STOP_FILE names and removes it, stops itself.
+ *
+ *   drop    about to give up its privileges for good
+ *   answer  the child has done its work in the confdir, and is about to say so
+ *   export  the parent has heard it, and is about to open the first file or directory after that
+ *   return  about to become root again, having been another user for a while
+ *   again   it is root again, and is about to open the first file or directory after that
+ *
+ * With SUID_DUMPABLE in the environment it is as if fs.suid_dumpable were 1, which no test may set
+ * for the whole machine: whoever changes its effective user or group is dumpable from then on.
+ */
 #include <dlfcn.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/types.h>
 #include <unistd.h>
+
+#define REAL(type, name, ...)                                                                      \
+    type (*real)(__VA_ARGS__);                                                                     \
+    *(void **)&real = dlsym(RTLD_NEXT, name)
+
+static const char *last = ""; /* the moment that the next file to be opened belongs to */
+
+static int is_wanted(const char *moment)
+{
+    const char *at = getenv("STOP_AT");
+    return at != NULL && strcmp(at, moment) == 0;
+}
+
+static void come_to(const char *moment)
+{
+    const char *file = getenv("STOP_FILE");
+    if (is_wanted(moment) && file != NULL && unlink(file) == 0)
+        raise(SIGSTOP);
+}
 
 int prctl(int option, ...)
 {
-    int (*real)(int, ...);
-    *(void **)&real = dlsym(RTLD_NEXT, "prctl");
+    REAL(int, "prctl", int, ...);
     unsigned long arguments[4];
     va_list list;
     va_start(list, option);
     for (int i = 0; i < 4; i++)
         arguments[i] = va_arg(list, unsigned long);
     va_end(list);
-    const char *file = getenv("STOP_FILE");
-    if (option == PR_SET_NO_NEW_PRIVS && file != NULL && unlink(file) == 0)
-        raise(SIGSTOP);
+    if (option == PR_SET_NO_NEW_PRIVS)
+        come_to("drop");
     return real(option, arguments[0], arguments[1], arguments[2], arguments[3]);
+}
+
+/* The child's is the only pipe that setup writes to, but for what its caller may have given it. */
+ssize_t write(int fd, const void *data, size_t size)
+{
+    REAL(ssize_t, "write", int, const void *, size_t);
+    struct stat st;
+    if (is_wanted("answer") && fd > STDERR_FILENO && fstat(fd, &st) == 0 && S_ISFIFO(st.st_mode))
+        come_to("answer");
+    return real(fd, data, size);
+}
+
+pid_t waitpid(pid_t pid, int *status, int options)
+{
+    REAL(pid_t, "waitpid", pid_t, int *, int);
+    last = "export";
+    return real(pid, status, options);
+}
+
+static int changed(int result)
+{
+    if (result == 0 && getenv("SUID_DUMPABLE") != NULL)
+        prctl(PR_SET_DUMPABLE, 1, 0, 0, 0);
+    return result;
+}
+
+int setresgid(gid_t real_gid, gid_t effective_gid, gid_t saved_gid)
+{
+    REAL(int, "setresgid", gid_t, gid_t, gid_t);
+    gid_t before = getegid();
+    int result = real(real_gid, effective_gid, saved_gid);
+    return getegid() != before ? changed(result) : result;
+}
+
+int setresuid(uid_t real_uid, uid_t effective_uid, uid_t saved_uid)
+{
+    REAL(int, "setresuid", uid_t, uid_t, uid_t);
+    uid_t before = geteuid();
+    if (before != 0 && effective_uid == 0 && real_uid == (uid_t)-1) {
+        come_to("return");
+        last = "again";
+    }
+    int result = real(real_uid, effective_uid, saved_uid);
+    return geteuid() != before ? changed(result) : result;
+}
+
+int openat(int fd, const char *name, int flags, ...)
+{
+    REAL(int, "openat", int, const char *, int, ...);
+    mode_t mode = 0;
+    if (flags & O_CREAT) {
+        va_list arguments;
+        va_start(arguments, flags);
+        mode = va_arg(arguments, mode_t);
+        va_end(arguments);
+    }
+    const char *moment = last;
+    last = "";
+    come_to(moment);
+    return real(fd, name, flags, mode);
 }
