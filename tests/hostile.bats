@@ -381,8 +381,8 @@ body = re.search("-----BEGIN [A-Z ]*PRIVATE KEY-----\n(.*?)-----END", pem, re.S)
 text = subprocess.run(["openssl", "pkey", "-noout", "-text", "-in", sys.argv[1]], capture_output=True, text=True).stdout
 number = bytes.fromhex(re.search(r"priv(?:ate ?Exponent)?:\n([\s0-9a-f:]+)", text).group(1).replace(":", "").replace(" ", "").replace("\n", ""))
 number = number.lstrip(b"\0")
-# The first line of an EC key is the same in all of them.
-for mark in [line.encode() for line in body[1:2]] + [number, number[::-1], number.hex().encode()]:
+# The first line of an EC key is the same in all of them, and the last may be short.
+for mark in [line.encode() for line in body[1:-1]] + [number, number[::-1], number.hex().encode()]:
     print(mark.hex())
 PYTHON
 }
@@ -484,6 +484,70 @@ PYTHON
     ip netns pids "$POD" | xargs -r ps -o pid=,cmd= -p | awk '/flock|sleep 20/ { print $1 }' | xargs -r kill -KILL
     wait_until 5 pod_is_empty
   done
+  no_faults
+}
+
+# stop_setup MOMENT [CMD...]: setup prepare, of which one process, STOPPED, has stopped at a moment of
+# lib/stopped.c. CMD is what it is started with.
+stop_setup() {
+  local moment=$1
+  shift
+  preload_library stopped
+  become_mitm touch "$LAB/home/stop"
+  spawn stopped "$@" env ASAN_OPTIONS="${ASAN_OPTIONS-}:verify_asan_link_order=0" LD_PRELOAD="$STAGE/stopped.so" \
+    STOP_AT="$moment" STOP_FILE="$LAB/home/stop" SUID_DUMPABLE=1 setup prepare
+  wait_until 10 find_stopped || {
+    echo "not stopped ($moment): $(<"$LAB/stopped.log")"
+    return 1
+  }
+}
+find_stopped() {
+  for STOPPED in $(ip netns pids "$POD"); do
+    ! grep -q '^State:.T' "/proc/$STOPPED/status" 2>/dev/null || return 0
+  done
+  return 1
+}
+end_stopped() {
+  ip netns pids "$POD" | xargs -r kill -KILL
+  wait "$SPAWNED" 2>/dev/null || true
+  wait_until 5 pod_is_empty
+}
+# What prepare makes a record of, and looks at as the mitmproxy user, has not changed just now.
+settled() { [[ -z $(find "$STAGE/usr" "$STAGE/pki" "$MITMDUMP" -newerct '3 seconds ago' -print -quit) ]]; }
+# made_anew KIND: so that setup generates a CA, keeps the one that it has, takes over one of that kind,
+# or takes one over in the place of another ("rotated").
+made_anew() {
+  rm -rf "$CONFDIR" "$EXPORT" "$LAB/run"
+  unset ${P}MITMPROXY_CA_DIR
+  case $1 in kept | rotated) in_pod setup prepare 2>/dev/null ;; esac
+  rm -f "$LAB/run/.state.prepared"
+  case $1 in generated | kept) return ;; esac
+  root "$1" "${1/rotated/ec-P-256}"
+  tls_secret "$1"
+  give MITMPROXY_CA_DIR="$CA_DIR"
+}
+
+@test "the key is cleared where it was used: in the child before it answers, in setup before it goes on" {
+  local kind moment
+  wait_until 5 settled
+  while read -r kind moment; do
+    made_anew "$kind"
+    stop_setup "$moment" || fault "$kind"
+    MARKS=$(key_marks "$CONFDIR/mitmproxy-ca.pem")
+    same "$kind, $moment" '' "$(marked_memory "$STOPPED")" || fault "$kind: the key is still in memory ($moment)"
+    end_stopped
+  done <<'TABLE'
+generated answer
+generated return
+kept answer
+kept return
+ec-P-256 answer
+ec-P-256 export
+rsa2048 answer
+rsa2048 export
+rotated answer
+rotated export
+TABLE
   no_faults
 }
 
