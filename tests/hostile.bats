@@ -551,6 +551,26 @@ TABLE
   no_faults
 }
 
+# Root without CAP_SYS_PTRACE can look into a process that has not more, if it is dumpable.
+WITHOUT_PTRACE=(setpriv --bounding-set -sys_ptrace)
+@test "no core can be written of setup, and no debugger gets in, whoever it has become meanwhile" {
+  local moment
+  spawn dumpable "${WITHOUT_PTRACE[@]}" sleep 20
+  wait_until 2 in_pod "${WITHOUT_PTRACE[@]}" readlink "/proc/$SPAWNED/exe"
+  end_stopped
+  wait_until 5 settled
+  made_anew kept
+  for moment in export answer return again; do
+    rm -f "$LAB/run/.state.prepared"
+    stop_setup "$moment" "${WITHOUT_PTRACE[@]}" || fault "$moment"
+    # Its files in /proc are root's, not of whom it has become.
+    same "$moment" 0 "$(stat -c %u "/proc/$STOPPED/mem")" || fault "$moment: it is dumpable"
+    refute in_pod "${WITHOUT_PTRACE[@]}" readlink "/proc/$STOPPED/exe" || fault "$moment: root can look into it"
+    end_stopped
+  done
+  no_faults
+}
+
 @test "this test would find a key in memory" {
   MARKS=$(key_marks "$PKI/one.key")
   spawn holder /usr/bin/python3 -c 'import sys, time; key = open(sys.argv[1]).read(); print("read", flush=True); time.sleep(20)' "$PKI/one.key"

@@ -69,7 +69,9 @@ PASSWD
 }
 
 @test "responder and runner cannot be looked into by their own users" {
-  up
+  # Wherever a change of the user makes a process dumpable.
+  preload_library stopped
+  up env ASAN_OPTIONS="${ASAN_OPTIONS-}:verify_asan_link_order=0" LD_PRELOAD="$STAGE/stopped.so" SUID_DUMPABLE=1 entrypoint.sh
   find_three
   # Not dumpable: /proc belongs to root, and no debugger of the same user gets in.
   same responder 0 "$(stat -c %u "/proc/$RESPONDER/mem")"
@@ -418,6 +420,9 @@ FAKE
   unprivileged responder "$RESPONDER" $MITM_UID $MITM_UID
   unprivileged runner "$RUNNER" $MITM_UID $MITM_UID
   unprivileged mitmdump "$MITMDUMP_PID" $MITM_UID $MITM_UID
+  # It has been dumpable, and no change of the user has put an end to that.
+  same responder 0 "$(stat -c %u "/proc/$RESPONDER/mem")"
+  same runner 0 "$(stat -c %u "/proc/$RUNNER/mem")"
   kill -TERM "$SPAWNED"
   await_exit "$SPAWNED" 6
   [[ $STATUS == 0 ]]
