@@ -1,6 +1,8 @@
 #include "common/addons.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <fts.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -8,61 +10,102 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* In a sticky directory others can add names, but not replace ours. */
-static bool others_can_write(const struct stat *st, const struct user *user, bool sticky_will_do)
+#include "common/addon_path.h"
+
+/* A directory of code; one without __init__.py is not taken for a package, so that whatever else
+ * lies beside an addon (/usr, or a volume that all may write to) is left alone. */
+static bool holds_code(const FTSENT *directory)
 {
-    bool by_group = (st->st_mode & S_IWGRP) != 0 && st->st_gid != 0 && st->st_gid != user->gid;
-    bool by_all = (st->st_mode & S_IWOTH) != 0;
-    if (st->st_uid != 0 && st->st_uid != user->uid)
+    char init[PATH_MAX + 16];
+    if (directory->fts_level == 0 || strcmp(directory->fts_name, "__pycache__") == 0)
         return true;
-    return (by_group || by_all) &&
-           !(sticky_will_do && S_ISDIR(st->st_mode) && (st->st_mode & S_ISVTX) != 0);
+    snprintf(init, sizeof(init), "%.4095s/__init__.py", directory->fts_path);
+    return faccessat(AT_FDCWD, init, F_OK, AT_EACCESS) == 0;
 }
 
-static int check_one(const char *path, bool sticky_will_do, const struct config *config,
-                     struct error *error)
+static bool is_imported(const char *name)
 {
-    struct stat st;
-    if (stat(path, &st) != 0)
-        return error_set(error, EX_CONFIG, "%s: %s", path, strerror(errno));
-    if (!others_can_write(&st, &config->user, sticky_will_do))
+    const char *suffix = strrchr(name, '.');
+    return suffix != NULL && (strcmp(suffix, ".py") == 0 || strcmp(suffix, ".pyc") == 0 ||
+                              strcmp(suffix, ".so") == 0);
+}
+
+/* Links to packages are followed from the addon's directory only (kubelet makes such), lest links
+ * make an endless tree. */
+static int check_link(FTS *tree, FTSENT *link, const struct user *user, struct error *error)
+{
+    bool code = holds_code(link);
+    if (code && link->fts_level == 1 && link->fts_info == FTS_SL)
+        fts_set(tree, link, FTS_FOLLOW);
+    return code || is_imported(link->fts_name) ? addon_path_check(link->fts_path, user, error) : 0;
+}
+
+/* This runs as the user that Python runs as: what that user cannot reach is not there for Python. A
+ * directory which cannot be listed has no modules, for Python takes it for empty; but byte code and
+ * a package's __init__.py are opened by name, for which search permission is enough. */
+static int check_unseen(const FTSENT *entry, struct error *error)
+{
+    bool by_name = entry->fts_level > 0 || strcmp(entry->fts_name, "__pycache__") == 0;
+    bool hidden = entry->fts_errno == EACCES || entry->fts_errno == ENOENT;
+    if (hidden && (entry->fts_info != FTS_DNR || !by_name ||
+                   faccessat(AT_FDCWD, entry->fts_path, X_OK, AT_EACCESS) != 0))
         return 0;
     return error_set(error, EX_CONFIG,
-                     "%s (uid %u, gid %u, mode %04o) can be written by others than root and user "
-                     "%s; set " CONFIG_PREFIX "MITMPROXY_WRITABLE_SCRIPTS=on to accept that",
-                     path, st.st_uid, st.st_gid, st.st_mode & 07777, config->user.name);
+                     "%s: %s; what Python takes from there cannot be checked: make it listable, or "
+                     "set " CONFIG_PREFIX "MITMPROXY_WRITABLE_SCRIPTS=on to accept that",
+                     entry->fts_path, strerror(entry->fts_errno));
 }
 
-/* Where an addon is, names must not be added either: Python takes modules and byte code from there
- * (__pycache__, which may not be there). */
-static int check_place(const char *directory, const struct config *config, struct error *error)
+static int check_entry(FTS *tree, FTSENT *entry, const struct user *user, struct error *error)
 {
-    char cache[PATH_MAX + 16];
-    struct stat st;
-    if (check_one(directory, false, config, error) != 0)
-        return -1;
-    snprintf(cache, sizeof(cache), "%s/__pycache__", directory);
-    return lstat(cache, &st) == 0 ? check_one(cache, false, config, error) : 0;
-}
-
-/* The path itself and every directory on the way to it. */
-static int check_path(const char *path, const struct config *config, struct error *error)
-{
-    char prefix[PATH_MAX];
-    if (strlcpy(prefix, path, sizeof(prefix)) >= sizeof(prefix))
-        return error_set(error, EX_CONFIG, "%s: %s", path, strerror(ENAMETOOLONG));
-    if (check_one("/", true, config, error) != 0)
-        return -1;
-    for (char *slash = strchr(prefix + 1, '/'); slash != NULL; slash = strchr(slash + 1, '/')) {
-        *slash = '\0';
-        bool last = strchr(slash + 1, '/') == NULL;
-        int result =
-            last ? check_place(prefix, config, error) : check_one(prefix, true, config, error);
-        if (result != 0)
-            return -1;
-        *slash = '/';
+    const char *path = entry->fts_path;
+    switch (entry->fts_info) {
+    case FTS_D:
+        if (entry->fts_level == 0)
+            return 0;
+        if (holds_code(entry))
+            return addon_path_judge(path, entry->fts_statp, false, user, error);
+        fts_set(tree, entry, FTS_SKIP);
+        return 0;
+    case FTS_F:
+    case FTS_DEFAULT:
+        return is_imported(entry->fts_name)
+                   ? addon_path_judge(path, entry->fts_statp, false, user, error)
+                   : 0;
+    case FTS_SL:
+    case FTS_SLNONE:
+        return check_link(tree, entry, user, error);
+    case FTS_DNR:
+    case FTS_NS:
+    case FTS_ERR:
+        return check_unseen(entry, error);
+    default:
+        return 0;
     }
-    return check_one(prefix, false, config, error);
+}
+
+/* What Python takes from an addon's directory, which mitmproxy puts on its path. __pycache__ is
+ * named as well: it may be a link, or stand in a directory that cannot be listed. */
+static int check_imports(const char *addon, const struct user *user, struct error *error)
+{
+    char directory[PATH_MAX], cache[PATH_MAX];
+    size_t length = (size_t)(strrchr(addon, '/') - addon);
+    snprintf(directory, sizeof(directory), "%.*s/", (int)length, addon);
+    snprintf(cache, sizeof(cache), "%.*s/__pycache__", (int)length, addon);
+    if (addon_path_check(cache, user, error) != 0)
+        return -1;
+    FTS *tree = fts_open((char *[]){directory, cache, NULL},
+                         FTS_PHYSICAL | FTS_COMFOLLOW | FTS_NOCHDIR, NULL);
+    if (tree == NULL)
+        return error_set(error, 1, "%s: %s", directory, strerror(errno));
+    FTSENT *entry;
+    int result = 0;
+    while (result == 0 && (entry = fts_read(tree)) != NULL)
+        result = check_entry(tree, entry, user, error);
+    if (result == 0 && errno != 0)
+        result = error_set(error, 1, "%s: %s", directory, strerror(errno));
+    fts_close(tree);
+    return result;
 }
 
 bool addons_shipped(const struct config *config, enum addon addon, char path[static PATH_MAX])
@@ -74,13 +117,16 @@ bool addons_shipped(const struct config *config, enum addon addon, char path[sta
     return addon == ADDON_STREAM || access(path, F_OK) == 0 || errno != ENOENT;
 }
 
-/* By the name that is configured, whose directories may hold links, and where they lead. */
+/* mitmproxy takes what stands beside the name that is configured; Python, for the program that it
+ * runs itself, what stands beside the file to which that leads. */
 static int check_addon(const char *path, const struct config *config, struct error *error)
 {
     char resolved[PATH_MAX];
     if (realpath(path, resolved) == NULL)
         return error_set(error, EX_CONFIG, "addon %s: %s", path, strerror(errno));
-    if (check_path(path, config, error) != 0 || check_path(resolved, config, error) != 0)
+    if (addon_path_check(path, &config->user, error) != 0 ||
+        check_imports(path, &config->user, error) != 0 ||
+        (strcmp(path, resolved) != 0 && check_imports(resolved, &config->user, error) != 0))
         return error_prefix(error, "addon %.200s", path);
     return 0;
 }

@@ -9,8 +9,9 @@
 #include "common/error.h"
 
 /* Addons are code that runs where the CA's key is. Can anybody but root and the mitmproxy user
- * write to one, or to a directory above it? 0 if not, or if MITMPROXY_WRITABLE_SCRIPTS allows it;
- * else -1 with an error that names the place and its mode. */
+ * write to one, to what is on the way to it, or to what Python imports from beside it? 0 if not, or
+ * if MITMPROXY_WRITABLE_SCRIPTS allows it; else -1 with an error that names the place and its mode,
+ * and who can. To be called as the mitmproxy user. */
 int addons_check(const struct config *config, struct error *error);
 
 /* The shipped scripts: two that mitmdump loads, and one that it is started by. */
