@@ -8,6 +8,8 @@ source "$BATS_TEST_DIRNAME/lib/suite.sh"
 source "$BATS_TEST_DIRNAME/lib/ca.sh"
 # shellcheck source=tests/lib/pki.sh
 source "$BATS_TEST_DIRNAME/lib/pki.sh"
+# shellcheck source=tests/lib/addons.sh
+source "$BATS_TEST_DIRNAME/lib/addons.sh"
 
 setup_file() { suite_up; }
 teardown_file() { suite_down; }
@@ -619,51 +621,13 @@ WITHOUT_PTRACE=(setpriv --bounding-set -sys_ptrace)
   same cores '' "$(marked "${cores[@]}")"
 }
 
-# An addon, and what lies above it, in a directory of the lab: SCRIPT.
-addon() {
-  rm -rf "$LAB/addons"
-  mkdir -p "$LAB/addons/mine"
-  SCRIPT=$LAB/addons/mine/addon.py
-  cp "$STAGE/usr/share/opensandbox/mitmscripts/add_header.py" "$SCRIPT"
-  give MITMPROXY_SCRIPT="$SCRIPT"
-}
-# How an addon becomes writable by others: writable NAME
-WRITABLE=('file, all' 'file, a group' 'file of another user' 'directory, all' 'directory, a group'
-  'directory of another user' 'directory above' 'link to it' 'link in an open directory' 'link above it'
-  'relative link')
-writable() {
-  addon
-  case $1 in
-    'file, all') chmod 0666 "$SCRIPT" ;;
-    'file, a group') chgrp $OTHER_UID "$SCRIPT" && chmod 0664 "$SCRIPT" ;;
-    'file of another user') chown $OTHER_UID "$SCRIPT" ;;
-    'directory, all') chmod 0777 "$LAB/addons/mine" ;;
-    'directory, a group') chgrp $OTHER_UID "$LAB/addons/mine" && chmod 0775 "$LAB/addons/mine" ;;
-    'directory of another user') chown $OTHER_UID "$LAB/addons/mine" ;;
-    'directory above') chmod 0777 "$LAB/addons" ;;
-    # The link is in a safe place, what it leads to is not.
-    'link to it') mkdir "$LAB/addons/open" && chmod 0777 "$LAB/addons/open" && mv "$SCRIPT" "$LAB/addons/open" && ln -s "$LAB/addons/open/addon.py" "$SCRIPT" ;;
-    'relative link') mkdir "$LAB/addons/open" && chmod 0777 "$LAB/addons/open" && mv "$SCRIPT" "$LAB/addons/open" && ln -s ../open/addon.py "$SCRIPT" ;;
-    # The other way round.
-    'link in an open directory')
-      mkdir "$LAB/addons/open" && chmod 0777 "$LAB/addons/open" && ln -s "$SCRIPT" "$LAB/addons/open/addon.py"
-      SCRIPT=$LAB/addons/open/addon.py
-      ;;
-    'link above it')
-      mkdir "$LAB/addons/open" && chmod 0777 "$LAB/addons/open" && ln -s "$LAB/addons/mine" "$LAB/addons/open/mine"
-      SCRIPT=$LAB/addons/open/mine/addon.py
-      ;;
-  esac
-  give MITMPROXY_SCRIPT="$SCRIPT"
-}
-
 @test "an addon that others can write: refused by setup, with the path, unless it is allowed" {
   local how
   for how in "${WRITABLE[@]}"; do
     writable "$how"
     attempt in_pod setup
     [[ $STATUS == 78 ]] || fault "$how: status $STATUS"
-    has "$OUTPUT" " error .*$LAB/addons/" || fault "$how: path not named"
+    has "$OUTPUT" " error .*: $PLACE \(uid .* by $BY( or whom an ACL names)?;" || fault "$how: path and writer not named"
     has "$OUTPUT" "${P}MITMPROXY_WRITABLE_SCRIPTS" || fault "$how: the override is not named"
     [[ $(grep -c ' error ' <<<"$OUTPUT") == 1 ]] || fault "$how: more than one error line"
     lacks "$(rules)" OPENSANDBOX || fault "$how: rules"
@@ -685,27 +649,78 @@ writable() {
   no_faults
 }
 
+# accepted WHAT: by setup
+accepted() {
+  attempt in_pod setup
+  [[ $STATUS == 0 ]] || fault "$1: status $STATUS"
+}
 @test "an addon that only root and the mitmproxy user can write is accepted" {
   addon
+  beside helper.py && beside helper/__init__.py && beside __pycache__/helper.cpython-311.pyc
+  accepted 'of root'
+  # What is not code for Python may be written.
+  mkdir -m 0777 "$ADDONS/mine/volume"
+  beside notes.txt 0666 && beside volume/report.py 0666
+  accepted 'beside what others write'
+  chown -R $MITM_UID:$MITM_UID "$ADDONS"
+  accepted 'of the mitmproxy user'
+  chmod 1777 "$ADDONS"
+  accepted 'below a sticky directory'
+  ln -s mine "$ADDONS/link"
+  give MITMPROXY_SCRIPT="$ADDONS/link/../link/./addon.py"
+  accepted 'by a link in a sticky directory'
+  no_faults
+}
+
+@test "an addon as kubelet puts it into a volume is accepted, if others cannot write to the volume" {
+  addon
+  secret "$ADDONS/map" addon.py="$SCRIPT" helper.py="$SCRIPT"
+  give MITMPROXY_SCRIPT="$ADDONS/map/addon.py"
   attempt in_pod setup
-  [[ $STATUS == 0 ]] || fault "of root: status $STATUS"
-  chown -R $MITM_UID:$MITM_UID "$LAB/addons"
+  [[ $STATUS == 78 ]]
+  has "$OUTPUT" ": $ADDONS/map \(uid 0, gid 0, mode 1777\)"
+  chmod 0755 "$ADDONS/map"
+  accepted 'closed'
+  # A single file of it, mounted by subPath.
+  install -d "$ADDONS/mounted"
+  cp --no-dereference "$ADDONS/map/..data/helper.py" "$ADDONS/mounted/addon.py"
+  give MITMPROXY_SCRIPT="$ADDONS/mounted/addon.py"
+  accepted 'one file'
+  no_faults
+}
+
+# Python takes a directory that it cannot list for an empty one, but opens byte code by name.
+@test "an addon's directory that the mitmproxy user cannot list is accepted, a __pycache__ there only if it cannot be searched either" {
+  addon
+  beside __pycache__/addon.cpython-311.pyc 0666
+  chmod 0711 "$ADDONS/mine" "$ADDONS/mine/__pycache__"
   attempt in_pod setup
-  [[ $STATUS == 0 ]] || fault "of the mitmproxy user: status $STATUS"
-  chmod 1777 "$LAB/addons"
+  [[ $STATUS == 78 ]] || fault "searched: status $STATUS"
+  has "$OUTPUT" "$ADDONS/mine/__pycache__: Permission denied.*${P}MITMPROXY_WRITABLE_SCRIPTS"
+  chmod 0700 "$ADDONS/mine/__pycache__"
+  accepted 'closed'
+  chmod 0755 "$ADDONS/mine/__pycache__"
   attempt in_pod setup
-  [[ $STATUS == 0 ]] || fault "below a sticky directory: status $STATUS"
+  [[ $STATUS == 78 ]] || fault "listed: status $STATUS"
+  has "$OUTPUT" ": $ADDONS/mine/__pycache__/addon.cpython-311.pyc \(uid"
+  rm -r "$ADDONS/mine/__pycache__"
+  beside helper/__init__.py
+  chmod 0711 "$ADDONS/mine/helper"
+  chmod 0755 "$ADDONS/mine"
+  attempt in_pod setup
+  [[ $STATUS == 78 ]] || fault "package: status $STATUS"
+  has "$OUTPUT" "$ADDONS/mine/helper: Permission denied"
   no_faults
 }
 
 @test "an addon that others can write meanwhile: named in healthd's 503, mitmdump is not started, unless it is allowed" {
   local how
-  for how in 'file, all' 'directory above' 'link to it'; do
+  for how in 'file, group of root' 'directory above' 'link to a link' 'byte code, all' 'module, all'; do
     addon
     in_pod setup
     writable "$how"
     spawn healthd healthd
-    named() { [[ $(healthz) == 503*"$LAB/addons/"* ]]; }
+    named() { [[ $(healthz) == 503*": $PLACE (uid"* ]]; }
     wait_until 5 named || fault "$how: $(healthz)"
     same "$how: mitmdump" '' "$(mitmdump_pid)" || fault "$how: mitmdump runs"
     kill -TERM "$SPAWNED"
