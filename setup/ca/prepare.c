@@ -126,12 +126,15 @@ static char *prepare_as_user(const struct exports *exports, struct ca *source, s
     return pem;
 }
 
-/* Confdir, then export, which has been opened: what cannot be exported is not put in place. */
+/* Confdir, then export, which has been opened: what cannot be exported is not put in place. source
+ * (NULL for none) is freed where it has been used. */
 static int prepare_both(struct exports *exports, struct ca *source, struct state *state,
                         struct verdict *verdict, struct error *error)
 {
     size_t size = 0;
     char *roots = prepare_as_user(exports, source, &size, verdict, error);
+    if (source != NULL)
+        ca_free(source);
     int result = roots != NULL ? export_roots(exports, roots, size, state->ca_sha256, error) : -1;
     if (roots != NULL && result != 0)
         state->ca[0] = '\0';
