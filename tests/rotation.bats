@@ -394,6 +394,24 @@ test_after() { (($(date +%s) > $1)); }
   no_faults
 }
 
+@test "the CA before a CA whose key identifier is not the SHA-1 of its key ends: every client goes on" {
+  local ends
+  END='+6 seconds' root old
+  ends=$((${EPOCHREALTIME/.*/} + 6))
+  EXTENSIONS=$ODD_EXTENSIONS root new
+  rotate_to old
+  rotate_to new
+  wait_until 12 test_after $((ends + 1))
+  attempt in_pod setup
+  [[ $STATUS == 0 ]] || fault "status $STATUS"
+  carries new
+  clients_are "${ROTATION_CLIENTS[@]}" wget
+  restart
+  everybody new
+  intercepted git
+  no_faults
+}
+
 @test "a confdir that cannot be written when something in the chain has ended: a warning" {
   local ends
   END='+6 seconds' root old

@@ -167,7 +167,7 @@ static int find_expired(const STACK_OF(X509) * chain, int first)
 bool ca_drop_expired(struct ca *ca, const STACK_OF(X509) * roots)
 {
     X509 *root = sk_X509_value(roots, 0);
-    int at = root != NULL ? chain_crossed_at(ca->certificates, root) : -1;
+    int at = root != NULL ? crossed_at(ca->certificates, root, false) : -1;
     int expired = at >= 0 ? find_expired(ca->certificates, at) : -1;
     if (expired < 0 || expired == sk_X509_num(ca->certificates))
         return false;
