@@ -15,8 +15,8 @@
 #   13  bad-ca            within 30 days of its end: a warning with the date; before that none
 #   14  write-failure     read-only confdir and export are no fault when nothing is to be written
 #   15  ca                config.yaml is code: refused from others, or writable by others
-#   15  hostile           an addon that others can write: refused by setup, with the path, unless it is allowed
-#   15  hostile           an addon that others can write meanwhile: named in healthd's 503, mitmdump is not started, unless it is allowed
+#   15  addons            an addon that others can write: refused by setup, with the path, unless it is allowed
+#   15  addons            an addon that others can write meanwhile: named in healthd's 503, mitmdump is not started, unless it is allowed
 #   16  config            MITMPROXY_USER, bad values
 #   16  config            MITMPROXY_BIN, bad values
 #   17  health            a state file of another namespace or boot is stale
