@@ -19,8 +19,9 @@ BUILD := build$(if $(SANITIZE),/sanitize)
 WARNINGS := -Wall -Wextra -Wpedantic -Wconversion -Wshadow -Wstrict-prototypes \
             -Wmissing-prototypes -Wpointer-arith -Wcast-qual -Wformat=2 -Wvla \
             $(if $(WERROR),-Werror)
+# For size: as fast as -O2 here, where it is the kernel that works.
 ifeq ($(SANITIZE),)
-OPTIMIZE ?= -O2 -g -D_FORTIFY_SOURCE=3 -fstack-protector-strong -fstack-clash-protection \
+OPTIMIZE ?= -Os -g -D_FORTIFY_SOURCE=3 -fstack-protector-strong -fstack-clash-protection \
             -ffunction-sections -fdata-sections -fno-asynchronous-unwind-tables
 else
 OPTIMIZE ?= -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
