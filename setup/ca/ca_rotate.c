@@ -7,7 +7,8 @@
 #include "setup/ca/ca_check.h"
 #include "setup/ca/ca_trial.h"
 
-/* Java refuses more than ten certificates, the leaf among them. */
+/* Java refuses more than ten certificates, the leaf among them
+ * (jdk.tls.maxCertificateChainLength). */
 enum { CHAIN_MAX = 9 };
 
 /* The same, with bridges as no part of it unless they count. */

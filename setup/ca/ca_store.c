@@ -56,8 +56,8 @@ static int write_ca(struct store *store, const struct ca *ca, struct error *erro
     return result;
 }
 
-/* The CA that is there stays, but for what has expired in its chain; that may be missing from it,
- * or in it, without harm to most. */
+/* The CA that is there stays, but for what has expired in its chain. Where that cannot be taken out
+ * it harms few clients, which is better than none served. */
 static int keep(struct store *store, const char *path, struct error *error)
 {
     struct error failure;
