@@ -67,7 +67,8 @@ static void answer_path(struct readiness *readiness, const struct http_request *
     }
 }
 
-static void answer(void *context, const struct http_request *request, struct http_answer *answer)
+static void answer_request(void *context, const struct http_request *request,
+                           struct http_answer *answer)
 {
     if (request->status == 200)
         answer_path(context, request, answer);
@@ -85,5 +86,5 @@ static bool canary_landed(void *context, int family, int fd)
 
 struct clients_owner answers_of(struct readiness *readiness)
 {
-    return (struct clients_owner){readiness, answer, canary_landed};
+    return (struct clients_owner){readiness, answer_request, canary_landed};
 }

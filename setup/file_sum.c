@@ -70,7 +70,8 @@ static void add_content(struct file_sum *sum, int fd, const char *path, size_t m
     size_t size = 0;
     char *content = file_read_open(fd, max, path, &size, &ignored);
     file_sum_add(sum, &size, sizeof(size));
-    file_sum_add(sum, content, size);
+    if (content != NULL)
+        file_sum_add(sum, content, size);
     sum->unsure = sum->unsure || content == NULL;
     ca_file_release(content, size);
 }

@@ -450,7 +450,7 @@ test_after() { (($(date +%s) > $1)); }
     rotate_to "r$i"
     if ((i < 11)); then lacks "$PREPARED" warn || fault "$i: a warning"; fi
   done
-  has "$PREPARED" "warn.*only the earlier root $(fingerprint "$PKI/r1.crt" | cut -c 1-16).*not accept the new CA" || fault 'r1: no warning'
+  has "$PREPARED" "warn.*only the earlier root $(fingerprint "$PKI/r1.crt" | cut -c 1-16).*not accept the CA" || fault 'r1: no warning'
   has "$PREPARED" "warn.*only the earlier root $(fingerprint "$PKI/r2.crt" | cut -c 1-16)" || fault 'r2: no warning'
   same warnings 2 "$(grep -c ' warn ' <<<"$PREPARED")" || fault warnings
   clients_are curl java

@@ -87,7 +87,10 @@ static bool add_der(struct bundle *bundle, const unsigned char *der, long size)
     if (is_in(bundle, digest))
         return true;
     X509 *certificate = d2i_X509(NULL, &at, size);
-    return certificate != NULL && push(bundle, digest, certificate);
+    if (certificate != NULL && at == der + size)
+        return push(bundle, digest, certificate);
+    X509_free(certificate);
+    return false;
 }
 
 int bundle_add(struct bundle *bundle, X509 *certificate)

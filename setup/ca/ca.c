@@ -31,6 +31,16 @@ bool certificate_is_self_issued(X509 *certificate)
     return (X509_get_extension_flags(certificate) & EXFLAG_SI) != 0;
 }
 
+bool certificate_is_issued_by(X509 *certificate, X509 *issuer)
+{
+    bool issued =
+        X509_NAME_cmp(X509_get_issuer_name(certificate), X509_get_subject_name(issuer)) == 0 &&
+        X509_verify(certificate, X509_get0_pubkey(issuer)) == 1;
+    /* A signature by another key leaves words in the queue. */
+    ERR_clear_error();
+    return issued;
+}
+
 bool certificates_contain(const STACK_OF(X509) * certificates, X509 *certificate)
 {
     for (int i = 0; i < sk_X509_num(certificates); i++)

@@ -1,28 +1,25 @@
 #include "setup/ca/ca_chain.h"
 
-#include <openssl/err.h>
-#include <openssl/x509v3.h>
-
 #include "setup/ca/ca_check.h"
 
-static bool has_issued(X509 *issuer, X509 *certificate)
+/* Where one CA has several certificates: a valid one leads further than another, and a self-signed
+ * one to the end. */
+static int rank(X509 *certificate)
 {
-    bool issued = X509_check_issued(issuer, certificate) == X509_V_OK &&
-                  X509_verify(certificate, X509_get0_pubkey(issuer)) == 1;
-    /* A signature by another key leaves words in the queue. */
-    ERR_clear_error();
-    return issued;
+    bool valid = X509_cmp_current_time(X509_get0_notBefore(certificate)) < 0 &&
+                 !certificate_has_expired(certificate);
+    return 2 * valid + certificate_is_self_signed(certificate);
 }
 
-/* One that is not in the chain yet; one that is valid, where there are several. */
+/* The best one that is not in the chain yet. */
 static X509 *find_issuer(const STACK_OF(X509) * among, const STACK_OF(X509) * chain,
                          X509 *certificate)
 {
     X509 *found = NULL;
     for (int i = 0; i < sk_X509_num(among); i++) {
         X509 *issuer = sk_X509_value(among, i);
-        if (!certificates_contain(chain, issuer) && has_issued(issuer, certificate) &&
-            (found == NULL || certificate_has_expired(found)))
+        if (!certificates_contain(chain, issuer) && certificate_is_issued_by(certificate, issuer) &&
+            (found == NULL || rank(issuer) > rank(found)))
             found = issuer;
     }
     return found;

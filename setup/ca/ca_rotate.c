@@ -1,6 +1,5 @@
 #include "setup/ca/ca_rotate.h"
 
-#include <openssl/err.h>
 #include <openssl/x509v3.h>
 
 #include "setup/ca/ca_bridge.h"
@@ -11,7 +10,7 @@
  * (jdk.tls.maxCertificateChainLength). */
 enum { CHAIN_MAX = 9 };
 
-/* The same, with bridges as no part of it unless they count. */
+/* As chain_crossed_at; bridges are no part of the chain unless they count. */
 static int crossed_at(const STACK_OF(X509) * chain, X509 *root, bool bridge_counts)
 {
     for (int i = 0; i < sk_X509_num(chain); i++) {
@@ -29,7 +28,8 @@ int chain_crossed_at(const STACK_OF(X509) * chain, X509 *root)
     return crossed_at(chain, root, true);
 }
 
-/* Adds the certificates of a chain from a place on, except one (or NULL). 0, or -1 with error. */
+/* Adds the certificates of a chain from a place on which are not there yet, except one (or NULL).
+ * 0, or -1 with error. */
 static int add_chain(STACK_OF(X509) * to, const STACK_OF(X509) * chain, int first, X509 *except,
                      struct error *error)
 {
@@ -37,21 +37,10 @@ static int add_chain(STACK_OF(X509) * to, const STACK_OF(X509) * chain, int firs
         X509 *certificate = sk_X509_value(chain, i);
         if (except != NULL && X509_cmp(certificate, except) == 0)
             continue;
-        if (X509_add_cert(to, certificate, X509_ADD_FLAG_UP_REF) != 1)
+        if (X509_add_cert(to, certificate, X509_ADD_FLAG_UP_REF | X509_ADD_FLAG_NO_DUP) != 1)
             return error_set(error, 1, "out of memory");
     }
     return 0;
-}
-
-/* Has the root issued it? Who trusts the root needs nothing that leads there. */
-static bool is_issued_by(X509 *certificate, X509 *root)
-{
-    bool issued =
-        X509_NAME_cmp(X509_get_issuer_name(certificate), X509_get_subject_name(root)) == 0 &&
-        X509_verify(certificate, X509_get0_pubkey(root)) == 1;
-    /* A signature by another key leaves words in the queue. */
-    ERR_clear_error();
-    return issued;
 }
 
 /* Takes off a chain what is of no use from the place on where the old CA's begins: what the new
@@ -65,14 +54,15 @@ static void cut_chain(STACK_OF(X509) * chain, int first, X509 *new_root)
     for (int i = 0; i < keep; i++) {
         X509 *certificate = sk_X509_value(chain, i);
         long room = X509_get_pathlen(certificate);
-        if (i >= first && is_issued_by(certificate, new_root))
-            keep = i;
+        if (i >= first && certificate_is_issued_by(certificate, new_root))
+            keep = i; /* who trusts the root needs nothing that leads there */
         else if (i > first && room >= 0 && room < below)
             keep = i - 1;
         below += !certificate_is_self_issued(certificate);
     }
-    if (keep > CHAIN_MAX && first <= CHAIN_MAX)
-        keep = CHAIN_MAX;
+    int most = first > CHAIN_MAX ? first : CHAIN_MAX;
+    if (keep > most)
+        keep = most;
     while (sk_X509_num(chain) > keep)
         X509_free(sk_X509_pop(chain));
 }
@@ -104,33 +94,46 @@ static void set_chain(struct ca *ca, STACK_OF(X509) * *chain)
     *chain = NULL;
 }
 
+/* The new CA's chain with the cross certificate in the root's place, then the old CA's, of which
+ * bridges are no part. Sets *below to where that begins. 0, or -1 with error. */
+static int join(struct ca *crossed, const struct ca *new_ca, X509 *cross, const struct ca *old_ca,
+                int *below, struct error *error)
+{
+    if (crossed->certificates == NULL ||
+        add_chain(crossed->certificates, new_ca->certificates, 0, ca_root(new_ca), error) != 0 ||
+        X509_add_cert(crossed->certificates, cross, X509_ADD_FLAG_UP_REF) != 1)
+        return error_set(error, 1, "out of memory");
+    *below = sk_X509_num(crossed->certificates);
+    return add_chain(crossed->certificates, old_ca->certificates, ca_bridges(old_ca), NULL, error);
+}
+
 int ca_cross_sign(struct ca *new_ca, const struct ca *old_ca, X509 *old_root, struct error *error)
 {
     X509 *root = ca_root(new_ca);
-    /* A bridge of the old CA leads to its leaves, and to nothing else. */
-    int first = ca_bridges(old_ca);
-    struct ca crossed = {.key = new_ca->key, .certificates = sk_X509_new_null()};
-    X509 *issuer = sk_X509_value(old_ca->certificates, first);
+    X509 *issuer = sk_X509_value(old_ca->certificates, ca_bridges(old_ca));
     /* After a rotation that is a certificate by the CA before, which may end sooner. */
     if (certificates_are_of_one_ca(issuer, old_root))
         issuer = old_root;
+    struct ca crossed = {.key = new_ca->key, .certificates = sk_X509_new_null()};
+    int below = 0, result = 0; /* an old CA whose key does not sign like that vouches for nobody */
     X509 *cross = issue_cross(root, issuer, old_ca->key, error);
-    int result = cross != NULL ? -1 : 0;
-    if (cross == NULL || add_chain(crossed.certificates, new_ca->certificates, 0, root, error) != 0)
+    if (cross == NULL)
         goto out;
-    int below = sk_X509_num(crossed.certificates) + 1;
-    error_set(error, 1, "out of memory");
-    if (X509_add_cert(crossed.certificates, cross, X509_ADD_FLAG_UP_REF) != 1 ||
-        add_chain(crossed.certificates, old_ca->certificates, first, NULL, error) != 0)
-        goto out;
-    result = ca_try(&crossed, old_root, error);
+    result = join(&crossed, new_ca, cross, old_ca, &below, error);
+    if (result == 0)
+        result = ca_try(&crossed, old_root, error);
     if (result != 1)
         goto out;
     cut_chain(crossed.certificates, below, root);
+    result = ca_try(&crossed, old_root, error);
+    if (result != 1)
+        goto out;
     /* mitmproxy sends a chain only where there is more than one certificate. */
-    if (sk_X509_num(crossed.certificates) == 1)
-        X509_add_cert(crossed.certificates, old_root, X509_ADD_FLAG_UP_REF);
-    set_chain(new_ca, &crossed.certificates);
+    if (sk_X509_num(crossed.certificates) == 1 &&
+        X509_add_cert(crossed.certificates, old_root, X509_ADD_FLAG_UP_REF) != 1)
+        result = error_set(error, 1, "out of memory");
+    else
+        set_chain(new_ca, &crossed.certificates);
 out:
     X509_free(cross);
     sk_X509_pop_free(crossed.certificates, X509_free);
@@ -148,13 +151,17 @@ int ca_keep_cross(struct ca *new_ca, const struct ca *old_ca, struct error *erro
     STACK_OF(X509) *chain = sk_X509_new_null();
     if (chain == NULL)
         return error_set(error, 1, "out of memory");
-    if (add_chain(chain, new_ca->certificates, 0, root, error) != 0 ||
-        add_chain(chain, old_ca->certificates, at, NULL, error) != 0) {
-        sk_X509_pop_free(chain, X509_free);
-        return -1;
-    }
+    if (add_chain(chain, new_ca->certificates, 0, root, error) != 0)
+        goto fail;
+    int below = sk_X509_num(chain);
+    if (add_chain(chain, old_ca->certificates, at, NULL, error) != 0)
+        goto fail;
+    cut_chain(chain, below, root);
     set_chain(new_ca, &chain);
     return 0;
+fail:
+    sk_X509_pop_free(chain, X509_free);
+    return -1;
 }
 
 static int find_expired(const STACK_OF(X509) * chain, int first)
@@ -163,6 +170,14 @@ static int find_expired(const STACK_OF(X509) * chain, int first)
     while (i < sk_X509_num(chain) && !certificate_has_expired(sk_X509_value(chain, i)))
         i++;
     return i;
+}
+
+static X509 *find_issuer(const STACK_OF(X509) * roots, X509 *certificate)
+{
+    for (int i = 0; i < sk_X509_num(roots); i++)
+        if (certificate_is_issued_by(certificate, sk_X509_value(roots, i)))
+            return sk_X509_value(roots, i);
+    return NULL;
 }
 
 bool ca_drop_expired(struct ca *ca, const STACK_OF(X509) * roots)
@@ -177,9 +192,8 @@ bool ca_drop_expired(struct ca *ca, const STACK_OF(X509) * roots)
     /* The root stands where nothing vouches for it any more. What does is sent by mitmproxy only
      * where something follows. */
     X509 *last = expired == at ? root : NULL;
-    for (int i = 1; expired == 1 && last == NULL && i < sk_X509_num(roots); i++)
-        if (is_issued_by(ca_certificate(ca), sk_X509_value(roots, i)))
-            last = sk_X509_value(roots, i);
+    if (last == NULL && expired == 1)
+        last = find_issuer(roots, ca_certificate(ca));
     if (last != NULL)
         X509_add_cert(ca->certificates, last, X509_ADD_FLAG_UP_REF);
     return true;

@@ -66,6 +66,8 @@ static int keep(struct store *store, const char *path, struct error *error)
             log_info("%s: certificates that have expired taken out", path);
         else
             log_warn("%s: has certificates that have expired: %s", path, failure.text);
+        if (ca_warn_of_lost(&store->ca, store->roots, path, error) != 0)
+            return -1;
     }
     return confdir_tighten(&store->confdir, CA_FILE, 0600, error);
 }
@@ -125,21 +127,25 @@ static int replace(struct store *store, struct ca *source, const char *path, str
                    error);
 }
 
-/* Is the CA that is there what would be made of source? */
+/* Is the CA that is there what would be made of source? Then it begins like that, but that a
+ * certificate of another CA's may stand in the root's place. */
 static bool is_installed(const struct store *store, const struct ca *source)
 {
-    X509 *root = sk_X509_value(store->roots, 0);
-    if (root == NULL || X509_cmp(ca_root(source), root) != 0 || !is_same_ca(source, &store->ca) ||
-        EVP_PKEY_eq(source->key, store->ca.key) != 1 ||
-        (ca_needs_bridge(source) && ca_bridges(&store->ca) == 0))
+    const STACK_OF(X509) *there = store->ca.certificates;
+    X509 *root = ca_root(source);
+    int at = ca_bridges(&store->ca);
+    if (EVP_PKEY_eq(source->key, store->ca.key) != 1 || (ca_needs_bridge(source) && at == 0))
         return false;
     for (int i = 0; i < sk_X509_num(source->certificates); i++) {
         X509 *certificate = sk_X509_value(source->certificates, i);
-        if (X509_cmp(certificate, root) != 0 &&
-            !certificates_contain(store->ca.certificates, certificate))
+        if (certificate == root)
+            continue;
+        if (at >= sk_X509_num(there) || X509_cmp(certificate, sk_X509_value(there, at++)) != 0)
             return false;
     }
-    return true;
+    X509 *last = sk_X509_value(there, at);
+    return last != NULL && certificates_are_of_one_ca(last, root) &&
+           (!certificate_is_self_signed(last) || X509_cmp(last, root) == 0);
 }
 
 static int take_source(struct store *store, int there, struct ca *source, const char *path,
@@ -147,8 +153,12 @@ static int take_source(struct store *store, int there, struct ca *source, const 
 {
     if (there > 0 && read_roots(store, false, path, error) != 0)
         return -1;
-    if (there > 0 && is_installed(store, source))
+    if (there > 0 && is_installed(store, source)) {
+        /* From the chain alone it cannot be told whose root an earlier one was. */
+        if (set_roots(store, roots_make(ca_root(source), store->roots, error)) != 0)
+            return -1;
         return keep(store, path, error);
+    }
     if (there < 0)
         log_warn("%s; it gives way to the CA of MITMPROXY_CA_DIR", error->text);
     if (ca_bridge(source, path, error) != 0)

@@ -35,6 +35,9 @@ static int vouch(struct ca *new_ca, const struct ca *old_ca, X509 *old_root, con
             return -1;
         return ca_try(new_ca, old_root, error);
     }
+    /* It may bring along what leads to the old root. */
+    if (ca_try(new_ca, old_root, error) == 1)
+        return 1;
     X509_up_ref(new_root); /* its place in the chain may be another's then */
     int crossed = ca_cross_sign(new_ca, old_ca, old_root, error);
     if (crossed == 1)
@@ -43,19 +46,18 @@ static int vouch(struct ca *new_ca, const struct ca *old_ca, X509 *old_root, con
     return crossed;
 }
 
-/* Those of the earlier roots have come by the old CA's own chain, of which not all may be left. */
-static int warn_of_earlier(const struct ca *new_ca, const STACK_OF(X509) * old_roots,
-                           const char *path, struct error *error)
+int ca_warn_of_lost(const struct ca *ca, const STACK_OF(X509) * roots, const char *path,
+                    struct error *error)
 {
     char sha256[65];
-    for (int i = 1; i < sk_X509_num(old_roots); i++) {
-        int accepted = ca_try(new_ca, sk_X509_value(old_roots, i), error);
+    for (int i = 1; i < sk_X509_num(roots); i++) {
+        int accepted = ca_try(ca, sk_X509_value(roots, i), error);
         if (accepted < 0)
             return -1;
-        certificate_sha256(sk_X509_value(old_roots, i), sha256);
+        certificate_sha256(sk_X509_value(roots, i), sha256);
         if (accepted == 0)
             log_warn("%s: clients that trust only the earlier root %.16s... will not accept the "
-                     "new CA: %s",
+                     "CA: %s",
                      path, sha256, error->text);
     }
     return 0;
@@ -73,5 +75,5 @@ int ca_vouch(struct ca *new_ca, const struct ca *old_ca, const STACK_OF(X509) * 
     if (crossed == 0)
         log_warn("%s: clients that trust only the root before will not accept the new CA: %s", path,
                  error->text);
-    return crossed < 0 ? -1 : warn_of_earlier(new_ca, old_roots, path, error);
+    return crossed < 0 ? -1 : ca_warn_of_lost(new_ca, old_roots, path, error);
 }

@@ -4,20 +4,22 @@
 #include <string.h>
 
 #define BEGIN "-----BEGIN "
+#define END "-----END "
 
-/* Behind one of these a BEGIN line is a remark, to OpenSSL as well. Behind anything else there was
- * a newline, which has been lost. */
-static bool is_remark(const char *text, const char *at)
+/* Does the BEGIN begin its line, or stand behind an END whose newline is missing? Else it is a
+ * remark, to OpenSSL as well. */
+static bool is_in_place(const char *text, const char *at)
 {
-    static const char before[] = {' ', '\t', '#', ';', '\'', '"'};
-    return at > text && memchr(before, at[-1], sizeof(before)) != NULL;
+    const char *newline = memrchr(text, '\n', (size_t)(at - text));
+    const char *line = newline != NULL ? newline + 1 : text;
+    return line == at || ((size_t)(at - line) > strlen(END) && memcmp(line, END, strlen(END)) == 0);
 }
 
 /* The next BEGIN line from there on, or the end. */
 static const char *find_begin(const char *text, const char *from, const char *end)
 {
     const char *at = memmem(from, (size_t)(end - from), BEGIN, strlen(BEGIN));
-    while (at != NULL && is_remark(text, at))
+    while (at != NULL && !is_in_place(text, at))
         at = memmem(at + 1, (size_t)(end - at - 1), BEGIN, strlen(BEGIN));
     return at != NULL ? at : end;
 }

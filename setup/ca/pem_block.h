@@ -12,7 +12,8 @@ struct pem_block {
 };
 
 /* Goes on to the next block of the text, the first one if block->begin is NULL. False if there is
- * none left. The newline before a BEGIN line may be missing. */
+ * none left. The newline between an END and a BEGIN
+ * may be missing. */
 bool pem_block_next(const char *text, size_t size, struct pem_block *block);
 
 /* Does its BEGIN line say that it is a certificate? */

@@ -126,8 +126,8 @@ static char *prepare_as_user(const struct exports *exports, struct ca *source, s
     return pem;
 }
 
-/* Confdir, then export, which has been opened: what cannot be exported is not put in place. source
- * (NULL for none) is freed where it has been used. */
+/* Confdir, then export, which has been opened: what a read-only volume does not take is not put in
+ * place. source (NULL for none) is freed where it has been used. */
 static int prepare_both(struct exports *exports, struct ca *source, struct state *state,
                         struct verdict *verdict, struct error *error)
 {
