@@ -448,11 +448,14 @@ test_after() { (($(date +%s) > $1)); }
   for i in {1..12}; do
     root "r$i"
     rotate_to "r$i"
-    if ((i < 11)); then lacks "$PREPARED" warn || fault "$i: a warning"; fi
+    # Each is said once.
+    if ((i < 11)); then
+      lacks "$PREPARED" warn || fault "$i: a warning"
+    else
+      has "$PREPARED" "warn.*only the earlier root $(fingerprint "$PKI/r$((i - 10)).crt" | cut -c 1-16).*not accept the CA" || fault "$i: no warning"
+      same warnings 1 "$(grep -c ' warn ' <<<"$PREPARED")" || fault "$i: warnings"
+    fi
   done
-  has "$PREPARED" "warn.*only the earlier root $(fingerprint "$PKI/r1.crt" | cut -c 1-16).*not accept the CA" || fault 'r1: no warning'
-  has "$PREPARED" "warn.*only the earlier root $(fingerprint "$PKI/r2.crt" | cut -c 1-16)" || fault 'r2: no warning'
-  same warnings 2 "$(grep -c ' warn ' <<<"$PREPARED")" || fault warnings
   clients_are curl java
   restart
   everybody r12 r3
@@ -509,6 +512,144 @@ test_after() { (($(date +%s) > $1)); }
   rotate_to third
   rotate_to fourth
   lacks "$PREPARED" 'will accept the new CA until' || fault 'a warning'
+  no_faults
+}
+
+# at_rest WHAT: whatever runs again changes nothing, and says nothing.
+at_rest() {
+  local before
+  before=$(<"$CONFDIR/mitmproxy-ca.pem")
+  for _ in 1 2; do
+    rm -f "$LAB/run/.state.prepared"
+    attempt in_pod setup prepare
+    [[ $STATUS == 0 ]] || fault "$1: status $STATUS"
+    lacks "$OUTPUT" 'warn|renewed|replaced' || fault "$1: says something again"
+    same "$1" "$before" "$(<"$CONFDIR/mitmproxy-ca.pem")" || fault "$1: written again"
+  done
+}
+# leads_from NAME...: those roots alone lead to what the CA issues.
+leads_from() {
+  local name ca=$CONFDIR/mitmproxy-ca.pem
+  new_key leaf ec-P-256
+  openssl req -new -config "$PKI/ca.cnf" -key "$PKI/leaf.key" -subj /CN=leaf |
+    openssl x509 -req -CA "$ca" -CAkey "$ca" -days 1 -extfile <(printf 'authorityKeyIdentifier=keyid\n') -out "$PKI/leaf.crt" 2>"$PKI/log"
+  for name; do
+    openssl verify -no-CApath -no-CAstore -CAfile "$PKI/$name.crt" -untrusted "$ca" "$PKI/leaf.crt" || fault "from $name"
+  done
+}
+# bring NAME FILE...: CA_DIR holds the key of NAME, and the certificates of all these.
+bring() {
+  local name
+  give MITMPROXY_CA_DIR="$CA_DIR"
+  for name; do cat "$PKI/$name.crt"; done >"$LAB/chain"
+  secret "$CA_DIR" tls.crt="$LAB/chain" tls.key="$PKI/$1.key"
+  attempt in_pod setup prepare
+  [[ $STATUS == 0 ]] || fault "$*: status $STATUS"
+}
+
+@test "a CA that brings its own cross certificates: who trusts only the root before goes on, and setup comes to rest" {
+  root old
+  root one
+  root two
+  intermediate below one
+  SUBJECT=/CN=one KEY=one certify one-by-two two
+  cp "$PKI/one.key" "$PKI/one-by-two.key"
+  # As one changes from one root to the next.
+  bring below one
+  bring below one-by-two two
+  at_rest 'with the next root'
+  leads_from one two
+  same current "$(fingerprint "$PKI/two.crt")" "$(fingerprint "$EXPORT/mitmproxy-ca-cert.pem")" || fault 'current root'
+  # The root that it may also lead to is not there.
+  rm -rf "$CONFDIR" "$EXPORT"
+  bring old
+  bring below one-by-two one
+  lacks "$OUTPUT" warn || fault 'a warning'
+  at_rest 'with a cross certificate that leads nowhere'
+  leads_from old one
+  # The CA's own certificate by itself, then by another.
+  rm -rf "$CONFDIR" "$EXPORT"
+  bring one
+  bring one-by-two two
+  at_rest 'self-signed before'
+  leads_from one two
+  # The file that setup has made, as a source.
+  rm -rf "$CONFDIR" "$EXPORT"
+  bring old
+  bring one
+  cp "$CONFDIR/mitmproxy-ca.pem" "$LAB/made"
+  bring two
+  secret "$CA_DIR" mitmproxy-ca.pem="$LAB/made"
+  rm -f "$CA_DIR"/tls.*
+  attempt in_pod setup prepare
+  [[ $STATUS == 0 ]] || fault "its own file: status $STATUS"
+  at_rest 'its own file'
+  leads_from old one two
+  no_faults
+}
+
+@test "CAs without a key identifier: rotated, renewed and with an intermediate" {
+  local EXTENSIONS=$'basicConstraints=critical,CA:TRUE\nkeyUsage=critical,keyCertSign,cRLSign'
+  for name in one two three; do root $name; done
+  rotate_to one
+  rotate_to two
+  rotate_to three
+  lacks "$PREPARED" warn || fault 'a warning'
+  clients_are curl java
+  restart
+  everybody two three
+  cp "$PKI/three.key" "$PKI/renewed.key"
+  SUBJECT=/CN=three certify renewed
+  rotate_to renewed
+  at_rest renewed
+  leads_from one two renewed
+  no_faults
+}
+
+@test "a renewed certificate with another key identifier after a rotation: the new root comes first, the others are said to be lost" {
+  root one
+  EXTENSIONS=$ODD_EXTENSIONS root two
+  cp "$PKI/two.key" "$PKI/renewed.key"
+  SUBJECT=/CN=two certify renewed
+  rotate_to one
+  rotate_to two
+  rotate_to renewed
+  has "$PREPARED" 'warn.*only the root before' || fault 'no warning'
+  has "$PREPARED" "warn.*only the earlier root $(fingerprint "$PKI/one.crt" | cut -c 1-16)" || fault 'no warning of the first'
+  at_rest renewed
+  clients_are curl openssl urllib node
+  restart
+  everybody renewed
+  no_faults
+}
+
+@test "the root between two others ends: who trusts only the first is said to be lost" {
+  local ends
+  root first
+  END='+6 seconds' root second
+  ends=$((${EPOCHREALTIME/.*/} + 6))
+  root third
+  rotate_to first
+  rotate_to second
+  rotate_to third
+  wait_until 12 test_after $((ends + 1))
+  attempt in_pod setup
+  [[ $STATUS == 0 ]] || fault "status $STATUS"
+  has "$OUTPUT" "warn.*only the earlier root $(fingerprint "$PKI/first.crt" | cut -c 1-16).*not accept the CA" || fault 'no warning'
+  at_rest after
+  no_faults
+}
+
+@test "the file of earlier roots is lost in the confdir: those exported are carried on" {
+  root one
+  root two
+  root three
+  rotate_to one
+  rotate_to two
+  rotate_to three
+  rm "$CONFDIR/mitmproxy-ca-previous.pem"
+  rotate_to three
+  carries three two one
   no_faults
 }
 

@@ -80,13 +80,34 @@ static int add_key_identifier(X509 *certificate, const struct issue *issue)
 /* What limits the subject's own certificate beside that, limits this one, too. */
 static int take_limits(X509 *certificate, const struct issue *issue)
 {
-    static const int limits[] = {NID_name_constraints, NID_ext_key_usage, NID_policy_constraints,
-                                 NID_inhibit_any_policy};
+    static const int limits[] = {NID_name_constraints, NID_ext_key_usage};
     for (size_t i = 0; issue->subject != NULL && i < sizeof(limits) / sizeof(limits[0]); i++)
         if (X509_get_ext_by_NID(issue->subject, limits[i], -1) >= 0 &&
             !take_extension(certificate, issue, limits[i], NULL))
             return 0;
     return 1;
+}
+
+/* The issuer's identifier, or what it would be if it had one. (OpenSSL's own "keyid" is an error
+ * then; and without any, a certificate of the issuer's own name counts as self-signed.) */
+static int add_issuer_identifier(X509 *certificate, X509 *issuer)
+{
+    AUTHORITY_KEYID *identifier = AUTHORITY_KEYID_new();
+    const ASN1_OCTET_STRING *own = X509_get0_subject_key_id(issuer);
+    unsigned char digest[EVP_MAX_MD_SIZE];
+    unsigned int size = 0;
+    int added = identifier != NULL;
+    if (added && own != NULL)
+        identifier->keyid = ASN1_OCTET_STRING_dup(own);
+    else if (added && X509_pubkey_digest(issuer, EVP_sha1(), digest, &size) == 1) {
+        identifier->keyid = ASN1_OCTET_STRING_new();
+        added = identifier->keyid != NULL &&
+                ASN1_OCTET_STRING_set(identifier->keyid, digest, (int)size) == 1;
+    }
+    added = added && identifier->keyid != NULL &&
+            X509_add1_ext_i2d(certificate, NID_authority_key_identifier, identifier, 0, 0) == 1;
+    AUTHORITY_KEYID_free(identifier);
+    return added;
 }
 
 static int add_extensions(X509 *certificate, const struct issue *issue)
@@ -96,8 +117,7 @@ static int add_extensions(X509 *certificate, const struct issue *issue)
     return take_extension(certificate, issue, NID_basic_constraints, constraints) &&
            take_extension(certificate, issue, NID_key_usage, usage) &&
            add_key_identifier(certificate, issue) && take_limits(certificate, issue) &&
-           (issue->issuer == NULL ||
-            add_extension(certificate, issue->issuer, NID_authority_key_identifier, "keyid"));
+           (issue->issuer == NULL || add_issuer_identifier(certificate, issue->issuer));
 }
 
 X509 *certificate_issue(const struct issue *issue, struct error *error)

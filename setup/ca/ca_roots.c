@@ -30,6 +30,12 @@ static int add(STACK_OF(X509) * roots, X509 *certificate)
     return X509_add_cert(roots, certificate, X509_ADD_FLAG_UP_REF);
 }
 
+static void add_all(STACK_OF(X509) * roots, const STACK_OF(X509) * more)
+{
+    for (int i = 0; i < sk_X509_num(more); i++)
+        add(roots, sk_X509_value(more, i));
+}
+
 STACK_OF(X509) * roots_make(X509 *current, const STACK_OF(X509) * earlier, struct error *error)
 {
     STACK_OF(X509) *roots = sk_X509_new_null();
@@ -46,7 +52,8 @@ STACK_OF(X509) * roots_make(X509 *current, const STACK_OF(X509) * earlier, struc
 
 /* After a rotation a certificate by the CA before stands in the chain where the root would, and the
  * root is in a file. That file may be ahead of the CA's, and then the root is among those before.
- * The one that is crossed first in the chain is the CA's own; returns where, or -1, with root. */
+ * The first candidate that is crossed is the CA's own, if it is the one that was current last, else
+ * the one that is crossed first in the chain; returns where, or -1, with root. */
 static int find_crossed(const struct ca *ca, const STACK_OF(X509) * candidates, X509 **root)
 {
     int first = INT_MAX;
@@ -57,6 +64,8 @@ static int find_crossed(const struct ca *ca, const STACK_OF(X509) * candidates, 
             continue;
         first = at;
         *root = candidate;
+        if (i == 0)
+            return at;
     }
     return first < INT_MAX ? first : -1;
 }
@@ -84,6 +93,15 @@ static int see(struct ca *seen, const struct ca *ca, const STACK_OF(X509) * cand
     return 0;
 }
 
+/* The file of those before may be lost; what was exported together with this root replaces it. */
+static STACK_OF(X509) * make_earlier(X509 *current, STACK_OF(X509) * previous,
+                                     const STACK_OF(X509) * known, struct error *error)
+{
+    if (current != NULL && certificates_contain(known, current))
+        add_all(previous, known);
+    return roots_make(current, previous, error);
+}
+
 STACK_OF(X509) * roots_read(const struct confdir *confdir, const struct ca *ca,
                             const STACK_OF(X509) * known, bool must_be_good, const char *path,
                             struct error *error)
@@ -92,12 +110,11 @@ STACK_OF(X509) * roots_read(const struct confdir *confdir, const struct ca *ca,
     STACK_OF(X509) *candidates = read_certificates(confdir, ROOT_FILE);
     STACK_OF(X509) *roots = NULL;
     struct ca seen = {0};
-    X509_add_certs(candidates, previous, X509_ADD_FLAG_UP_REF);
-    for (int i = 0; i < sk_X509_num(known); i++)
-        add(candidates, sk_X509_value(known, i));
+    add_all(candidates, known);
+    add_all(candidates, previous);
     if (see(&seen, ca, candidates, error) == 0 &&
         (!must_be_good || ca_check(&seen, path, error) == 0))
-        roots = roots_make(ca_root(&seen), previous, error);
+        roots = make_earlier(ca_root(&seen), previous, known, error);
     if (roots == NULL)
         error_prefix(error, "%s", path);
     sk_X509_free(seen.certificates);

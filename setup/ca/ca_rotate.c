@@ -140,6 +140,14 @@ out:
     return result;
 }
 
+/* Clients look for a key by its identifier, in the certificate that they trust as well. */
+static bool has_identifier_of(X509 *certificate, X509 *root)
+{
+    const ASN1_OCTET_STRING *own = X509_get0_subject_key_id(certificate);
+    const ASN1_OCTET_STRING *other = X509_get0_subject_key_id(root);
+    return own == NULL || other == NULL || ASN1_OCTET_STRING_cmp(own, other) == 0;
+}
+
 int ca_keep_cross(struct ca *new_ca, const struct ca *old_ca, struct error *error)
 {
     X509 *root = ca_root(new_ca);
@@ -147,6 +155,9 @@ int ca_keep_cross(struct ca *new_ca, const struct ca *old_ca, struct error *erro
     bool bridge_counts = ca_bridges(new_ca) == 0;
     int at = crossed_at(old_ca->certificates, root, bridge_counts);
     if (at < 0)
+        return 0;
+    X509 *cross = sk_X509_value(old_ca->certificates, at);
+    if (!certificate_is_bridge(cross) && !has_identifier_of(cross, root))
         return 0;
     STACK_OF(X509) *chain = sk_X509_new_null();
     if (chain == NULL)

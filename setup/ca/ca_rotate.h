@@ -17,7 +17,7 @@ int ca_cross_sign(struct ca *new_ca, const struct ca *old_ca, X509 *old_root, st
 int chain_crossed_at(const STACK_OF(X509) * chain, X509 *root);
 
 /* Gives a CA with the same root as the old one what vouches for that root in the old one's chain,
- * if anything does. 0, or -1 with error. */
+ * if anything does, and under the identifier that the new one has. 0, or -1 with error. */
 int ca_keep_cross(struct ca *new_ca, const struct ca *old_ca, struct error *error);
 
 /* Takes off what vouches for the CA's root, the first of roots, from the first certificate on that

@@ -91,7 +91,7 @@ static int read_pair(const struct config *config, struct part *key, struct part 
         return error_set(error, EX_CONFIG, "%s: %s", key->path, strerror(ENOENT));
     if (there < 0 || parse_pair(key, certificates, ca, error) != 0)
         return -1;
-    if (!ca_sort_chain(ca)) {
+    if (!ca_sort_chain(ca) || certificate_has_expired(ca_root(ca))) {
         if (add_root(config, ca, error) != 0)
             return -1;
         ca_sort_chain(ca);

@@ -66,7 +66,7 @@ static int keep(struct store *store, const char *path, struct error *error)
             log_info("%s: certificates that have expired taken out", path);
         else
             log_warn("%s: has certificates that have expired: %s", path, failure.text);
-        if (ca_warn_of_lost(&store->ca, store->roots, path, error) != 0)
+        if (ca_warn_of_lost(&store->ca, NULL, store->roots, path, error) != 0)
             return -1;
     }
     return confdir_tighten(&store->confdir, CA_FILE, 0600, error);
@@ -133,8 +133,11 @@ static bool is_installed(const struct store *store, const struct ca *source)
 {
     const STACK_OF(X509) *there = store->ca.certificates;
     X509 *root = ca_root(source);
-    int at = ca_bridges(&store->ca);
-    if (EVP_PKEY_eq(source->key, store->ca.key) != 1 || (ca_needs_bridge(source) && at == 0))
+    bool brings_bridge = ca_bridges(source) > 0;
+    bool bridged = ca_bridges(&store->ca) > 0;
+    int at = bridged && !brings_bridge ? 1 : 0;
+    if (EVP_PKEY_eq(source->key, store->ca.key) != 1 ||
+        bridged != (brings_bridge || ca_needs_bridge(source)))
         return false;
     for (int i = 0; i < sk_X509_num(source->certificates); i++) {
         X509 *certificate = sk_X509_value(source->certificates, i);

@@ -46,19 +46,21 @@ static int vouch(struct ca *new_ca, const struct ca *old_ca, X509 *old_root, con
     return crossed;
 }
 
-int ca_warn_of_lost(const struct ca *ca, const STACK_OF(X509) * roots, const char *path,
-                    struct error *error)
+int ca_warn_of_lost(const struct ca *ca, const struct ca *before, const STACK_OF(X509) * roots,
+                    const char *path, struct error *error)
 {
+    struct error ignored;
     char sha256[65];
     for (int i = 1; i < sk_X509_num(roots); i++) {
-        int accepted = ca_try(ca, sk_X509_value(roots, i), error);
+        X509 *root = sk_X509_value(roots, i);
+        int accepted = ca_try(ca, root, error);
         if (accepted < 0)
             return -1;
-        certificate_sha256(sk_X509_value(roots, i), sha256);
-        if (accepted == 0)
-            log_warn("%s: clients that trust only the earlier root %.16s... will not accept the "
-                     "CA: %s",
-                     path, sha256, error->text);
+        if (accepted == 1 || (before != NULL && ca_try(before, root, &ignored) != 1))
+            continue;
+        certificate_sha256(root, sha256);
+        log_warn("%s: clients that trust only the earlier root %.16s... will not accept the CA: %s",
+                 path, sha256, error->text);
     }
     return 0;
 }
@@ -75,5 +77,5 @@ int ca_vouch(struct ca *new_ca, const struct ca *old_ca, const STACK_OF(X509) * 
     if (crossed == 0)
         log_warn("%s: clients that trust only the root before will not accept the new CA: %s", path,
                  error->text);
-    return crossed < 0 ? -1 : ca_warn_of_lost(new_ca, old_roots, path, error);
+    return crossed < 0 ? -1 : ca_warn_of_lost(new_ca, old_ca, old_roots, path, error);
 }

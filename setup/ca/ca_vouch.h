@@ -11,9 +11,9 @@ int ca_vouch(struct ca *new_ca, const struct ca *old_ca, const STACK_OF(X509) * 
              const char *path, struct error *error);
 
 /* Warns of those of the earlier roots (the first one is the current one) whose clients do not
- * accept the CA: what leads to them was in a chain of which not all may be left. 0, or -1 with
- * error. */
-int ca_warn_of_lost(const struct ca *ca, const STACK_OF(X509) * roots, const char *path,
-                    struct error *error);
+ * accept the CA, but did accept the one before (NULL: any): what leads to them was in a chain of
+ * which not all may be left. 0, or -1 with error. */
+int ca_warn_of_lost(const struct ca *ca, const struct ca *before, const STACK_OF(X509) * roots,
+                    const char *path, struct error *error);
 
 #endif

@@ -6,13 +6,15 @@
 #define BEGIN "-----BEGIN "
 #define END "-----END "
 
-/* Does the BEGIN begin its line, or stand behind an END whose newline is missing? Else it is a
- * remark, to OpenSSL as well. */
+/* Does the BEGIN begin its line, but for a byte order mark, or stand behind an END whose newline is
+ * missing? Else it is a remark, to OpenSSL as well. */
 static bool is_in_place(const char *text, const char *at)
 {
     const char *newline = memrchr(text, '\n', (size_t)(at - text));
     const char *line = newline != NULL ? newline + 1 : text;
-    return line == at || ((size_t)(at - line) > strlen(END) && memcmp(line, END, strlen(END)) == 0);
+    if (line == text && at - text == 3 && memcmp(text, "\xef\xbb\xbf", 3) == 0)
+        return true;
+    return line == at || memmem(line, (size_t)(at - line), END, strlen(END)) != NULL;
 }
 
 /* The next BEGIN line from there on, or the end. */
