@@ -81,7 +81,8 @@ static const struct variable {
      "the absolute path of a file in a directory of its own", "state shared by both programs"},
     {"EXPORT_DIR", parse_path, FIELD(export_dir), "/opt/opensandbox", "an absolute path",
      "where CA certificate and bundles are exported"},
-    {"EXPORT_MOUNT", parse_path, FIELD(export_mount), "=EXPORT_DIR", "an absolute path",
+    {"EXPORT_MOUNT", parse_path, FIELD(export_mount), "=EXPORT_DIR",
+     "an absolute path of letters, digits and /._-+,=@%",
      "where applications see EXPORT_DIR, for the paths in trust.env"},
 #undef FIELD
 };

@@ -162,8 +162,8 @@ static int check_export_mount(const struct config *config)
         if (isalnum((unsigned char)*at) || strchr("/._-+,=@%", *at) != NULL)
             continue;
         config_report(is_named ? "EXPORT_MOUNT" : "EXPORT_DIR", mount,
-                      "the variables in trust.env take no path with other characters than letters, "
-                      "digits and /._-+,=@%");
+                      "trust.env cannot name it: " CONFIG_PREFIX
+                      "EXPORT_MOUNT may have letters, digits and /._-+,=@% only");
         return 1;
     }
     return 0;
