@@ -83,6 +83,17 @@ static int follow(struct walk *walk, const char *link, struct error *error)
     return 0;
 }
 
+/* Takes the next name off the path; the last one is the last whatever slashes are behind it. */
+static const char *next_name(struct walk *walk)
+{
+    const char *name = strsep(&walk->left, "/");
+    while (walk->left != NULL && (walk->left[0] == '/' || strncmp(walk->left, "./", 2) == 0))
+        walk->left += walk->left[0] == '/' ? 1 : 2;
+    if (walk->left != NULL && (walk->left[0] == '\0' || strcmp(walk->left, ".") == 0))
+        walk->left = NULL;
+    return name;
+}
+
 static int enter(struct walk *walk, const char *name, struct error *error)
 {
     char path[PATH_MAX];
@@ -92,7 +103,7 @@ static int enter(struct walk *walk, const char *name, struct error *error)
     if (wanted < 0 || (size_t)wanted >= sizeof(path))
         return error_set(error, EX_CONFIG, "%s: %s", walk->path, strerror(ENAMETOOLONG));
     bool there = lstat(path, &st) == 0;
-    if (!there && errno != ENOENT && errno != EACCES)
+    if (!there && errno != ENOENT && errno != EACCES && errno != ENOTDIR)
         return error_set(error, EX_CONFIG, "%s: %s", path, strerror(errno));
     if (judge_directory(walk, there && !last, error) != 0)
         return -1;
@@ -123,7 +134,7 @@ int addon_path_check(const char *path, const struct user *user, struct error *er
     if (strlcpy(walk.text, path, sizeof(walk.text)) >= sizeof(walk.text))
         return error_set(error, EX_CONFIG, "%s: %s", path, strerror(ENAMETOOLONG));
     while (walk.left != NULL) {
-        const char *name = strsep(&walk.left, "/");
+        const char *name = next_name(&walk);
         if (strcmp(name, "..") == 0)
             leave(&walk);
         else if (name[0] != '\0' && strcmp(name, ".") != 0 && enter(&walk, name, error) != 0)

@@ -12,15 +12,23 @@
 
 #include "common/addon_path.h"
 
-/* A directory of code; one without __init__.py is not taken for a package, so that whatever else
- * lies beside an addon (/usr, or a volume that all may write to) is left alone. */
+/* A directory of code: a package, what is in one, and byte code. Beside an addon one that has no
+ * __init__ is not taken for a package, so that whatever else lies there (/usr, or a volume that all
+ * may write to) is left alone. */
 static bool holds_code(const FTSENT *directory)
 {
-    char init[PATH_MAX + 16];
-    if (directory->fts_level == 0 || strcmp(directory->fts_name, "__pycache__") == 0)
+    static const char *const inits[] = {"__init__.py", "__init__.pyc", "__init__.so",
+                                        "__init__.abi3.so"};
+    char init[PATH_MAX + 32];
+    struct stat st;
+    if (directory->fts_level != 1 || strcmp(directory->fts_name, "__pycache__") == 0)
         return true;
-    snprintf(init, sizeof(init), "%.4095s/__init__.py", directory->fts_path);
-    return faccessat(AT_FDCWD, init, F_OK, AT_EACCESS) == 0;
+    for (size_t i = 0; i < sizeof(inits) / sizeof(inits[0]); i++) {
+        snprintf(init, sizeof(init), "%s/%s", directory->fts_path, inits[i]);
+        if (lstat(init, &st) == 0)
+            return true;
+    }
+    return false;
 }
 
 static bool is_imported(const char *name)
@@ -30,12 +38,12 @@ static bool is_imported(const char *name)
                               strcmp(suffix, ".so") == 0);
 }
 
-/* Links to packages are followed from the addon's directory only (kubelet makes such), lest links
- * make an endless tree. */
+/* Links to packages are followed (kubelet makes such); fts(3) passes over one that leads to where
+ * it is. */
 static int check_link(FTS *tree, FTSENT *link, const struct user *user, struct error *error)
 {
     bool code = holds_code(link);
-    if (code && link->fts_level == 1 && link->fts_info == FTS_SL)
+    if (code && link->fts_info == FTS_SL)
         fts_set(tree, link, FTS_FOLLOW);
     return code || is_imported(link->fts_name) ? addon_path_check(link->fts_path, user, error) : 0;
 }
@@ -61,8 +69,8 @@ static int check_entry(FTS *tree, FTSENT *entry, const struct user *user, struct
     const char *path = entry->fts_path;
     switch (entry->fts_info) {
     case FTS_D:
-        if (entry->fts_level == 0)
-            return 0;
+        if (entry->fts_level == 0 && strcmp(entry->fts_name, "__pycache__") != 0)
+            return 0; /* judged already, on the way to the addon */
         if (holds_code(entry))
             return addon_path_judge(path, entry->fts_statp, false, user, error);
         fts_set(tree, entry, FTS_SKIP);

@@ -53,6 +53,8 @@ accepted() {
   # What is not code for Python may be written.
   mkdir -m 0777 "$ADDONS/mine/volume"
   beside notes.txt 0666 && beside volume/report.py 0666
+  # Nor what leads nowhere.
+  ln -s itself "$ADDONS/mine/itself" && ln -s /etc/passwd/x.py "$ADDONS/mine/nowhere.py"
   accepted 'beside what others write'
   chown -R $MITM_UID:$MITM_UID "$ADDONS"
   accepted 'of the mitmproxy user'

@@ -43,7 +43,8 @@ WRITABLE=(
   '__pycache__, all' '__pycache__, a link' '__pycache__, a link to nothing'
   '__pycache__, not listed' 'module, all' 'module, a group' 'module, byte code' 'module, an extension' 'module, a link'
   'module, a link to nothing' 'package' 'module of a package' 'byte code of a package' 'package, a link'
-  'beside what a link leads to'
+  'beside what a link leads to' '__pycache__, a link with a slash' '__pycache__, a link with a dot'
+  'byte code of a package, a link' 'package of byte code' 'directory within a package' 'package, a link within'
 )
 writable() {
   addon
@@ -51,6 +52,7 @@ writable() {
   local mine=$ADDONS/mine one=$ADDONS/one open=$ADDONS/open
   case $1 in
     file*) writable_file "$1" ;;
+    'directory within a package') writable_code "$1" ;;
     directory*) writable_directory "$1" ;;
     *link*) writable_link "$1" ;;
     *) writable_code "$1" ;;
@@ -100,6 +102,18 @@ writable_link() {
     '__pycache__, a link') mkdir "$open/cache" && ln -s ../open/cache "$mine/__pycache__" ;;
     # Here it does not help that the directory is sticky: the name is free.
     '__pycache__, a link to nothing') chmod 1777 "$open" && ln -s ../open/cache "$mine/__pycache__" ;;
+    # A slash behind it makes no difference to where it leads.
+    '__pycache__, a link with a slash') chmod 1777 "$open" && mkdir -m 1777 "$open/cache" && ln -s ../open/cache/ "$mine/__pycache__" ;;
+    '__pycache__, a link with a dot') chmod 1777 "$open" && mkdir -m 1777 "$open/cache" && ln -s ../open/cache//./. "$mine/__pycache__" ;;
+    'byte code of a package, a link')
+      beside helper/__init__.py && mkdir "$one/cache" && echo >"$one/cache/__init__.cpython-311.pyc" && chown "$OTHER_UID" "$one/cache"/*
+      ln -s ../../one/cache "$mine/helper/__pycache__"
+      PLACE=$mine/helper/__pycache__/__init__.cpython-311.pyc BY="owner $OTHER_UID"
+      ;;
+    'package, a link within')
+      beside helper/__init__.py && mkdir "$one/part" && echo >"$one/part/inner.py" && chmod 0666 "$one/part/inner.py"
+      ln -s ../../one/part "$mine/helper/part" && PLACE=$mine/helper/part/inner.py
+      ;;
     'module, a link to nothing') chmod 1777 "$open" && ln -s ../open/new/helper.py "$mine/" ;;
     'module, a link') echo >"$open/helper.py" && ln -s ../open/helper.py "$mine/" ;;
     # As kubelet makes them.
@@ -123,6 +137,8 @@ writable_code() {
     'module, a group') name=helper.py && beside $name 0664 && chgrp "$OTHER_UID" "$mine/$name" && BY="group $OTHER_UID" ;;
     'module, byte code') name=helper.pyc && beside $name 0666 ;;
     'module, an extension') name=helper.cpython-311-x86_64-linux-gnu.so && beside $name 0666 ;;
+    'package of byte code') name=helper/part.py && beside helper/__init__.pyc && beside $name 0666 ;;
+    'directory within a package') name=helper/sub/part.py && beside helper/__init__.py && beside $name 0666 ;;
     'package') name=helper && beside $name/__init__.py && chmod 0777 "$mine/$name" ;;
     'module of a package') name=helper/part.py && beside helper/__init__.py && beside $name 0666 ;;
     'byte code of a package') name=helper/__pycache__/part.cpython-311.pyc && beside helper/__init__.py && beside $name 0666 ;;
