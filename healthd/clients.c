@@ -56,8 +56,7 @@ static void end_client(struct client *client)
     clients.present--;
 }
 
-/* Closing with unread input would send a reset, which may overtake the answer. Where the client has
- * sent all of its request, and no more, there is none. */
+/* Where the client has sent all of its request, and no more, nothing is left unread. */
 static bool is_all_read(const struct client *client, const struct http_request *request,
                         size_t head_size)
 {
@@ -65,7 +64,7 @@ static bool is_all_read(const struct client *client, const struct http_request *
 }
 
 /* head_size: of the request; 0 where it is not whole. */
-static void answer(struct client *client, const struct http_request *request, size_t head_size)
+static void give_answer(struct client *client, const struct http_request *request, size_t head_size)
 {
     static char text[ANSWER_MAX];
     struct http_answer answer = {.status = request->status,
@@ -109,7 +108,7 @@ static void read_request(struct client *client)
     client->used += (size_t)got;
     size_t head_size = http_request_parse(client->input, client->used, &request);
     if (head_size > 0)
-        answer(client, &request, head_size);
+        give_answer(client, &request, head_size);
     else if (got == 0)
         end_client(client);
 }
@@ -202,7 +201,7 @@ int64_t clients_expire(int64_t now_ms)
             continue;
         if (client->deadline_ms <= now_ms) {
             if (client->state == CLIENT_READING)
-                answer(client, &too_late, 0);
+                give_answer(client, &too_late, 0);
             if (client->state != CLIENT_FREE)
                 end_client(client);
         } else if (client->deadline_ms < next_ms) {

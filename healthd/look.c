@@ -68,7 +68,7 @@ static enum restart_cause watch_queue(struct report *report, uint32_t waiting, s
     else if (report->waiting_since_ms == 0)
         report->waiting_since_ms = clock_ms();
     if (waiting == 0 || clock_ms() - report->waiting_since_ms < HUNG_MS)
-        return CAUSES;
+        return CAUSE_NONE;
     error_set(why, 1, "hangs: connections have waited to be accepted for 30 s");
     return CAUSE_HUNG;
 }
@@ -85,7 +85,7 @@ static enum restart_cause watch_ca(struct mitmdump *mitmdump, struct error *why)
         log_error("%s", error.text);
     strlcpy(mitmdump->report.ca_error, change == CA_WRONG ? error.text : "",
             sizeof(mitmdump->report.ca_error));
-    return CAUSES;
+    return CAUSE_NONE;
 }
 
 static enum restart_cause look_listening(struct mitmdump *mitmdump, const uint32_t inodes[2],
@@ -96,7 +96,7 @@ static enum restart_cause look_listening(struct mitmdump *mitmdump, const uint32
     memcpy(mitmdump->report.inodes, inodes, sizeof(mitmdump->report.inodes));
     mitmdump->deadline_ms = clock_ms() + (waiting > 0 ? LOOK_WAITING_MS : LOOK_LISTENING_MS);
     enum restart_cause cause = watch_queue(&mitmdump->report, waiting, why);
-    return cause == CAUSES ? watch_ca(mitmdump, why) : cause;
+    return cause == CAUSE_NONE ? watch_ca(mitmdump, why) : cause;
 }
 
 /* One that gets no processor is still at work when its time is over: it gets more. */
@@ -120,12 +120,12 @@ static enum restart_cause look_silent(struct mitmdump *mitmdump, struct error *w
     report_state(&mitmdump->report, MITM_STARTING, text);
     int64_t silent_ms = now - mitmdump->silent_since_ms;
     if (silent_ms < START_LIMIT_MS || is_starved(mitmdump, silent_ms))
-        return CAUSES;
+        return CAUSE_NONE;
     error_prefix(why, "did not listen within %" PRId64 " s", silent_ms / 1000);
     return CAUSE_START_TIMEOUT;
 }
 
-enum restart_cause look(struct mitmdump *mitmdump, struct error *why)
+enum restart_cause mitmdump_look(struct mitmdump *mitmdump, struct error *why)
 {
     uint32_t inodes[2] = {0};
     uint32_t waiting;

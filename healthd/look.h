@@ -9,7 +9,7 @@ enum { LOOK_FIRST_MS = 10 };
 
 /* Looks at a mitmdump that runs: whether it listens, whether its start is over, who waits to be
  * accepted, and its CA. Brings up to date what is known and reported of it, and when the next look
- * is due. Returns CAUSES if it may go on, or for which cause it is to be ended, with why. */
-enum restart_cause look(struct mitmdump *mitmdump, struct error *why);
+ * is due. Returns CAUSE_NONE if it may go on, or for which cause it is to be ended, with why. */
+enum restart_cause mitmdump_look(struct mitmdump *mitmdump, struct error *why);
 
 #endif

@@ -96,11 +96,11 @@ static void start(struct mitmdump *mitmdump)
     log_info("started mitmdump, pid %d", mitmdump->pid);
 }
 
-static void watch(struct mitmdump *mitmdump)
+static void look_after(struct mitmdump *mitmdump)
 {
     struct error why;
-    enum restart_cause cause = look(mitmdump, &why);
-    if (cause != CAUSES)
+    enum restart_cause cause = mitmdump_look(mitmdump, &why);
+    if (cause != CAUSE_NONE)
         end(mitmdump, cause, why.text);
 }
 
@@ -113,7 +113,7 @@ void mitmdump_tick(struct mitmdump *mitmdump)
         kill(-mitmdump->pid, SIGKILL);
         mitmdump->deadline_ms = INT64_MAX;
     } else if (mitmdump->pid > 0) {
-        watch(mitmdump);
+        look_after(mitmdump);
     } else if (!mitmdump->stopping) {
         start(mitmdump);
     }

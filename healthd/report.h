@@ -7,13 +7,14 @@
 
 /* Why a mitmdump had to be started again. */
 enum restart_cause {
+    CAUSE_NONE = -1,
     CAUSE_EXITED,
     CAUSE_KILLED,        /* by a signal that was not ours */
     CAUSE_HUNG,          /* it accepted no connection any more */
     CAUSE_START_TIMEOUT, /* it never listened */
     CAUSE_CA_CHANGED,    /* setup has put another CA in place */
     CAUSE_NOT_STARTED,   /* something that it needs was not there */
-    CAUSES               /* how many there are; none of them */
+    CAUSES
 };
 
 /* What the runner tells the responder about mitmdump, one packet for each change, over the socket

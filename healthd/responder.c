@@ -149,8 +149,10 @@ static int open_all(struct responder *responder, const struct listeners *listene
 {
     const struct clients_owner owner = answers_of(&responder->readiness);
     responder->signals = signals_open();
+    if (responder->signals < 0)
+        return error_set(error, 1, "signals: %s", strerror(errno));
     responder->epoll = epoll_create1(EPOLL_CLOEXEC);
-    if (watch(responder->epoll, responder->signals, signals_data) != 0 ||
+    if (responder->epoll < 0 || watch(responder->epoll, responder->signals, signals_data) != 0 ||
         (responder->runner.control >= 0 &&
          watch(responder->epoll, responder->runner.control, control_data) != 0))
         return error_set(error, 1, "epoll: %s", strerror(errno));
