@@ -45,8 +45,7 @@ static int add_chain(STACK_OF(X509) * to, const STACK_OF(X509) * chain, int firs
 
 /* Takes off a chain what is of no use from the place on where the old CA's begins: what the new
  * root has issued, what leads to a certificate whose path length has no room for what is below, and
- * what is more than clients take.
- */
+ * what is more than clients take. */
 static void cut_chain(STACK_OF(X509) * chain, int first, X509 *new_root)
 {
     int below = 0;
