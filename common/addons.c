@@ -42,7 +42,9 @@ static bool is_imported(const char *name)
  * it is. */
 static int check_link(FTS *tree, FTSENT *link, const struct user *user, struct error *error)
 {
-    bool code = holds_code(link);
+    struct stat st;
+    bool is_file = stat(link->fts_path, &st) == 0 && !S_ISDIR(st.st_mode);
+    bool code = !is_file && holds_code(link);
     if (code && link->fts_info == FTS_SL)
         fts_set(tree, link, FTS_FOLLOW);
     return code || is_imported(link->fts_name) ? addon_path_check(link->fts_path, user, error) : 0;

@@ -53,6 +53,8 @@ accepted() {
   # What is not code for Python may be written.
   mkdir -m 0777 "$ADDONS/mine/volume"
   beside notes.txt 0666 && beside volume/report.py 0666
+  echo >"$ADDONS/open/data.txt" && chmod 0666 "$ADDONS/open/data.txt"
+  ln -s ../../open/data.txt "$ADDONS/mine/helper/data.txt"
   # Nor what leads nowhere.
   ln -s itself "$ADDONS/mine/itself" && ln -s /etc/passwd/x.py "$ADDONS/mine/nowhere.py"
   accepted 'beside what others write'
