@@ -225,6 +225,10 @@ served() {
   served 'another order' top issuing
   trusting "$PKI/top.crt" "${ROTATION_CLIENTS[@]}"
   fresh
+  SUBJECT=/CN=top KEY=top START='-9 days' END='-1 day' certify ended
+  secret "$CA_DIR" tls.crt=<(cat "$PKI/issuing.crt" "$PKI/policy.crt" "$PKI/ended.crt") tls.key="$PKI/issuing.key" ca.crt="$PKI/top.crt"
+  served 'a renewed root in ca.crt' top issuing
+  fresh
   DIGEST=default root modern ED25519
   DIGEST=default intermediate middle modern rsa2048
   tls_secret middle modern

@@ -241,6 +241,7 @@ spoilt() {
   spoilt 1 'another last line' < <(cat "$one" && sed 's/END CERT/END A CERT/' "$one" && cat "$two" "$three")
   spoilt 3 'first, in the middle, last' < <(echo "$cut" && cat "$one" "$two" && block CERTIFICATE '!!!!' && cat "$three" && echo "$cut")
   spoilt 1 'the last line has no newline' < <(cat "$one" "$two" && block CERTIFICATE '!!!!' && printf %s "$(<"$three")")
+  spoilt 1 'bytes behind it' < <(cat "$one" && block CERTIFICATE "$({ openssl x509 -in "$one" -outform DER && echo more; } | base64 -w 64)" && cat "$two" "$three")
   spoilt 0 'no newline between' < <(printf %s "$(<"$one")" && printf %s "$(<"$two")" && cat "$three")
   spoilt 0 'byte order mark' < <(printf '\xef\xbb\xbf' && cat "$one" "$two" "$three")
   spoilt 0 'lines of DOS' < <(cat "$one" "$two" "$three" | sed 's/$/\r/')

@@ -459,6 +459,15 @@ test_after() { (($(date +%s) > $1)); }
   clients_are curl java
   restart
   everybody r12 r3
+  # Nor when an intermediate CA is renewed with a longer chain of its own.
+  root top
+  EXTENSIONS=$CA_EXTENSIONS intermediate upper top
+  EXTENSIONS=$CA_EXTENSIONS intermediate lower upper
+  EXTENSIONS=$CA_EXTENSIONS intermediate below top
+  bring below top
+  same 'certificates of the CA' 9 "$(grep -c BEGIN.CERT "$CONFDIR/mitmproxy-ca.pem")" || fault chain
+  bring lower upper top
+  same 'with a longer chain' 9 "$(grep -c BEGIN.CERT "$CONFDIR/mitmproxy-ca.pem")" || fault 'longer chain'
   no_faults
 }
 
@@ -558,6 +567,7 @@ bring() {
   bring below one
   bring below one-by-two two
   at_rest 'with the next root'
+  same 'certificates of the CA' 3 "$(grep -c BEGIN.CERT "$CONFDIR/mitmproxy-ca.pem")" || fault chain
   leads_from one two
   same current "$(fingerprint "$PKI/two.crt")" "$(fingerprint "$EXPORT/mitmproxy-ca-cert.pem")" || fault 'current root'
   # The root that it may also lead to is not there.

@@ -52,8 +52,7 @@ STACK_OF(X509) * roots_make(X509 *current, const STACK_OF(X509) * earlier, struc
 
 /* After a rotation a certificate by the CA before stands in the chain where the root would, and the
  * root is in a file. That file may be ahead of the CA's, and then the root is among those before.
- * The first candidate that is crossed is the CA's own, if it is the one that was current last, else
- * the one that is crossed first in the chain; returns where, or -1, with root. */
+ * The one that is crossed first in the chain is the CA's own; returns where, or -1, with root. */
 static int find_crossed(const struct ca *ca, const STACK_OF(X509) * candidates, X509 **root)
 {
     int first = INT_MAX;
@@ -64,8 +63,6 @@ static int find_crossed(const struct ca *ca, const STACK_OF(X509) * candidates, 
             continue;
         first = at;
         *root = candidate;
-        if (i == 0)
-            return at;
     }
     return first < INT_MAX ? first : -1;
 }
