@@ -464,7 +464,7 @@ to_device() { ln -s /dev/zero "$1"; }
       blank-lines) sed -i $'1i \\\n\\\n' "$BAD/tls.crt" "$BAD/tls.key" ;;
       parameters) key_form good sec1-parameters >"$BAD/tls.key" ;;
       no-key-usage) EXTENSIONS=basicConstraints=critical,CA:TRUE root usage && use usage ;;
-      no-key-identifier) EXTENSIONS=basicConstraints=CA:TRUE,pathlen:3 root plain && use plain ;;
+      no-key-identifier) EXTENSIONS=$'basicConstraints=CA:TRUE,pathlen:3\nsubjectKeyIdentifier=none' root plain && use plain ;;
     esac
     secret "$CA_DIR" tls.crt="$BAD/tls.crt" tls.key="$BAD/tls.key"
     attempt in_pod setup

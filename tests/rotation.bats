@@ -598,16 +598,17 @@ bring() {
   no_faults
 }
 
-@test "CAs without a key identifier: rotated, renewed and with an intermediate" {
-  local EXTENSIONS=$'basicConstraints=critical,CA:TRUE\nkeyUsage=critical,keyCertSign,cRLSign'
+@test "CAs without a key identifier: rotated and renewed" {
+  # (Without being told, openssl adds one.)
+  local EXTENSIONS=$'basicConstraints=critical,CA:TRUE\nkeyUsage=critical,keyCertSign,cRLSign\nsubjectKeyIdentifier=none'
   for name in one two three; do root $name; done
   rotate_to one
   rotate_to two
   rotate_to three
   lacks "$PREPARED" warn || fault 'a warning'
-  clients_are curl java
+  leads_from one two three
   restart
-  everybody two three
+  for name in two three; do trusting "$PKI/$name.crt" curl java; done
   cp "$PKI/three.key" "$PKI/renewed.key"
   SUBJECT=/CN=three certify renewed
   rotate_to renewed
