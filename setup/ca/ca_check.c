@@ -192,9 +192,13 @@ out:
 
 int ca_check(const struct ca *ca, const char *path, struct error *error)
 {
+    return ca_check_key(ca, error) == 0 ? ca_check_certificates(ca, path, error) : -1;
+}
+
+int ca_check_certificates(const struct ca *ca, const char *path, struct error *error)
+{
     X509 *certificate = ca_certificate(ca);
-    if (ca_check_key(ca, error) != 0 || check_extensions(certificate, error) != 0 ||
-        check_validity(certificate, path, error) != 0)
+    if (check_extensions(certificate, error) != 0 || check_validity(certificate, path, error) != 0)
         return -1;
     int below = 0;
     for (int i = 0; i < sk_X509_num(ca->certificates); i++) {

@@ -8,8 +8,11 @@
  * (78) that names the field and its value, but not the file. Logs warnings with path in them. */
 int ca_check(const struct ca *ca, const char *path, struct error *error);
 
-/* The part of it that is about the key alone: is it fit for use, and the first certificate's? */
+/* The parts of it, for a key and certificates that come apart: is the key fit for use, and the
+ * first certificate's? (Of RSA that takes up to some 0.2 s.) And are the certificates fit for use?
+ */
 int ca_check_key(const struct ca *ca, struct error *error);
+int ca_check_certificates(const struct ca *ca, const char *path, struct error *error);
 
 /* Is the certificate's end over? */
 bool certificate_has_expired(X509 *certificate);

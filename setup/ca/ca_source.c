@@ -96,7 +96,7 @@ static int read_pair(const struct config *config, struct part *key, struct part 
             return -1;
         ca_sort_chain(ca);
     }
-    if (ca_check(ca, certificates->path, error) != 0)
+    if (ca_check_certificates(ca, certificates->path, error) != 0)
         return error_prefix(error, "%s", certificates->path);
     return 1;
 }
