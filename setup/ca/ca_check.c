@@ -23,6 +23,11 @@ bool certificate_has_expired(X509 *certificate)
     return X509_cmp_current_time(X509_get0_notAfter(certificate)) < 0;
 }
 
+bool certificate_ends_before(X509 *certificate, X509 *other)
+{
+    return ASN1_TIME_compare(X509_get0_notAfter(certificate), X509_get0_notAfter(other)) < 0;
+}
+
 /* Those that TLS clients accept in certificates. */
 static bool has_usual_curve(const EVP_PKEY *key)
 {

@@ -17,6 +17,8 @@ int ca_check_certificates(const struct ca *ca, const char *path, struct error *e
 /* Is the certificate's end over? */
 bool certificate_has_expired(X509 *certificate);
 
+bool certificate_ends_before(X509 *certificate, X509 *other);
+
 /* "2030-01-31 12:00:00 UTC" */
 void time_to_text(const ASN1_TIME *when, char text[static 32]);
 

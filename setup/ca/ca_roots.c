@@ -25,9 +25,7 @@ static STACK_OF(X509) * read_certificates(const struct confdir *confdir, const c
 
 static int add(STACK_OF(X509) * roots, X509 *certificate)
 {
-    if (certificates_contain(roots, certificate))
-        return 1;
-    return X509_add_cert(roots, certificate, X509_ADD_FLAG_UP_REF);
+    return X509_add_cert(roots, certificate, X509_ADD_FLAG_UP_REF | X509_ADD_FLAG_NO_DUP);
 }
 
 static void add_all(STACK_OF(X509) * roots, const STACK_OF(X509) * more)

@@ -66,13 +66,6 @@ static void cut_chain(STACK_OF(X509) * chain, int first, X509 *new_root)
         X509_free(sk_X509_pop(chain));
 }
 
-static const ASN1_TIME *earlier_end(X509 *a, X509 *b)
-{
-    const ASN1_TIME *end_of_a = X509_get0_notAfter(a);
-    const ASN1_TIME *end_of_b = X509_get0_notAfter(b);
-    return ASN1_TIME_compare(end_of_a, end_of_b) < 0 ? end_of_a : end_of_b;
-}
-
 /* The new root's name and key in a certificate by the old CA, of which issuer is a certificate. */
 static X509 *issue_cross(X509 *root, X509 *issuer, EVP_PKEY *signer, struct error *error)
 {
@@ -80,7 +73,7 @@ static X509 *issue_cross(X509 *root, X509 *issuer, EVP_PKEY *signer, struct erro
         .subject = root,
         .issuer = issuer,
         .signer = signer,
-        .not_after = earlier_end(root, issuer),
+        .not_after = X509_get0_notAfter(certificate_ends_before(root, issuer) ? root : issuer),
     };
     return certificate_issue(&issue, error);
 }

@@ -5,18 +5,14 @@
 #include "setup/ca/ca_rotate.h"
 #include "setup/ca/ca_trial.h"
 
-static bool ends_before(X509 *a, X509 *b)
-{
-    return ASN1_TIME_compare(X509_get0_notAfter(a), X509_get0_notAfter(b)) < 0;
-}
-
 /* What is issued below an old intermediate CA ends with that. */
 static void warn_of_end(const struct ca *new_ca, X509 *new_root, X509 *old_root, const char *path)
 {
     char text[32];
     int at = chain_crossed_at(new_ca->certificates, new_root);
     X509 *cross = sk_X509_value(new_ca->certificates, at);
-    if (cross == NULL || !ends_before(cross, new_root) || !ends_before(cross, old_root))
+    if (cross == NULL || !certificate_ends_before(cross, new_root) ||
+        !certificate_ends_before(cross, old_root))
         return;
     time_to_text(X509_get0_notAfter(cross), text);
     log_warn("%s: clients that trust only the root before will accept the new CA until %s, when "
