@@ -151,25 +151,30 @@ static bool is_installed(const struct store *store, const struct ca *source)
            (!certificate_is_self_signed(last) || X509_cmp(last, root) == 0);
 }
 
-static int take_source(struct store *store, int there, struct ca *source, const char *path,
-                       struct error *error)
+/* There is a CA: it stays if it is what source would give, or gives way to that. */
+static int follow_source(struct store *store, struct ca *source, const char *path,
+                         struct error *error)
 {
-    if (there > 0 && read_roots(store, false, path, error) != 0)
+    if (read_roots(store, false, path, error) != 0)
         return -1;
-    if (there > 0 && is_installed(store, source)) {
+    if (is_installed(store, source)) {
         /* From the chain alone it cannot be told whose root an earlier one was. */
         if (set_roots(store, roots_make(ca_root(source), store->roots, error)) != 0)
             return -1;
         return keep(store, path, error);
     }
-    if (there < 0)
-        log_warn("%s; it gives way to the CA of MITMPROXY_CA_DIR", error->text);
     if (ca_bridge(source, path, error) != 0)
         return error_prefix(error, "%s", path);
-    if (there > 0) {
-        ca_drop_expired(&store->ca, store->roots);
-        return replace(store, source, path, error);
-    }
+    ca_drop_expired(&store->ca, store->roots);
+    return replace(store, source, path, error);
+}
+
+/* There is none. */
+static int take_source(struct store *store, struct ca *source, const char *path,
+                       struct error *error)
+{
+    if (ca_bridge(source, path, error) != 0)
+        return error_prefix(error, "%s", path);
     if (set_roots(store, roots_make(ca_root(source), NULL, error)) != 0)
         return -1;
     return install(store, source, path, "taken from MITMPROXY_CA_DIR", error);
@@ -180,8 +185,11 @@ static int settle_ca(struct store *store, struct ca *source, struct error *error
     char path[PATH_MAX];
     confdir_path(&store->confdir, CA_FILE, path);
     int there = load(store, path, error);
+    if (source != NULL && there < 0)
+        log_warn("%s; it gives way to the CA of MITMPROXY_CA_DIR", error->text);
     if (source != NULL)
-        return take_source(store, there, source, path, error);
+        return there > 0 ? follow_source(store, source, path, error)
+                         : take_source(store, source, path, error);
     if (there < 0)
         return -1;
     return there == 1 ? keep_checked(store, path, error) : make(store, path, error);
