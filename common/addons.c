@@ -94,13 +94,18 @@ static int check_entry(FTS *tree, FTSENT *entry, const struct user *user, struct
     }
 }
 
-/* What Python takes from an addon's directory, which mitmproxy puts on its path. __pycache__ is
- * named as well: it may be a link, or stand in a directory that cannot be listed. */
-static int check_imports(const char *addon, const struct user *user, struct error *error)
+/* What Python takes from an addon's directory, which mitmproxy puts on its path, unless that is the
+ * directory which was looked at last (most addons stand side by side). __pycache__ is named as
+ * well: it may be a link, or stand in a directory that cannot be listed. */
+static int check_imports(const char *addon, char last[static PATH_MAX], const struct user *user,
+                         struct error *error)
 {
     char directory[PATH_MAX], cache[PATH_MAX];
     size_t length = (size_t)(strrchr(addon, '/') - addon);
     snprintf(directory, sizeof(directory), "%.*s/", (int)length, addon);
+    if (strcmp(directory, last) == 0)
+        return 0;
+    strlcpy(last, directory, PATH_MAX);
     snprintf(cache, sizeof(cache), "%.*s/__pycache__", (int)length, addon);
     if (addon_path_check(cache, user, error) != 0)
         return -1;
@@ -129,28 +134,29 @@ bool addons_shipped(const struct config *config, enum addon addon, char path[sta
 
 /* mitmproxy takes what stands beside the name that is configured; Python, for the program that it
  * runs itself, what stands beside the file to which that leads. */
-static int check_addon(const char *path, const struct config *config, struct error *error)
+static int check_addon(const char *path, char last[static PATH_MAX], const struct config *config,
+                       struct error *error)
 {
     char resolved[PATH_MAX];
     if (realpath(path, resolved) == NULL)
         return error_set(error, EX_CONFIG, "addon %s: %s", path, strerror(errno));
     if (addon_path_check(path, &config->user, error) != 0 ||
-        check_imports(path, &config->user, error) != 0 ||
-        (strcmp(path, resolved) != 0 && check_imports(resolved, &config->user, error) != 0))
+        check_imports(path, last, &config->user, error) != 0 ||
+        (strcmp(path, resolved) != 0 && check_imports(resolved, last, &config->user, error) != 0))
         return error_prefix(error, "addon %.200s", path);
     return 0;
 }
 
 int addons_check(const struct config *config, struct error *error)
 {
-    char path[PATH_MAX];
+    char path[PATH_MAX], last[PATH_MAX] = "";
     if (config->writable_scripts)
         return 0;
     for (enum addon addon = ADDON_STREAM; addon < ADDONS_SHIPPED; addon++)
-        if (addons_shipped(config, addon, path) && check_addon(path, config, error) != 0)
+        if (addons_shipped(config, addon, path) && check_addon(path, last, config, error) != 0)
             return -1;
     for (size_t i = 0; i < config->scripts.count; i++)
-        if (check_addon(config->scripts.items[i], config, error) != 0)
+        if (check_addon(config->scripts.items[i], last, config, error) != 0)
             return -1;
     return 0;
 }
