@@ -88,6 +88,15 @@ everybody() {
   verifies "$@"
 }
 clients_are() { WHO=("$@"); }
+# ending NAME SECONDS: a root that ends so soon; until_ended waits for it. A machine that is too
+# slow to do in_time what comes before would prove nothing.
+ending() {
+  END="+$2 seconds" root "$1"
+  ENDS=$((${EPOCHREALTIME/.*/} + $2))
+}
+in_time() { ((${EPOCHREALTIME/.*/} < ENDS)) || fault 'this machine is too slow: it has expired already'; }
+has_ended() { (($(date +%s) > ENDS + 1)); }
+until_ended() { wait_until 12 has_ended; }
 # The confdir holds the generated CA: give it a name.
 name_generated() { openssl x509 -in "$CONFDIR/mitmproxy-ca.pem" -out "$PKI/$1.crt"; }
 
@@ -328,15 +337,13 @@ never() {
 }
 
 @test "an earlier root is carried until it expires, and then no more" {
-  END='+6 seconds' root old
+  ending old 6
   root new
-  local ends
-  ends=$((${EPOCHREALTIME/.*/} + 6))
   rotate_to old
   rotate_to new
   carries new old
-  ((${EPOCHREALTIME/.*/} < ends)) || fault 'this machine is too slow: it has expired already'
-  wait_until 12 test_after $((ends + 1))
+  in_time
+  until_ended
   attempt in_pod setup
   [[ $STATUS == 0 ]] || fault "status $STATUS"
   carries new
@@ -346,22 +353,19 @@ never() {
   verifies new
   no_faults
 }
-test_after() { (($(date +%s) > $1)); }
 
 # Clients that find a trusted root only at the end of what is sent, or look at the dates of all of
 # it, do so whatever they trust.
 @test "the first of three ends: the roots after it alone, and the bundle, by every client" {
-  local ends
-  END='+8 seconds' root first
-  ends=$((${EPOCHREALTIME/.*/} + 8))
+  ending first 8
   root second
   root third
   rotate_to first
   rotate_to second
   rotate_to third
   carries third second first
-  ((${EPOCHREALTIME/.*/} < ends)) || fault 'this machine is too slow: it has expired already'
-  wait_until 14 test_after $((ends + 1))
+  in_time
+  until_ended
   attempt in_pod setup
   [[ $STATUS == 0 ]] || fault "status $STATUS"
   carries third second
@@ -374,14 +378,12 @@ test_after() { (($(date +%s) > $1)); }
 }
 
 @test "the CA before has outlived the one before that: it vouches for the next as long as it lives itself" {
-  local ends
-  END='+6 seconds' root first
-  ends=$((${EPOCHREALTIME/.*/} + 6))
+  ending first 6
   END='+90 days' root second
   root third
   rotate_to first
   rotate_to second
-  wait_until 12 test_after $((ends + 1))
+  until_ended
   rotate_to third
   lacks "$PREPARED" warn || fault 'a warning'
   carries third second
@@ -395,9 +397,8 @@ test_after() { (($(date +%s) > $1)); }
 }
 
 @test "the CA before a CA whose key identifier is not the SHA-1 of its key ends: clients go on" {
-  local ends narrow=${ODD_EXTENSIONS/CA:TRUE/CA:TRUE,pathlen:0}
-  END='+8 seconds' root old
-  ends=$((${EPOCHREALTIME/.*/} + 8))
+  local narrow=${ODD_EXTENSIONS/CA:TRUE/CA:TRUE,pathlen:0}
+  ending old 8
   EXTENSIONS=$ODD_EXTENSIONS root new
   # (What leads to this one has its own name, which Java does not take.)
   EXTENSIONS=$narrow root narrow
@@ -407,7 +408,7 @@ test_after() { (($(date +%s) > $1)); }
   rm -rf "$CONFDIR" "$EXPORT"
   rotate_to old
   rotate_to new
-  wait_until 12 test_after $((ends + 1))
+  until_ended
   attempt in_pod setup
   [[ $STATUS == 0 ]] || fault "status $STATUS"
   carries new
@@ -426,13 +427,11 @@ test_after() { (($(date +%s) > $1)); }
 }
 
 @test "a confdir that cannot be written when something in the chain has ended: a warning" {
-  local ends
-  END='+6 seconds' root old
-  ends=$((${EPOCHREALTIME/.*/} + 6))
+  ending old 6
   root new
   rotate_to old
   rotate_to new
-  wait_until 12 test_after $((ends + 1))
+  until_ended
   mount --bind "$CONFDIR" "$CONFDIR"
   mount -o remount,ro,bind "$CONFDIR"
   attempt in_pod setup
@@ -635,15 +634,13 @@ bring() {
 }
 
 @test "the root between two others ends: who trusts only the first is said to be lost" {
-  local ends
   root first
-  END='+6 seconds' root second
-  ends=$((${EPOCHREALTIME/.*/} + 6))
+  ending second 6
   root third
   rotate_to first
   rotate_to second
   rotate_to third
-  wait_until 12 test_after $((ends + 1))
+  until_ended
   attempt in_pod setup
   [[ $STATUS == 0 ]] || fault "status $STATUS"
   has "$OUTPUT" "warn.*only the earlier root $(fingerprint "$PKI/first.crt" | cut -c 1-16).*not accept the CA" || fault 'no warning'
