@@ -49,6 +49,13 @@ struct cidr_list {
 /* What becomes of TCP over IPv6 to the redirected ports. */
 enum ipv6_mode { IPV6_REDIRECT, IPV6_REJECT, IPV6_OFF };
 
+/* What becomes of what is neither TLS nor HTTP, on a redirected connection or inside TLS that has
+ * been decrypted: it is closed with a log line, passed with the line, or passed. */
+enum non_http_mode { NON_HTTP_REJECT, NON_HTTP_LOG, NON_HTTP_ALLOW };
+
+/* Request bodies are never collected above this, whatever the configuration says. */
+enum { STREAM_REQUESTS_MAX = 128 << 20 };
+
 enum backend_choice { BACKEND_AUTO, BACKEND_IPTABLES, BACKEND_NFT };
 
 /* Where healthd answers. An empty host is every address of both families. */
@@ -77,6 +84,8 @@ struct config {
     struct port_list extra_ports;
     enum ipv6_mode ipv6;
     bool quic_allowed; /* UDP to the redirected ports */
+    enum non_http_mode non_http;
+    uint64_t stream_requests; /* bytes; larger request bodies go on in pieces */
     struct cidr_list exclude_cidrs;
     struct uid_list exclude_uids;
     enum backend_choice backend;

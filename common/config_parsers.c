@@ -234,6 +234,36 @@ const char *parse_quic(const char *value, void *field)
     return NULL;
 }
 
+const char *parse_non_http(const char *value, void *field)
+{
+    static const char *const words[] = {"reject", "log", "allow", NULL};
+    int index = word_index(value, words);
+    if (index < 0)
+        return "unknown word";
+    *(enum non_http_mode *)field = (enum non_http_mode)index;
+    return NULL;
+}
+
+const char *parse_size(const char *value, void *field)
+{
+    char number[24];
+    const char *reason = NULL;
+    size_t length = strspn(value, "0123456789");
+    const char *unit = value + length;
+    int shift = strcasecmp(unit, "m") == 0 ? 20 : strcasecmp(unit, "k") == 0 ? 10 : 0;
+    if (length == 0 || (shift == 0 && *unit != '\0'))
+        return "not a size";
+    if (length >= sizeof(number))
+        return "out of range";
+    memcpy(number, value, length);
+    number[length] = '\0';
+    long long size = strtonum(number, 0, STREAM_REQUESTS_MAX >> shift, &reason);
+    if (reason != NULL)
+        return "out of range";
+    *(uint64_t *)field = (uint64_t)size << shift;
+    return NULL;
+}
+
 const char *parse_backend(const char *value, void *field)
 {
     static const char *const words[] = {"auto", "iptables", "nft", NULL};

@@ -223,6 +223,30 @@ bad_user() {
   all_refused
 }
 
+@test "MITMPROXY_NON_HTTP and MITMPROXY_STREAM_REQUESTS, bad values" {
+  local value
+  for value in maybe on 1 'reject log' rejected; do bad MITMPROXY_NON_HTTP "$value"; done
+  for value in m k 8mb 8g 1.5m -1 +1 '8 m' 0x10 134217729 131073k 129m 18446744073709551616 18014398509481985k 1mk; do
+    bad MITMPROXY_STREAM_REQUESTS "$value"
+  done
+  bad_text MITMPROXY_NON_HTTP log
+  bad_text MITMPROXY_STREAM_REQUESTS 1
+  all_refused
+}
+
+@test "MITMPROXY_STREAM_REQUESTS and MITMPROXY_NON_HTTP, good values" {
+  local value
+  for value in 0 1 134217728 0k 131072k 131072K 128m 128M 8m; do
+    attempt with MITMPROXY_STREAM_REQUESTS="$value" setup
+    [[ $STATUS == 0 ]] || fault "$value"
+  done
+  for value in reject log allow ALLOW; do
+    attempt with MITMPROXY_NON_HTTP="$value" setup
+    [[ $STATUS == 0 ]] || fault "$value"
+  done
+  no_faults
+}
+
 @test "LOG_LEVEL and LOG_FORMAT, bad values" {
   local value
   for value in loud 7 'info warn' info,warn; do bad LOG_LEVEL "$value"; done

@@ -2,6 +2,7 @@
 
 #include <arpa/inet.h>
 #include <ctype.h>
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -192,6 +193,18 @@ static void print_ipv6(const void *field, FILE *out)
     print_word((const char *const[]){"redirect", "reject", "off"}, 3, field, out);
 }
 
+static void print_non_http(const void *field, FILE *out)
+{
+    print_word((const char *const[]){"reject", "log", "allow"}, 3, field, out);
+}
+
+static void print_size(const void *field, FILE *out)
+{
+    const uint64_t *size = field;
+    CHECK(*size <= STREAM_REQUESTS_MAX);
+    fprintf(out, "%" PRIu64, *size);
+}
+
 static void print_backend(const void *field, FILE *out)
 {
     print_word((const char *const[]){"auto", "iptables", "nft"}, 3, field, out);
@@ -218,6 +231,8 @@ const struct variable variables[] = {
     {"MITMPROXY_EXTRA_PORTS", parse_port_list, print_port_list, FIELD(extra_ports)},
     {"MITMPROXY_IPV6", parse_ipv6, print_ipv6, FIELD(ipv6)},
     {"MITMPROXY_QUIC", parse_quic, print_quic, FIELD(quic_allowed)},
+    {"MITMPROXY_NON_HTTP", parse_non_http, print_non_http, FIELD(non_http)},
+    {"MITMPROXY_STREAM_REQUESTS", parse_size, print_size, FIELD(stream_requests)},
     {"MITMPROXY_EXCLUDE_CIDRS", parse_cidr_list, print_cidr_list, FIELD(exclude_cidrs)},
     {"MITMPROXY_EXCLUDE_UIDS", parse_uid_list, print_uid_list, FIELD(exclude_uids)},
     {"REDIRECT_BACKEND", parse_backend, print_backend, FIELD(backend)},

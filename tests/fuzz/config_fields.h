@@ -11,6 +11,7 @@
 union field {
     bool flag;
     uint16_t port;
+    uint64_t size;
     int word;
     char path[PATH_MAX];
     struct list list;
@@ -29,7 +30,7 @@ struct variable {
     size_t offset; /* in struct config */
 };
 
-enum { VARIABLES = 27 };
+enum { VARIABLES = 29 };
 extern const struct variable variables[];
 
 /* NULL if there is none of that name. */
