@@ -7,6 +7,7 @@
 #include <strings.h>
 
 #include "common/config.h"
+#include "common/reserved_options.h"
 
 static bool is_one_of(const char *value, const char *const *words)
 {
@@ -115,17 +116,6 @@ const char *parse_regex_list(const char *value, void *field)
     return split(value, ";", field);
 }
 
-/* What has a variable of its own, or would take mitmdump from where the redirect leads. */
-static bool is_reserved(const char *item, size_t length)
-{
-    static const char *const names[] = {"confdir", "mode",    "listen_host", "listen_port",
-                                        "server",  "scripts", NULL};
-    for (int i = 0; names[i] != NULL; i++)
-        if (strlen(names[i]) == length && strncmp(item, names[i], length) == 0)
-            return true;
-    return false;
-}
-
 const char *parse_set_list(const char *value, void *field)
 {
     struct list *list = field;
@@ -134,8 +124,8 @@ const char *parse_set_list(const char *value, void *field)
         size_t length = strspn(list->items[i], "abcdefghijklmnopqrstuvwxyz0123456789_");
         if (length == 0 || list->items[i][length] != '=')
             reason = "not of the form name=value";
-        else if (is_reserved(list->items[i], length))
-            reason = "an option that healthd sets itself";
+        else
+            reason = option_why_reserved(list->items[i], length);
     }
     if (reason != NULL)
         list->count = 0;

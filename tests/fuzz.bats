@@ -76,7 +76,7 @@ mutant() {
 }
 
 @test "a broken configuration parser is noticed" {
-  mutant config common/config_parsers.c 's/"listen_port"/"listen_post"/'
+  mutant config common/reserved_options.c 's/("listen_port"/("listen_post"/'
   mutant config common/config_parsers.c 's/list->count == CONFIG_LIST_MAX/list->count > CONFIG_LIST_MAX/'
   mutant config common/config_parsers.c 's/strtonum(value, 1, 65535/strtonum(value, 0, 65535/'
   mutant config common/network_parsers.c 's/ports->count == EXTRA_PORTS_MAX/false/'

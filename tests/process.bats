@@ -134,7 +134,7 @@ FAKE
 }
 
 @test "MITMPROXY_SET wins over what healthd sets, and mitmdump takes it" {
-  give MITMPROXY_SET='flow_detail=2;stream_large_bodies=5m'
+  give MITMPROXY_SET='flow_detail=2;block_global=true'
   fake_mitmdump <<FAKE
 #!/bin/sh
 printf '%s\n' "\$@" >"$LAB/home/report"
@@ -142,7 +142,7 @@ exec "$MITMDUMP" "\$@"
 FAKE
   up
   same flow_detail flow_detail=2 "$(grep '^flow_detail=' "$LAB/home/report")"
-  same stream_large_bodies stream_large_bodies=5m "$(grep '^stream_large_bodies=' "$LAB/home/report")"
+  same block_global block_global=true "$(grep '^block_global=' "$LAB/home/report")"
 }
 
 @test "mitmdump's command line is that of the design" {
