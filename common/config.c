@@ -6,6 +6,7 @@
 
 #include "common/config_check.h"
 #include "common/config_parsers.h"
+#include "common/foreign_policy.h"
 
 extern char **environ;
 
@@ -89,6 +90,8 @@ static const struct variable {
     {"EXPORT_MOUNT", parse_path, FIELD(export_mount), "=EXPORT_DIR",
      "an absolute path of letters, digits and /._-+,=@%",
      "where applications see EXPORT_DIR, for the paths in trust.env"},
+    {"ENFORCED_ELSEWHERE", parse_word_list, FIELD(enforced_elsewhere), NULL, FOREIGN_POLICY_NAMES,
+     "variables of OpenSandbox's own egress component that another container enforces"},
 #undef FIELD
 };
 enum { VARIABLE_COUNT = sizeof(variables) / sizeof(variables[0]) };
@@ -199,17 +202,26 @@ static void warn_unknown(const char *name)
              variables[nearest].name);
 }
 
-static void warn_of_unknown_variables(void)
+/* Returns how many of the variables that are none of ours are errors. */
+static int report_other_variables(const struct config *config)
 {
+    int errors = 0;
     for (char **entry = environ; entry != NULL && *entry != NULL; entry++) {
         char name[120];
         if (strncmp(*entry, CONFIG_PREFIX, strlen(CONFIG_PREFIX)) != 0)
             continue;
         strlcpy(name, *entry + strlen(CONFIG_PREFIX), sizeof(name));
         name[strcspn(name, "=")] = '\0';
-        if (variable_find(name) == NULL)
+        if (variable_find(name) != NULL)
+            continue;
+        const char *equals = strchr(*entry, '=');
+        int found = foreign_policy_report(config, name, equals != NULL ? equals + 1 : "");
+        if (found < 0)
             warn_unknown(name);
+        else
+            errors += found;
     }
+    return errors;
 }
 
 int config_load(struct config *config, const char *program)
@@ -232,7 +244,7 @@ int config_load(struct config *config, const char *program)
     take_default_confdir(config);
     if (config->export_mount[0] == '\0')
         strlcpy(config->export_mount, config->export_dir, sizeof(config->export_mount));
-    warn_of_unknown_variables();
+    errors += foreign_policy_check_elsewhere(config) + report_other_variables(config);
     return errors + config_check(config);
 }
 

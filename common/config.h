@@ -88,6 +88,7 @@ struct config {
     uint64_t stream_requests; /* bytes; larger request bodies go on in pieces */
     struct cidr_list exclude_cidrs;
     struct uid_list exclude_uids;
+    struct list enforced_elsewhere; /* names for foreign_policy.h */
     enum backend_choice backend;
     struct user healthd_user;
     struct http_address http;

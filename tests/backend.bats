@@ -288,6 +288,7 @@ MITMPROXY_CA_DIR=$LAB/ca
 MITMPROXY_WRITABLE_SCRIPTS=on
 MITMPROXY_QUICK_START=on
 EXPORT_MOUNT=/somewhere/else
+ENFORCED_ELSEWHERE=MODE
 TABLE
 }
 # Every variable that setup knows. (`setup` alone would be the function of bats.)

@@ -151,6 +151,129 @@ bad_user() {
   all_refused
 }
 
+@test "MITMPROXY_SET cannot undo a promise: each option is refused, and our variable for it named" {
+  local option variable
+  while read -r option variable; do
+    bad MITMPROXY_SET "$option=x"
+    ITEM=$option bad MITMPROXY_SET "flow_detail=1; $option=x"
+    [[ $variable == fixed ]] || variable="set by $P$variable;"
+    has "$OUTPUT" "$option is $variable" || fault "$option: $variable is not named"
+  done <<'TABLE'
+mode MITMPROXY_PORT
+listen_host MITMPROXY_PORT
+listen_port MITMPROXY_PORT
+rawtcp MITMPROXY_NON_HTTP
+tcp_hosts MITMPROXY_NON_HTTP
+udp_hosts MITMPROXY_NON_HTTP
+ignore_hosts MITMPROXY_IGNORE_HOSTS
+allow_hosts MITMPROXY_IGNORE_HOSTS
+stream_large_bodies MITMPROXY_STREAM_REQUESTS
+ssl_insecure MITMPROXY_SSL_INSECURE
+scripts MITMPROXY_SCRIPT
+confdir MITMPROXY_CONFDIR
+connection_strategy fixed
+validate_inbound_headers fixed
+websocket fixed
+server fixed
+TABLE
+  bad MITMPROXY_SET egress_anything=x
+  has "$OUTPUT" 'shipped addons' || fault egress_
+  all_refused
+  # Others that only begin so are mitmproxy's to judge.
+  attempt with MITMPROXY_SET='body_size_limit=1m;mode_x=1;scripts2=x' setup
+  [[ $STATUS == 0 ]]
+}
+
+# What of the other tool limits or protects: "NAME value", a line each.
+policies() {
+  cat <<'TABLE'
+MODE dns+nft
+MODE dns
+RULES {"defaultAction":"deny"}
+RULES {"defaultAction":"allow","egress":[{"action":"deny","target":"x.test"}]}
+POLICY_FILE /var/egress/policy.json
+PUBLIC_POLICY {"version":1}
+UPSTREAM_PROXY http://secret-value.test:3128
+UPSTREAM_PROXY_AUTH secret-value
+CREDENTIAL_VAULT_REQUIRE_TLS true
+CREDENTIAL_ANYTHING secret-value
+DENY_WEBHOOK https://secret-value.test
+BLOCK_DOH_443 true
+BLOCK_DOH_443 treu
+DOH_BLOCKLIST 192.0.2.1
+DNS_UPSTREAM 192.0.2.53
+NAMESERVER_EXEMPT 192.0.2.53
+TABLE
+}
+
+@test "a policy that is not ours to enforce: exit 78, what is not enforced, nothing touched, also when off" {
+  local name value program before switch
+  before=$(touched)
+  while read -r name value; do
+    for switch in on off; do
+      for program in "${PROGRAMS[@]}"; do
+        attempt with MITMPROXY_TRANSPARENT=$switch "$name=$value" timeout 5 "$program" >/dev/null
+        [[ $STATUS == 78 ]] || fault "$program, $switch, $name: status $STATUS: $OUTPUT"
+        [[ $(grep -c ' error ' <<<"$OUTPUT") == 1 && $(wc -l <<<"$OUTPUT") == 1 ]] || fault "$name: $OUTPUT"
+        has "$OUTPUT" "$P$name: .* not enforced here.*${P}ENFORCED_ELSEWHERE=$name " || fault "$name: $OUTPUT"
+        lacks "$OUTPUT" secret-value || fault "$name: its value is in the log"
+      done
+    done
+  done < <(policies)
+  same 'what is there' "$before" "$(touched)" || fault 'something was touched'
+  # All at once, a line each.
+  attempt with MODE=dns+nft RULES='{}' UPSTREAM_PROXY=http://x setup
+  [[ $STATUS == 78 && $(grep -c ' error ' <<<"$OUTPUT") == 3 ]] || fault 'not all'
+  all_refused
+}
+
+@test "ENFORCED_ELSEWHERE: a policy that another container enforces is in order, and no other one" {
+  local name value family
+  while read -r name value; do
+    family=$name
+    case $name in PUBLIC_*) family='PUBLIC_*' ;; UPSTREAM_PROXY*) family='UPSTREAM_PROXY*' ;; CREDENTIAL_*) family='CREDENTIAL_*' ;; esac
+    accepted ENFORCED_ELSEWHERE | grep -qwF -e "$family" || fault "$family is not in --help"
+    for value in "$name=$value ENFORCED_ELSEWHERE=$name" "$name=$value ENFORCED_ELSEWHERE=HTTP,$name" \
+      "$name=$value ENFORCED_ELSEWHERE= $P$name ,$family"; do
+      attempt with "${value%% ENFORCED*}" "ENFORCED${value##* ENFORCED}" setup >/dev/null
+      if [[ $value == *=HTTP,* ]]; then
+        [[ $STATUS == 78 ]] && has "$OUTPUT" "${P}ENFORCED_ELSEWHERE=\"HTTP\".*accepted: MODE, " || fault "$value: $OUTPUT"
+      else
+        [[ $STATUS == 0 ]] || fault "$value: $OUTPUT"
+      fi
+    done
+  done < <(policies)
+  attempt with MODE=dns+nft RULES='{}' ENFORCED_ELSEWHERE=MODE setup
+  [[ $STATUS == 78 && $(grep -c ' error ' <<<"$OUTPUT") == 1 ]] || fault 'another one'
+  has "$OUTPUT" "${P}RULES: " || fault 'RULES is not named'
+  attempt with CREDENTIAL_A=1 CREDENTIAL_B=1 'ENFORCED_ELSEWHERE=CREDENTIAL_*' setup
+  [[ $STATUS == 0 ]] || fault 'a family'
+  # What limits nothing needs nobody else, and is not one of these.
+  for value in TOKEN MITMPROXY_PORT LOG_LEVEL MOD mode 'MODE*'; do
+    ITEM=$value bad ENFORCED_ELSEWHERE "MODE,$value"
+  done
+  bad_text ENFORCED_ELSEWHERE MODE
+  no_faults
+}
+
+@test "what switches a policy off is no policy, and what limits nothing is only said to have no effect" {
+  local value
+  for value in MODE= 'MODE=  ' BLOCK_DOH_443=false BLOCK_DOH_443=0 BLOCK_DOH_443=Off MODE=off DENY_WEBHOOK= \
+    'RULES={ "defaultAction": "allow" }' 'RULES={"defaultAction":"allow","egress":[]}' UPSTREAM_PROXY=none; do
+    attempt with "$value" setup
+    [[ $STATUS == 0 ]] || fault "$value"
+    lacks "$OUTPUT" ' warn ' || fault "$value: a warning"
+  done
+  for value in TOKEN=secret-value MAX_RULES=1 SANDBOX_ID=x METRICS_EXTRA_ATTRS=a=b DNS_UPSTREAM_TIMEOUT=5 \
+    DNS_UPSTREAM_PROBE=x DNS_UPSTREAM_PROBE_INTERVAL_SEC=1 PROFILE=sidecar; do
+    attempt with "$value" setup
+    [[ $STATUS == 0 ]] || fault "$value"
+    has "$OUTPUT" " warn .*$P${value%%=*}: has no effect here" || fault "$value: no warning"
+    lacks "$OUTPUT" 'did you mean|secret-value' || fault "$value: a silly suggestion, or its value"
+  done
+  no_faults
+}
+
 @test "MITMPROXY_CONFDIR, STATE_FILE and EXPORT_DIR, bad values" {
   bad_path MITMPROXY_CONFDIR
   bad_path STATE_FILE

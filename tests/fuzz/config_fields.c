@@ -84,6 +84,11 @@ static void print_path_list(const void *field, FILE *out)
         CHECK(list->items[i][0] == '/');
 }
 
+static void print_word_list(const void *field, FILE *out)
+{
+    print_list(field, ',', out);
+}
+
 static void print_regex_list(const void *field, FILE *out)
 {
     print_list(field, ';', out);
@@ -92,7 +97,8 @@ static void print_regex_list(const void *field, FILE *out)
 static void print_set_list(const void *field, FILE *out)
 {
     static const char *const reserved[] = {
-        "confdir=", "mode=", "listen_host=", "listen_port=", "server=", "scripts="};
+        "confdir=", "mode=",         "listen_host=", "listen_port=",         "server=", "scripts=",
+        "rawtcp=",  "ignore_hosts=", "tcp_hosts=",   "stream_large_bodies=", "egress_"};
     const struct list *list = field;
     print_list(list, ';', out);
     for (size_t i = 0; i < list->count; i++) {
@@ -241,6 +247,7 @@ const struct variable variables[] = {
     {"STATE_FILE", parse_file, print_file, FIELD(state_file)},
     {"EXPORT_DIR", parse_path, print_path, FIELD(export_dir)},
     {"EXPORT_MOUNT", parse_path, print_path, FIELD(export_mount)},
+    {"ENFORCED_ELSEWHERE", parse_word_list, print_word_list, FIELD(enforced_elsewhere)},
 #undef FIELD
 };
 _Static_assert(sizeof(variables) / sizeof(variables[0]) == VARIABLES,

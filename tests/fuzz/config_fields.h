@@ -30,7 +30,7 @@ struct variable {
     size_t offset; /* in struct config */
 };
 
-enum { VARIABLES = 29 };
+enum { VARIABLES = 30 };
 extern const struct variable variables[];
 
 /* NULL if there is none of that name. */
