@@ -1,6 +1,7 @@
 #include "common/config.h"
 
 #include <ctype.h>
+#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -104,10 +105,24 @@ static const struct variable *variable_find(const char *name)
     return NULL;
 }
 
-void config_report(const char *name, const char *value, const char *reason)
+void config_complain(const struct config *config, const char *format, ...)
 {
-    log_error(CONFIG_PREFIX "%s=\"%.100s%s\": %s; accepted: %s", name, value,
-              strlen(value) > 100 ? "..." : "", reason, variable_find(name)->accepted);
+    char text[1024];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(text, sizeof(text), format, args);
+    va_end(args);
+    if (config->need == CONFIG_MUST_HOLD)
+        log_error("%s", text);
+    else
+        log_warn("%s", text);
+}
+
+void config_report(const struct config *config, const char *name, const char *value,
+                   const char *reason)
+{
+    config_complain(config, CONFIG_PREFIX "%s=\"%.100s%s\": %s; accepted: %s", name, value,
+                    strlen(value) > 100 ? "..." : "", reason, variable_find(name)->accepted);
 }
 
 static bool has_control_characters(const char *text)
@@ -224,11 +239,12 @@ static int report_other_variables(const struct config *config)
     return errors;
 }
 
-int config_load(struct config *config, const char *program)
+int config_load(struct config *config, const char *program, enum config_need need)
 {
     const char *reasons[VARIABLE_COUNT];
     int errors = 0;
     memset(config, 0, sizeof(*config));
+    config->need = need;
     config->log_level = LEVEL_INFO;
     for (size_t i = 0; i < VARIABLE_COUNT; i++)
         reasons[i] = load(&variables[i], config);
@@ -238,7 +254,7 @@ int config_load(struct config *config, const char *program)
         if (reasons[i] == NULL)
             continue;
         snprintf(full_name, sizeof(full_name), CONFIG_PREFIX "%s", variables[i].name);
-        config_report(variables[i].name, getenv(full_name), reasons[i]);
+        config_report(config, variables[i].name, getenv(full_name), reasons[i]);
         errors++;
     }
     take_default_confdir(config);

@@ -68,7 +68,14 @@ struct http_address {
     uint16_t port;
 };
 
+/* What a configuration is needed for. */
+enum config_need {
+    CONFIG_MUST_HOLD,   /* what is wrong is an error */
+    CONFIG_MAY_BE_WRONG /* what is wrong is a warning: its fields are zero */
+};
+
 struct config {
+    enum config_need need;
     bool transparent;
     uint16_t port;
     struct list scripts;
@@ -105,7 +112,7 @@ struct config {
  * the world as far as transparent mode needs it (users, files, a program). Every error is logged,
  * one line each, and every variable with our prefix that does not exist is warned of. Changes
  * nothing. Returns the number of errors. */
-int config_load(struct config *config, const char *program);
+int config_load(struct config *config, const char *program, enum config_need need);
 
 /* Prints a row a variable for --help. */
 void config_print_help(FILE *out);

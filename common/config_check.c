@@ -13,20 +13,20 @@
 
 /* A value that did not parse has left its field zero and was reported already. */
 
-static int check_user(const char *name, const struct user *user)
+static int check_user(const struct config *config, const char *name, const struct user *user)
 {
     if (user->name[0] == '\0')
         return 0;
     if (!user->known) {
-        config_report(name, user->name, "unknown user");
+        config_report(config, name, user->name, "unknown user");
         return 1;
     }
     if (user->uid == 0) {
-        config_report(name, user->name, "is root");
+        config_report(config, name, user->name, "is root");
         return 1;
     }
     if (user->gid == 0) {
-        config_report(name, user->name, "has root's group");
+        config_report(config, name, user->name, "has root's group");
         return 1;
     }
     return 0;
@@ -36,9 +36,10 @@ static int check_users(const struct config *config)
 {
     const struct user *mitm = &config->user;
     const struct user *healthd = &config->healthd_user;
-    int errors = check_user("MITMPROXY_USER", mitm) + check_user("HEALTHD_USER", healthd);
+    int errors =
+        check_user(config, "MITMPROXY_USER", mitm) + check_user(config, "HEALTHD_USER", healthd);
     if (errors == 0 && mitm->known && healthd->known && mitm->uid == healthd->uid) {
-        config_report("HEALTHD_USER", healthd->name, "is MITMPROXY_USER");
+        config_report(config, "HEALTHD_USER", healthd->name, "is MITMPROXY_USER");
         errors++;
     }
     return errors;
@@ -57,7 +58,7 @@ static int check_health_port(const struct config *config)
 {
     if (config->http.port != CANARY_PORT)
         return 0;
-    config_report("HTTP_ADDR", ":9", "is the canary's port");
+    config_report(config, "HTTP_ADDR", ":9", "is the canary's port");
     return 1;
 }
 
@@ -74,13 +75,14 @@ static int check_ports(const struct config *config)
     if (reason == NULL)
         return check_health_port(config);
     snprintf(value, sizeof(value), "%u", config->port);
-    config_report("MITMPROXY_PORT", value, reason);
+    config_report(config, "MITMPROXY_PORT", value, reason);
     return 1 + check_health_port(config);
 }
 
 /* Is there a file of that type (S_IFREG, S_IFDIR)? Access rights are another question, which is
  * asked by the user that needs them. */
-static int check_file(const char *name, const char *value, const char *path, mode_t type)
+static int check_file(const struct config *config, const char *name, const char *value,
+                      const char *path, mode_t type)
 {
     struct stat st;
     const char *reason = NULL;
@@ -90,7 +92,7 @@ static int check_file(const char *name, const char *value, const char *path, mod
         reason = type == S_IFDIR ? "not a directory" : "not a regular file";
     if (reason == NULL)
         return 0;
-    config_report(name, value, reason);
+    config_report(config, name, value, reason);
     return 1;
 }
 
@@ -99,14 +101,14 @@ static int check_files(const struct config *config)
     char stream[PATH_MAX + 16];
     int errors = 0;
     for (size_t i = 0; i < config->scripts.count; i++)
-        errors += check_file("MITMPROXY_SCRIPT", config->scripts.items[i], config->scripts.items[i],
-                             S_IFREG);
+        errors += check_file(config, "MITMPROXY_SCRIPT", config->scripts.items[i],
+                             config->scripts.items[i], S_IFREG);
     if (config->upstream_trust_dir[0] != '\0' && !config->ssl_insecure)
-        errors += check_file("MITMPROXY_UPSTREAM_TRUST_DIR", config->upstream_trust_dir,
+        errors += check_file(config, "MITMPROXY_UPSTREAM_TRUST_DIR", config->upstream_trust_dir,
                              config->upstream_trust_dir, S_IFDIR);
     if (config->scripts_dir[0] != '\0') {
         snprintf(stream, sizeof(stream), "%s/stream.py", config->scripts_dir);
-        errors += check_file("MITMPROXY_SCRIPTS_DIR", config->scripts_dir, stream, S_IFREG);
+        errors += check_file(config, "MITMPROXY_SCRIPTS_DIR", config->scripts_dir, stream, S_IFREG);
     }
     return errors;
 }
@@ -141,11 +143,11 @@ static int check_program(struct config *config)
     if (config->bin[0] == '/') {
         if (is_program(config->bin))
             return 0;
-        config_report("MITMPROXY_BIN", config->bin, "not an executable file");
+        config_report(config, "MITMPROXY_BIN", config->bin, "not an executable file");
         return 1;
     }
     if (!find_program(config->bin, found)) {
-        config_report("MITMPROXY_BIN", config->bin, "not on PATH");
+        config_report(config, "MITMPROXY_BIN", config->bin, "not on PATH");
         return 1;
     }
     strlcpy(config->bin, found, sizeof(config->bin));
@@ -161,7 +163,7 @@ static int check_export_mount(const struct config *config)
     for (const char *at = mount; *at != '\0'; at++) {
         if (isalnum((unsigned char)*at) || strchr("/._-+,=@%", *at) != NULL)
             continue;
-        config_report(is_named ? "EXPORT_MOUNT" : "EXPORT_DIR", mount,
+        config_report(config, is_named ? "EXPORT_MOUNT" : "EXPORT_DIR", mount,
                       "trust.env cannot name it: " CONFIG_PREFIX
                       "EXPORT_MOUNT may have letters, digits and /._-+,=@% only");
         return 1;

@@ -126,10 +126,11 @@ int foreign_policy_report(const struct config *config, const char *name, const c
     }
     if (asks_for_nothing(value) || is_enforced_elsewhere(config, name, foreign))
         return 0;
-    log_error(CONFIG_PREFIX
-              "%s: %s is not enforced here: remove the variable, or say by " CONFIG_PREFIX
-              "ENFORCED_ELSEWHERE=%s that another container does it",
-              name, foreign->what, name);
+    config_complain(config,
+                    CONFIG_PREFIX
+                    "%s: %s is not enforced here: remove the variable, or say by " CONFIG_PREFIX
+                    "ENFORCED_ELSEWHERE=%s that another container does it",
+                    name, foreign->what, name);
     return 1;
 }
 
@@ -141,7 +142,7 @@ int foreign_policy_check_elsewhere(const struct config *config)
         const struct foreign *foreign = find(without_prefix(elsewhere->items[i]));
         if (foreign != NULL && foreign->what != NULL)
             continue;
-        config_report("ENFORCED_ELSEWHERE", elsewhere->items[i],
+        config_report(config, "ENFORCED_ELSEWHERE", elsewhere->items[i],
                       "no variable that limits or protects");
         errors++;
     }

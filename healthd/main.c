@@ -86,7 +86,7 @@ static int check_user(const struct config *config)
     }
     if (user->known && user->uid != 0)
         return 0;
-    config_report("HEALTHD_USER", user->name, user->known ? "is root" : "unknown user");
+    config_report(config, "HEALTHD_USER", user->name, user->known ? "is root" : "unknown user");
     return EX_CONFIG;
 }
 
@@ -122,7 +122,7 @@ int main(int argc, char **argv)
     const char *asked = parse_arguments(argc, argv);
     if (asked == NULL)
         settle();
-    if (config_load(&config, "healthd") > 0)
+    if (config_load(&config, "healthd", CONFIG_MUST_HOLD) > 0)
         return EX_CONFIG;
     if (asked != NULL)
         return probe(&config, asked);

@@ -133,9 +133,9 @@ static int take_steps(const struct config *config, enum command command, struct 
                       enum setup_state *end, struct error *error)
 {
     bool rules_hold = state->rules > 0;
-    if (command == COMMAND_CLEAR || !config->transparent) {
+    if (!config->transparent) {
         *end = SETUP_DISABLED;
-        return command == COMMAND_CLEAR ? redirect_clear(state, error) : disable(state, error);
+        return disable(state, error);
     }
     /* What cannot be finished is not begun. */
     if (command == COMMAND_ALL && redirect_check(config, error) != 0)
@@ -146,8 +146,34 @@ static int take_steps(const struct config *config, enum command command, struct 
     return command != COMMAND_PREPARE ? redirect(config, state, error) : 0;
 }
 
-/* Everything but status. The state file tells how far it is; what changes something is done by one
- * setup at a time. */
+/* The rules go whatever else is wrong: a configuration that does not hold, a state file that cannot
+ * be written. Only another setup is waited for. */
+static int clear(const struct config *config, struct error *error)
+{
+    struct state state = {0};
+    struct error why = {0};
+    if (!capability_held(CAP_NET_ADMIN))
+        return error_set(error, EX_NOPERM, "setup clear needs CAP_NET_ADMIN");
+    int lock = progress_adopt(config, &state, &why);
+    if (lock < 0 && why.status == EX_UNAVAILABLE) {
+        *error = why;
+        return -1;
+    }
+    bool recorded = lock >= 0 && progress_end(&state, SETUP_RUNNING, &why) == 0;
+    int result = redirect_clear(&state, error);
+    if (recorded && result != 0)
+        progress_fail(&state, error);
+    else if (recorded)
+        recorded = progress_end(&state, SETUP_DISABLED, &why) == 0;
+    if (!recorded)
+        log_warn("the state file is not up to date: %s", why.text);
+    if (lock >= 0)
+        close(lock);
+    return result;
+}
+
+/* Everything but status and clear. The state file tells how far it is; what changes something is
+ * done by one setup at a time. */
 static int work(const struct config *config, const struct arguments *arguments, struct error *error)
 {
     struct state state = {0};
@@ -197,12 +223,15 @@ int main(int argc, char **argv)
     signal(SIGCHLD, SIG_DFL); /* ignored, how a child ended would not be known */
     descriptors_open_standard();
     forbid_core_dumps();
-    if (config_load(&config, "setup") > 0)
-        return EX_CONFIG;
+    bool clears = arguments.command == COMMAND_CLEAR;
+    int wrong = config_load(&config, "setup", clears ? CONFIG_MAY_BE_WRONG : CONFIG_MUST_HOLD);
     if (arguments.command == COMMAND_STATUS)
-        return status_print(&config);
-    int result = arguments.dry_run ? redirect_dry_run(&config, stdout, &error)
-                                   : work(&config, &arguments, &error);
+        return wrong > 0 ? status_print_live(&config) : status_print(&config);
+    if (wrong > 0 && !clears)
+        return EX_CONFIG;
+    int result = clears              ? clear(&config, &error)
+                 : arguments.dry_run ? redirect_dry_run(&config, stdout, &error)
+                                     : work(&config, &arguments, &error);
     if (result == 0)
         return 0;
     log_error("%s", error.text);

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <linux/capability.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -10,6 +11,7 @@
 
 #include "common/files.h"
 #include "common/log.h"
+#include "common/privileges.h"
 #include "setup/claim.h"
 
 enum { LOCK_WAIT_MS = 60 * 1000 };
@@ -26,7 +28,35 @@ static bool is_state_file(const char *name)
 /* The mitmproxy user's group may write there: healthd's half comes from that user. */
 static gid_t group_of(const struct config *config)
 {
-    return geteuid() == config->user.uid ? (gid_t)-1 : config->user.gid;
+    bool is_any = !config->user.known || geteuid() == config->user.uid;
+    return is_any ? (gid_t)-1 : config->user.gid;
+}
+
+/* Without CAP_CHOWN a new directory could not be given to that group. That is so in a debug
+ * container, too, where a new one would not be the one that healthd sees. */
+static int open_directory(const char *path, gid_t group, struct error *error)
+{
+    if (group == (gid_t)-1 || group == getegid() || capability_held(CAP_CHOWN))
+        return directory_make(path, 0775, error);
+    int directory = directory_open(path, error);
+    if (directory >= 0)
+        return directory;
+    error->status = EX_NOPERM;
+    strlcat(error->text,
+            "; to make it needs CAP_CHOWN; a debug container needs the volume with the state file",
+            sizeof(error->text));
+    return -1;
+}
+
+/* One that is there, and that we can write, will do as it is where it cannot be changed. */
+static int claim_place(const struct claim *claim, struct error *error)
+{
+    if (claim_directory(place.directory, claim, error) == 0)
+        return 0;
+    if (error->status != EX_NOPERM || faccessat(place.directory, ".", W_OK, AT_EACCESS) != 0)
+        return -1;
+    log_warn("%s: left as it is; healthd may not be able to write the state file", error->text);
+    return 0;
 }
 
 static int make_place(const struct config *config, struct error *error)
@@ -34,6 +64,8 @@ static int make_place(const struct config *config, struct error *error)
     char path[PATH_MAX];
     strlcpy(path, config->state_file, sizeof(path));
     char *slash = strrchr(path, '/');
+    if (slash == NULL)
+        return error_set(error, EX_CONFIG, "it is not known where the state file is");
     if (slash == path || slash[1] == '\0')
         return error_set(error, EX_CONFIG,
                          CONFIG_PREFIX "STATE_FILE=\"%s\": needs a directory of its own", path);
@@ -52,10 +84,10 @@ static int make_place(const struct config *config, struct error *error)
     };
     if (place.directory >= 0)
         close(place.directory);
-    place.directory = directory_make(path, 0775, error);
+    place.directory = open_directory(path, claim.gid, error);
     if (place.directory < 0)
         return error_prefix(error, "state directory");
-    return claim_directory(place.directory, &claim, error);
+    return claim_place(&claim, error);
 }
 
 int progress_resume(const struct config *config, struct error *error)
@@ -124,6 +156,11 @@ int progress_lock(struct state *state, struct error *error)
     }
     take_over(state);
     return lock;
+}
+
+int progress_adopt(const struct config *config, struct state *state, struct error *error)
+{
+    return progress_resume(config, error) == 0 ? progress_lock(state, error) : -1;
 }
 
 int progress_end(struct state *state, enum setup_state how, struct error *error)

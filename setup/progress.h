@@ -13,6 +13,10 @@
 int progress_begin(const struct config *config, struct state *state, bool *holds,
                    struct error *error);
 
+/* For setup clear, which goes on where the state file cannot be written: the same without writing
+ * anything, and with the lock of progress_lock, which is returned, or -1 with error. */
+int progress_adopt(const struct config *config, struct state *state, struct error *error);
+
 /* Opens the directory anew: while there was something to wait for, it may have been replaced. 0, or
  * -1 with error. */
 int progress_resume(const struct config *config, struct error *error);

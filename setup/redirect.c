@@ -165,7 +165,7 @@ int redirect_clear(struct state *state, struct error *error)
 {
     void *undo = NULL;
     if (!capability_held(CAP_NET_ADMIN))
-        return error_set(error, EX_NOPERM, "setup clear needs CAP_NET_ADMIN");
+        return error_set(error, EX_NOPERM, "removing rules needs CAP_NET_ADMIN");
     if (clear_backend(&iptables_backend, &undo, error) != 0)
         return -1;
     iptables_backend.undo_free(undo);
@@ -209,6 +209,22 @@ static char *read_live(struct error *error)
         return text;
     free(text);
     return NULL;
+}
+
+int redirect_print_live(FILE *out, struct error *error)
+{
+    char *live = read_live(error);
+    if (live == NULL)
+        return -1;
+    for (char *line = live, *end; *line != '\0'; line = end) {
+        end = line + strcspn(line, "\n");
+        fprintf(out, "  %.*s\n", (int)(end - line), line);
+        end += *end == '\n';
+    }
+    if (live[0] == '\0')
+        fprintf(out, "  none of ours\n");
+    free(live);
+    return 0;
 }
 
 /* The rows that should be there, into text which the caller frees. */

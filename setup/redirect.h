@@ -22,6 +22,9 @@ int redirect_clear(struct state *state, struct error *error);
  * capability, 69 and what the kernel lacks. redirect goes by what this has found. */
 int redirect_check(const struct config *config, struct error *error);
 
+/* Prints the live rules that are ours, a row each. 0, or -1 with error. */
+int redirect_print_live(FILE *out, struct error *error);
+
 /* Prints each live rule and each that should be there, which is none with transparent mode off.
  * Returns how many differ, or -1 with error.
  */

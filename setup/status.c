@@ -91,6 +91,20 @@ static int print_key(const struct config *config)
     return 0;
 }
 
+int status_print_live(const struct config *config)
+{
+    struct state state;
+    struct error error = {0}, unknown;
+    bool readable = state_read(config->state_file, config->user.uid, &state, &error) == 0;
+    printf("configuration\n  NOT accepted, see the errors: what should be is not known\nrules\n");
+    if (redirect_print_live(stdout, &unknown) != 0)
+        printf("  UNKNOWN: %s\n", unknown.text);
+    if (config->state_file[0] != '\0')
+        print_state(config, &state, readable, &error);
+    printf("NOT as it should be\n");
+    return EX_CONFIG;
+}
+
 int status_print(const struct config *config)
 {
     struct state state;

@@ -465,6 +465,102 @@ unreachable() {
   done
 }
 
+@test "setup status with a configuration that does not hold: what is wrong, live rules and state, exit 78" {
+  local bad
+  for bad in MITMPROXY_PORT=abc STATE_FILE=relative MITMPROXY_USER=nosuchuser MITMPROXY_SCRIPT=/nonexistent.py MODE=dns; do
+    attempt with "$bad" timeout 5 setup status
+    [[ $STATUS == 78 ]] || fault "$bad: status $STATUS"
+    has "$OUTPUT" " error .*$P${bad%%=*}" || fault "$bad: not named"
+    has "$OUTPUT" '^  .*nat.*18081' || fault "$bad: no live rules"
+    has "$OUTPUT" '^NOT as it should be' || fault "$bad: no verdict"
+    [[ $bad == STATE_FILE* ]] || has "$OUTPUT" '^  setup +ready' || fault "$bad: no state"
+  done
+  in_pod setup clear
+  attempt with MITMPROXY_PORT=abc timeout 5 setup status
+  has "$OUTPUT" '^  none of ours' || fault 'rules of ours that are not there'
+  no_faults
+}
+
+# capable CAPABILITIES CMD...: as root with these alone (net_admin,net_raw).
+capable() {
+  local set="-all,+${1//,/,+}"
+  shift
+  in_pod setpriv --bounding-set="$set" --inh-caps=-all "$@"
+}
+# cleared WHAT CMD...: exit 0, no rules of ours, a warning that matches WHAT (and no error).
+cleared() {
+  local what=$1
+  shift
+  in_pod setup redirect 2>/dev/null || fault 'redirect'
+  attempt capable net_admin,net_raw "$@"
+  [[ $STATUS == 0 ]] || fault "$*: status $STATUS"
+  lacks "$(rules)" OPENSANDBOX || fault "$*: rules are left"
+  lacks "$OUTPUT" ' error ' || fault "$*: an error"
+  [[ -z $what ]] || has "$OUTPUT" " warn .*$what" || fault "$*: no warning of $what"
+}
+
+@test "setup clear removes the rules whatever the other variables are, with NET_ADMIN and NET_RAW" {
+  local bad
+  cleared '' setup clear
+  state_is setup.state disabled || fault 'not recorded'
+  for bad in MITMPROXY_PORT=abc MITMPROXY_PORT=80 MITMPROXY_USER=nosuchuser MITMPROXY_USER=4294967295 HEALTHD_USER=root \
+    HTTP_ADDR=x LOG_LEVEL=loud MITMPROXY_TRANSPARENT=maybe MITMPROXY_SCRIPT=/nonexistent.py MITMPROXY_BIN=/nonexistent \
+    MITMPROXY_SET=mode=x MITMPROXY_EXCLUDE_CIDRS=x REDIRECT_BACKEND=x EXPORT_DIR=x MODE=dns+nft ENFORCED_ELSEWHERE=x \
+    STATE_FILE=relative STATE_FILE=/nonexistent/there/state; do
+    case $bad in
+      STATE_FILE=/*) cleared 'state file is not up to date' env "$P$bad" setup clear ;;
+      *) cleared "$P${bad%%=*}" env "$P$bad" setup clear ;;
+    esac
+    case $bad in STATE_FILE=*) ;; *) state_is setup.state disabled || fault "$bad: not recorded" ;; esac
+    same 'group of the state directory' "$MITM_UID" "$(stat -c %g "$LAB/run")" || fault "$bad"
+  done
+  no_faults
+}
+
+@test "setup clear without a state directory that it can write: the rules go, with a warning" {
+  # Another user's, as a container with another root has it; and gone, as a debug container has it.
+  chown $OTHER_UID:$OTHER_UID "$LAB/run"
+  attempt capable net_admin,net_raw setup clear
+  [[ $STATUS == 0 ]] && has "$OUTPUT" ' warn .*state file is not up to date' || fault 'of another user'
+  lacks "$(rules)" OPENSANDBOX || fault 'of another user: rules are left'
+  chown 0:$MITM_UID "$LAB/run"
+  in_pod setup redirect 2>/dev/null
+  mv "$LAB/run" "$LAB/away"
+  attempt capable net_admin,net_raw setup clear
+  [[ $STATUS == 0 ]] && has "$OUTPUT" ' warn .*state file is not up to date' || fault 'gone'
+  lacks "$(rules)" OPENSANDBOX || fault 'gone: rules are left'
+  [[ ! -e $LAB/run ]] || fault 'it made one that nobody sees'
+  mv "$LAB/away" "$LAB/run"
+  # Read-only.
+  in_pod setup redirect 2>/dev/null
+  read_only() {
+    mount --bind "$LAB/run" "$LAB/run" && mount -o remount,ro,bind "$LAB/run"
+    "$@"
+  }
+  attempt in_pod bash -c "$(declare -f read_only); LAB=$LAB; read_only setup clear"
+  [[ $STATUS == 0 ]] && has "$OUTPUT" ' warn .*state file is not up to date.*Read-only' || fault 'read-only'
+  lacks "$(rules)" OPENSANDBOX || fault 'read-only: rules are left'
+  no_faults
+}
+
+@test "setup redirect from a debug container: NET_ADMIN and NET_RAW, and the volume with the state" {
+  in_pod setup clear
+  # Not of the mitmproxy user's group: it cannot be given, but it can be written.
+  chown 0:0 "$LAB/run"
+  attempt capable net_admin,net_raw setup redirect
+  [[ $STATUS == 0 ]] && has "$OUTPUT" ' warn .*CAP_CHOWN.*left as it is' || fault 'of root alone'
+  state_is setup.state ready || fault 'not recorded'
+  in_pod setup clear
+  # Without it nothing is installed: healthd would not know of the rules.
+  mv "$LAB/run" "$LAB/away"
+  attempt capable net_admin,net_raw setup redirect
+  [[ $STATUS == 77 ]] || fault "gone: status $STATUS"
+  has "$OUTPUT" ' error .*CAP_CHOWN.*debug container needs the volume' || fault 'gone: not said what is missing'
+  [[ ! -e $LAB/run ]] || fault 'it made one that nobody sees'
+  lacks "$(rules)" OPENSANDBOX || fault 'gone: rules'
+  no_faults
+}
+
 @test "surrounding white space is trimmed" {
   attempt with MITMPROXY_PORT=$' \t 18085\n' MITMPROXY_TRANSPARENT=' yes ' HTTP_ADDR=' :18090 ' LOG_LEVEL=$'\twarn' \
     MITMPROXY_USER=" $MITM_UID " EXPORT_DIR=" $EXPORT " setup

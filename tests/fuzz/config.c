@@ -164,7 +164,7 @@ static int load(struct config *config)
     char **own_environment = environ;
     log_begin();
     environ = environment.entries;
-    int errors = config_load(config, "fuzz");
+    int errors = config_load(config, "fuzz", CONFIG_MUST_HOLD);
     environ = own_environment;
     log_end();
     return errors;
