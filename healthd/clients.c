@@ -6,7 +6,7 @@
 #include <unistd.h>
 
 #include "common/canary.h"
-#include "healthd/clock.h"
+#include "common/clock.h"
 #include "healthd/watch.h"
 
 enum {

@@ -5,9 +5,9 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "common/clock.h"
 #include "common/listener.h"
 #include "common/log.h"
-#include "healthd/clock.h"
 #include "healthd/own_listener.h"
 #include "healthd/usage.h"
 

@@ -8,12 +8,12 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "common/clock.h"
 #include "common/config.h"
 #include "common/config_check.h"
 #include "common/descriptors.h"
 #include "common/error.h"
 #include "common/log.h"
-#include "healthd/clock.h"
 #include "healthd/listeners.h"
 #include "healthd/probe.h"
 #include "healthd/responder.h"

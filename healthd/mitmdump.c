@@ -7,11 +7,11 @@
 #include <sys/wait.h>
 
 #include "common/access.h"
+#include "common/clock.h"
 #include "common/ipv6.h"
 #include "common/listener.h"
 #include "common/log.h"
 #include "healthd/backoff.h"
-#include "healthd/clock.h"
 #include "healthd/look.h"
 #include "healthd/spawn.h"
 

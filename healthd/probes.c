@@ -8,10 +8,10 @@
 #include <unistd.h>
 
 #include "common/canary.h"
+#include "common/clock.h"
 #include "common/error.h"
 #include "common/guard.h"
 #include "common/log.h"
-#include "healthd/clock.h"
 
 /* A canary that nobody answers counts as lost after the second until the next round: with that it
  * is 10 s at most until healthd knows that rules are gone. One that is refused is known at once or,

@@ -7,8 +7,8 @@
 #include <time.h>
 
 #include "common/characters.h"
+#include "common/clock.h"
 #include "common/log.h"
-#include "healthd/clock.h"
 #include "healthd/conditions.h"
 
 enum {

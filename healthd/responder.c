@@ -10,11 +10,11 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "common/clock.h"
 #include "common/listener.h"
 #include "common/log.h"
 #include "common/privileges.h"
 #include "healthd/answers.h"
-#include "healthd/clock.h"
 #include "healthd/confine.h"
 #include "healthd/readiness.h"
 #include "healthd/server.h"

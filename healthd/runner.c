@@ -12,10 +12,10 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "common/clock.h"
 #include "common/log.h"
 #include "common/privileges.h"
 #include "common/state.h"
-#include "healthd/clock.h"
 #include "healthd/mitmdump.h"
 #include "healthd/report.h"
 #include "healthd/signals.h"

@@ -5,8 +5,8 @@
 #include <sys/epoll.h>
 #include <sys/socket.h>
 
+#include "common/clock.h"
 #include "healthd/clients.h"
-#include "healthd/clock.h"
 #include "healthd/watch.h"
 
 enum {

@@ -3,8 +3,8 @@
 #include <limits.h>
 
 #include "common/addons.h"
+#include "common/clock.h"
 #include "common/log.h"
-#include "healthd/clock.h"
 #include "healthd/command.h"
 #include "healthd/usage.h"
 

@@ -235,6 +235,32 @@ KINDS=('link to a secret' 'link to a CA' 'link to a new name' 'link to a directo
   no_faults
 }
 
+@test "the mitmproxy user stops the process that prepares the confdir, at any moment: an error after 30 s" {
+  local moment pids=() started
+  preload_library stopped
+  started=$(milliseconds)
+  # All at once, each in places of its own.
+  for moment in drop answer begun end; do
+    become_mitm touch "$LAB/home/stop-$moment"
+    spawn "$moment" env ASAN_OPTIONS="${ASAN_OPTIONS-}:verify_asan_link_order=0" LD_PRELOAD="$STAGE/stopped.so" \
+      STOP_AT="$moment" STOP_FILE="$LAB/home/stop-$moment" "${P}STATE_FILE=$LAB/run-$moment/state" \
+      "${P}MITMPROXY_CONFDIR=$LAB/home/$moment/.mitmproxy" "${P}EXPORT_DIR=$LAB/export-$moment" setup prepare
+    pids+=("$moment:$SPAWNED")
+  done
+  for moment in "${pids[@]}"; do
+    await_exit "${moment#*:}" 45 || fault "${moment%:*}: it waits for ever"
+    moment=${moment%:*}
+    [[ $STATUS == 1 ]] || fault "$moment: status $STATUS"
+    has "$(<"$LAB/$moment.log")" ' error .*the process that prepares it was stopped, or hangs' || fault "$moment: $(<"$LAB/$moment.log")"
+    [[ ! -e $LAB/home/stop-$moment ]] || fault "$moment: nothing was stopped"
+    has "$(<"$LAB/run-$moment/state")" '^setup.state=failed' || fault "$moment: state"
+    [[ ! -e $LAB/export-$moment/mitmproxy-ca-cert.pem ]] || fault "$moment: exported"
+  done
+  (($(milliseconds) - started >= 29000)) || fault 'too early'
+  pod_is_empty || fault "left behind: $(ip netns pids "$POD" | xargs -r ps -o pid,stat,cmd -p)"
+  no_faults
+}
+
 # in_rounds WHAT EXPECT... -- ATTACK...: setup prepare again and again, while the mitmproxy user
 # attacks: attack.py ATTACK. 13 times 77 are 1001.
 in_rounds() {

@@ -6,6 +6,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <stdbool.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,6 +14,7 @@
 #include <unistd.h>
 
 #include "common/access.h"
+#include "common/clock.h"
 #include "common/files.h"
 #include "common/log.h"
 #include "common/privileges.h"
@@ -71,31 +73,64 @@ static int work_as_user(const struct exports *exports, struct ca *source, int ou
     return sent ? 0 : 1;
 }
 
-/* Reads the child's verdict and certificate; the certificate is bounded by a pipe's size. */
-static char *read_verdict(int in, size_t *size, struct verdict *verdict, struct error *error)
+/* Waits until there is something to read, or the other end is closed. */
+static int wait_readable(int in, int64_t deadline_ms, struct error *error)
 {
-    if (read(in, verdict, sizeof(*verdict)) != (ssize_t)sizeof(*verdict)) {
-        error_set(error, 1, "confdir: the process that prepares it died");
-        return NULL;
+    struct pollfd readable = {.fd = in, .events = POLLIN};
+    for (;;) {
+        int64_t left_ms = deadline_ms - clock_ms();
+        int found = left_ms > 0 ? poll(&readable, 1, (int)left_ms) : 0;
+        if (found > 0)
+            return 0;
+        if (found == 0)
+            return error_set(error, 1,
+                             "confdir: the process that prepares it was stopped, or hangs");
+        if (errno != EINTR)
+            return error_set(error, 1, "confdir: poll: %s", strerror(errno));
     }
-    if (verdict->failed) {
-        *error = verdict->error;
-        return NULL;
-    }
-    return file_read_open(in, CA_FILE_MAX_BYTES, "certificate", size, error);
 }
 
-/* Waits until the child answers or ends: the user that it has become can stop it. */
-static bool answer_is_there(int pipe, pid_t child)
+/* Reads what the child sends until it has ended, which is what closes its end of the pipe. The user
+ * that it has become can stop it at any moment, within its answer and behind it, too: one deadline
+ * is for all of that. Returns the size, or -1 with error. */
+static ssize_t read_answer(int in, char *answer, size_t max, struct error *error)
 {
-    struct pollfd readable = {.fd = pipe, .events = POLLIN};
-    int found;
-    do
-        found = poll(&readable, 1, WORK_LIMIT_MS);
-    while (found < 0 && errno == EINTR);
-    if (found == 0)
-        kill(child, SIGKILL);
-    return found == 1;
+    int64_t deadline_ms = clock_ms() + WORK_LIMIT_MS;
+    size_t used = 0;
+    while (wait_readable(in, deadline_ms, error) == 0) {
+        ssize_t got = read(in, answer + used, max - used);
+        if (got == 0)
+            return (ssize_t)used;
+        if (got < 0 && errno != EINTR)
+            return error_set(error, 1, "confdir: read: %s", strerror(errno));
+        used += got > 0 ? (size_t)got : 0;
+        if (used == max)
+            return error_set(error, 1, "confdir: the process that prepares it says too much");
+    }
+    return -1;
+}
+
+/* Reads the child's verdict and the certificate behind it, which the caller frees. */
+static char *read_verdict(int in, size_t *size, struct verdict *verdict, struct error *error)
+{
+    const size_t max = sizeof(*verdict) + CA_FILE_MAX_BYTES + 1;
+    char *answer = malloc(max);
+    ssize_t got = answer != NULL ? read_answer(in, answer, max, error)
+                                 : error_set(error, 1, "confdir: %s", strerror(errno));
+    if (got >= 0 && (size_t)got < sizeof(*verdict))
+        got = error_set(error, 1, "confdir: the process that prepares it died");
+    if (got >= 0) {
+        memcpy(verdict, answer, sizeof(*verdict));
+        *size = (size_t)got - sizeof(*verdict);
+        memmove(answer, answer + sizeof(*verdict), *size);
+        answer[*size] = '\0';
+    }
+    if (got >= 0 && !verdict->failed)
+        return answer;
+    if (got >= 0)
+        *error = verdict->error;
+    free(answer);
+    return NULL;
 }
 
 /* Returns the CA's roots as PEM, which the caller frees. */
@@ -116,13 +151,14 @@ static char *prepare_as_user(const struct exports *exports, struct ca *source, s
     char *pem = NULL;
     if (child < 0)
         error_set(error, 1, "fork: %s", strerror(errno));
-    else if (!answer_is_there(ends[0], child))
-        error_set(error, 1, "confdir: the process that prepares it was stopped, or hangs");
     else
         pem = read_verdict(ends[0], size, verdict, error);
     close(ends[0]);
-    if (child > 0)
+    if (child > 0) {
+        /* Whatever it has answered, it is not waited for any more. */
+        kill(child, SIGKILL);
         waitpid(child, NULL, 0);
+    }
     return pem;
 }
 

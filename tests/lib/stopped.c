@@ -4,6 +4,8 @@
  *
  *   drop    about to give up its privileges for good
  *   answer  the child has done its work in the confdir, and is about to say so
+ *   begun   it has said the first part of that
+ *   end     it has said all, and is about to end
  *   export  the parent has heard it, and is about to open the first file or directory after that
  *   return  about to become root again, having been another user for a while
  *   again   it is root again, and is about to open the first file or directory after that
@@ -56,13 +58,24 @@ int prctl(int option, ...)
 }
 
 /* The child's is the only pipe that setup writes to, but for what its caller may have given it. */
+static int answers;
+
 ssize_t write(int fd, const void *data, size_t size)
 {
     REAL(ssize_t, "write", int, const void *, size_t);
     struct stat st;
-    if (is_wanted("answer") && fd > STDERR_FILENO && fstat(fd, &st) == 0 && S_ISFIFO(st.st_mode))
-        come_to("answer");
+    if (fd > STDERR_FILENO && fstat(fd, &st) == 0 && S_ISFIFO(st.st_mode))
+        come_to(answers++ == 0 ? "answer" : "begun");
     return real(fd, data, size);
+}
+
+void _exit(int status)
+{
+    void (*real)(int) __attribute__((noreturn));
+    *(void **)&real = dlsym(RTLD_NEXT, "_exit");
+    if (answers > 0)
+        come_to("end");
+    real(status);
 }
 
 pid_t waitpid(pid_t pid, int *status, int options)

@@ -1,5 +1,5 @@
-#ifndef HEALTHD_CLOCK_H
-#define HEALTHD_CLOCK_H
+#ifndef COMMON_CLOCK_H
+#define COMMON_CLOCK_H
 
 #include <stdint.h>
 #include <time.h>
