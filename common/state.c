@@ -79,8 +79,11 @@ static void copy_half(struct state *to, enum state_half half, const struct state
 }
 
 /* The lock is a file of root's and the mitmproxy group's, which setup makes: others can open the
- * directory, and could lock that for ever. A writer that does not get it goes on without: the file
- * is whole in any case. Returns a descriptor or -1. */
+ * directory, and could lock that for ever. It only keeps the two halves from being lost to each
+ * other. The mitmproxy user writes one of them and owns the directory, so a hostile one can hold
+ * this lock, or put anything in its place. All that this does is to delay each write by a second:
+ * nothing that is there blocks the opening, and a writer that does not get the lock goes on
+ * without, for the file is whole in any case. Returns a descriptor or -1. */
 static int lock(const struct state_place *place)
 {
     char lock_name[NAME_MAX];

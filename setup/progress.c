@@ -13,6 +13,7 @@
 #include "common/log.h"
 #include "common/privileges.h"
 #include "setup/claim.h"
+#include "setup/own_lock.h"
 
 enum { LOCK_WAIT_MS = 60 * 1000 };
 
@@ -123,37 +124,16 @@ int progress_begin(const struct config *config, struct state *state, bool *holds
     return progress_end(state, SETUP_RUNNING, error);
 }
 
-/* The mitmproxy user can put a file of that name there, and hold its lock for ever: only one of the
- * caller's own counts. */
-static int open_lock(const char *name)
-{
-    const int directory = place.directory;
-    const int flags = O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC;
-    struct stat st;
-    int lock = openat(directory, name, flags, 0600);
-    if (lock >= 0 && fstat(lock, &st) == 0 && st.st_uid == geteuid() && S_ISREG(st.st_mode))
-        return lock;
-    if (lock < 0 && errno != EACCES && errno != ELOOP && errno != ENXIO && errno != EISDIR)
-        return -1;
-    if (lock >= 0)
-        close(lock);
-    if (unlinkat(directory, name, 0) != 0)
-        return -1;
-    return openat(directory, name, flags | O_EXCL, 0600);
-}
-
 int progress_lock(struct state *state, struct error *error)
 {
     char lock_name[NAME_MAX];
     snprintf(lock_name, sizeof(lock_name), ".%.200s.setup-lock", place.name);
-    int lock = open_lock(lock_name);
-    if (lock < 0)
-        return error_set(error, 1, "%s: make its %s: %s", place.path, lock_name, strerror(errno));
-    if (file_lock(lock, LOCK_WAIT_MS) != 0) {
-        close(lock);
+    int lock = own_lock(place.directory, lock_name, LOCK_WAIT_MS);
+    if (lock < 0 && errno == EWOULDBLOCK)
         return error_set(error, EX_UNAVAILABLE, "%s: another setup has worked for a minute",
                          place.path);
-    }
+    if (lock < 0)
+        return error_set(error, 1, "%s: make its %s: %s", place.path, lock_name, strerror(errno));
     take_over(state);
     return lock;
 }

@@ -104,6 +104,7 @@ plant() {
     device) mknod "$2" c 1 5 ;;
     directory) mkdir "$2" && touch "$2/file" ;;
     'directory of links') mkdir "$2" && ln -s "$VAULT/shadow" "$2/state" ;;
+    'empty file') : >"$2" && chmod 0666 "$2" ;;
     '1 GiB') truncate -s 1G "$2" ;;
   esac
   # The attacker's own, but not what it only points to.
@@ -232,6 +233,71 @@ KINDS=('link to a secret' 'link to a CA' 'link to a new name' 'link to a directo
   bears 'a lock on everything'
   bears 'a lock on everything, setup' setup
   bears 'a lock on everything, status' setup status
+  no_faults
+}
+
+@test "planted in the place of the locks, or held: setup neither waits nor stumbles" {
+  template
+  local kind name
+  for name in .state.setup-lock .state.lock; do
+    for kind in "${KINDS[@]}" 'directory of links' 'empty file'; do
+      as_left
+      plant "$kind" "$LAB/run/$name"
+      bears "$kind at $name"
+      [[ $STATUS == 0 ]] || fault "$kind at $name: refused"
+    done
+  done
+  # Files of root's that the mitmproxy user can open and hold, moved to the lock's name.
+  for name in state .state.prepared .state.lock 'hard link'; do
+    as_left
+    [[ $name != .state.prepared ]] || install -m 0644 /dev/null "$LAB/run/$name"
+    if [[ $name == 'hard link' ]]; then
+      # As fs.protected_hardlinks=0 would let it: the lock itself, with another name as well.
+      rm -f "$LAB/run/.state.setup-lock"
+      install -m 0600 /dev/null "$LAB/run/.state.setup-lock"
+      ln "$LAB/run/.state.setup-lock" "$LAB/run/.state.x"
+      spawn holder flock -x "$LAB/run/.state.x" sleep 60
+    else
+      become_mitm mv -f "$LAB/run/$name" "$LAB/run/.state.setup-lock"
+      spawn holder setpriv --reuid $MITM_UID --regid $MITM_UID --clear-groups flock -x "$LAB/run/.state.setup-lock" sleep 60
+    fi
+    held() { ! flock -n "$LAB/run/.state.setup-lock" true; }
+    wait_until 3 held || fault "$name: not held"
+    bears "$name moved to the lock"
+    [[ $STATUS == 0 ]] || fault "$name moved to the lock: refused"
+    same "$name: the lock" "600 0 1 regular empty file" "$(stat -c '%a %u %h %F' "$LAB/run/.state.setup-lock")" || fault "$name"
+    kill "$SPAWNED"
+    wait "$SPAWNED" || true
+  done
+  no_faults
+}
+
+@test "a lock that another setup holds is waited for, until it is gone or replaced" {
+  in_pod setup prepare 2>/dev/null
+  local started
+  spawn holder flock -x "$LAB/run/.state.setup-lock" sleep 1.5
+  held() { ! flock -n "$LAB/run/.state.setup-lock" true; }
+  wait_until 3 held
+  started=$(milliseconds)
+  attempt in_pod timeout 10 setup prepare
+  [[ $STATUS == 0 ]]
+  (($(milliseconds) - started > 800)) || fault 'not waited for'
+  # One that nobody finds any more, because its name leads elsewhere, keeps nobody.
+  spawn holder flock -x "$LAB/run/.state.setup-lock" sleep 60
+  wait_until 3 held
+  spawn setup setup prepare
+  sleep 0.3
+  mv "$LAB/run/.state.setup-lock" "$LAB/run/.state.moved"
+  await_exit "$SPAWNED" 10
+  [[ $STATUS == 0 ]]
+  no_faults
+}
+
+@test "swapped in a loop: the lock of setup with a file that is held" {
+  two_secrets
+  install -m 0644 /dev/null "$LAB/run/.state.evil"
+  spawn holder setpriv --reuid $MITM_UID --regid $MITM_UID --clear-groups flock -x "$LAB/run/.state.evil" sleep 600
+  in_rounds 'lock' "${EXPECT[@]}" -- swap "$LAB/run/.state.setup-lock" "$LAB/run/.state.evil"
   no_faults
 }
 
