@@ -1,9 +1,6 @@
 #include "common/characters.h"
 
-bool is_control(char c)
-{
-    return (unsigned char)c < 0x20 || c == 0x7f;
-}
+#include <string.h>
 
 size_t utf8_length(const char *text)
 {
@@ -29,14 +26,55 @@ size_t utf8_length(const char *text)
     return length;
 }
 
+uint32_t utf8_code(const char *text, size_t length)
+{
+    static const unsigned char lead_bits[] = {0, 0x7f, 0x1f, 0x0f, 0x07};
+    uint32_t code = (unsigned char)text[0] & lead_bits[length];
+    for (size_t i = 1; i < length; i++)
+        code = code << 6 | ((unsigned char)text[i] & 0x3f);
+    return code;
+}
+
+bool is_unprintable(uint32_t code)
+{
+    static const struct {
+        uint32_t first, last;
+    } ranges[] = {
+        {0x00, 0x1f},       {0x7f, 0x9f}, {0xad, 0xad}, /* soft hyphen */
+        {0x61c, 0x61c},                                 /* Arabic letter mark */
+        {0x180e, 0x180e},                               /* Mongolian vowel separator */
+        {0x200b, 0x200f},                               /* zero width, left-to-right marks */
+        {0x2028, 0x202e},                               /* separators, embeddings, overrides */
+        {0x2060, 0x206f},                               /* word joiner to isolates */
+        {0xfeff, 0xfeff},                               /* byte order mark */
+        {0xfff9, 0xfffb},                               /* interlinear annotation */
+        {0xe0000, 0xe0fff},                             /* tags, variation selectors */
+    };
+    for (size_t i = 0; i < sizeof(ranges) / sizeof(ranges[0]); i++)
+        if (code >= ranges[i].first && code <= ranges[i].last)
+            return true;
+    return false;
+}
+
 void make_printable(char *text)
 {
     while (*text != '\0') {
         size_t length = utf8_length(text);
         if (length == 0)
             *text = '?';
-        else if (is_control(*text))
-            *text = ' ';
+        else if (is_unprintable(utf8_code(text, length)))
+            memset(text, ' ', length);
         text += length > 0 ? length : 1;
     }
+}
+
+bool is_printable(const char *text)
+{
+    while (*text != '\0') {
+        size_t length = utf8_length(text);
+        if (length == 0 || is_unprintable(utf8_code(text, length)))
+            return false;
+        text += length;
+    }
+    return true;
 }

@@ -51,31 +51,42 @@ void log_set_program(const char *program)
     logger.program = program;
 }
 
-/* One character of ASCII as it may stand in a line: at most 6 bytes. */
-static size_t escape(char out[static 8], unsigned char c)
+enum { PIECE_SIZE = 16 };
+
+/* A character that may not stand in a line as it is. */
+static size_t escape(char piece[static PIECE_SIZE], uint32_t code)
 {
-    if (logger.format == FORMAT_JSON && (c == '"' || c == '\\'))
-        return (size_t)snprintf(out, 8, "\\%c", c);
-    if (!is_control((char)c)) {
-        out[0] = (char)c;
-        return 1;
-    }
-    return (size_t)snprintf(out, 8, logger.format == FORMAT_JSON ? "\\u%04x" : "\\x%02x", c);
+    bool json = logger.format == FORMAT_JSON;
+    if (json && code > 0xffff) /* two surrogates */
+        return (size_t)snprintf(piece, PIECE_SIZE, "\\u%04x\\u%04x",
+                                0xd7c0 + (unsigned int)(code >> 10),
+                                0xdc00 + (unsigned int)(code & 0x3ff));
+    if (json || code > 0x7f)
+        return (size_t)snprintf(piece, PIECE_SIZE, code > 0xffff ? "\\U%08x" : "\\u%04x", code);
+    return (size_t)snprintf(piece, PIECE_SIZE, "\\x%02x", code);
 }
 
-/* Takes one character off text. JSON has to be UTF-8: what is not becomes U+FFFD. */
-static size_t next_piece(const char **text, char piece[static 8])
+/* A byte that is not UTF-8. JSON cannot have one, and text is for terminals, some of which take it
+ * for a control character of another encoding. */
+static size_t escape_byte(char piece[static PIECE_SIZE], unsigned char byte)
 {
-    size_t length = utf8_length(*text);
+    if (logger.format == FORMAT_JSON)
+        return strlcpy(piece, "\xef\xbf\xbd", PIECE_SIZE); /* U+FFFD */
+    return (size_t)snprintf(piece, PIECE_SIZE, "\\x%02x", byte);
+}
+
+/* Takes one character off text, as it may stand in a line. */
+static size_t next_piece(const char **text, char piece[static PIECE_SIZE])
+{
     const char *at = *text;
+    size_t length = utf8_length(at);
     *text += length > 0 ? length : 1;
-    if (length == 1)
-        return escape(piece, (unsigned char)*at);
-    if (length == 0 && logger.format == FORMAT_JSON) {
-        memcpy(piece, "\xef\xbf\xbd", 3);
-        return 3;
-    }
-    length = length > 0 ? length : 1;
+    if (length == 0)
+        return escape_byte(piece, (unsigned char)*at);
+    if (is_unprintable(utf8_code(at, length)))
+        return escape(piece, utf8_code(at, length));
+    if (logger.format == FORMAT_JSON && (*at == '"' || *at == '\\'))
+        return (size_t)snprintf(piece, PIECE_SIZE, "\\%c", *at);
     memcpy(piece, at, length);
     return length;
 }
@@ -83,7 +94,7 @@ static size_t next_piece(const char **text, char piece[static 8])
 static size_t append_escaped(char *line, size_t used, size_t limit, const char *text)
 {
     while (*text != '\0') {
-        char piece[8];
+        char piece[PIECE_SIZE];
         size_t length = next_piece(&text, piece);
         if (used + length > limit)
             break;

@@ -6,7 +6,7 @@ enum log_format { FORMAT_TEXT, FORMAT_JSON };
 
 /* Lines go to stderr, each in one write of at most 4096 bytes (PIPE_BUF), so that the lines of
  * several processes on one pipe do not mix. A line that would block is dropped. Control characters
- * are escaped: values from outside may stand in any message. */
+ * and what hides or turns text are escaped: values from outside may stand in any message. */
 void log_init(const char *program, enum log_level level, enum log_format format);
 
 /* Replaces the program name of this process's lines. The string must live as long as it is used. */

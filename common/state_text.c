@@ -66,14 +66,6 @@ const char *mitm_state_name(enum mitm_state state)
     return mitm_names[state];
 }
 
-/* Neither written nor read in a value. */
-static bool has_control(const char *text)
-{
-    while (*text != '\0' && !is_control(*text))
-        text++;
-    return *text != '\0';
-}
-
 static const struct key *key_find(const char *name, size_t length)
 {
     for (size_t i = 0; i < KEY_COUNT; i++)
@@ -102,7 +94,7 @@ static int parse_value(const struct key *key, const char *value, struct state *s
 {
     const char *reason = NULL;
     void *field = (char *)state + key->offset;
-    if (has_control(value) || (is_numeric(key) && value[strspn(value, "0123456789")] != '\0'))
+    if (!is_printable(value) || (is_numeric(key) && value[strspn(value, "0123456789")] != '\0'))
         return -1;
     switch (key->kind) {
     case KIND_WORD:
@@ -172,10 +164,13 @@ int state_parse(const char *text, size_t size, struct state *state, struct error
     return result;
 }
 
+/* What is not printable is neither written nor read in a value. */
 static void print_text(FILE *out, const char *text)
 {
-    for (; *text != '\0'; text++)
-        fputc(is_control(*text) ? ' ' : *text, out);
+    char printable[STATE_ERROR_SIZE];
+    strlcpy(printable, text, sizeof(printable));
+    make_printable(printable);
+    fputs(printable, out);
 }
 
 static void print_key(FILE *out, const struct key *key, const struct state *state)

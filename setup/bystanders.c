@@ -8,6 +8,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "common/characters.h"
+
 enum { DEPTH_MAX = 64, NAME_SIZE = 17 };
 
 struct process {
@@ -77,6 +79,7 @@ void bystanders_print(uid_t uid, uint32_t mitmdump, FILE *out)
         if (pid == 0 || read_process(pid, &process) != 0 || process.uid != uid ||
             is_ours(pid, (pid_t)mitmdump) || !is_in_this_namespace(pid))
             continue;
+        make_printable(process.name);
         fprintf(out,
                 "  WARNING: process %d (%s) runs as uid %u: it bypasses the proxy and can read "
                 "the key\n",

@@ -67,11 +67,12 @@ mutant() {
 
 @test "a broken state file parser is noticed" {
   mutant state common/state_text.c 's/< key->size ? 0 : -1/< key->size ? 0 : 0/'
-  mutant state common/characters.c 's/ || c == 0x7f//'
+  mutant state common/characters.c 's/{0x7f, 0x9f}/{0x80, 0x9f}/'
+  mutant state common/characters.c 's/{0x7f, 0x9f}/{0x7f, 0x7f}/'
   mutant state common/state_text.c 's/"version=1"/"version=2"/'
   mutant state common/state_text.c 's/  *memset(state, 0, sizeof(\*state));$//'
   mutant state common/state_text.c 's/strndup(text, size)/strdup(text)/'
-  mutant state common/state_text.c 's/fputc(is_control/fputc(!is_control/'
+  mutant state common/state_text.c 's/make_printable(printable);//'
   no_faults
 }
 
@@ -84,6 +85,6 @@ mutant() {
   mutant config common/user.c 's/"0123456789"/"+0123456789"/'
   mutant config common/config.c 's/length >= CONFIG_VALUE_MAX/length > CONFIG_VALUE_MAX/'
   mutant config common/config_check.c 's/config->port == config->http.port/false/'
-  mutant config common/log.c 's/!is_control((char)c)/1/'
+  mutant config common/log.c 's/is_unprintable(utf8_code(at, length))/false/'
   no_faults
 }

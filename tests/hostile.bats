@@ -236,6 +236,7 @@ KINDS=('link to a secret' 'link to a CA' 'link to a new name' 'link to a directo
   no_faults
 }
 
+is_held() { ! flock -n "$LAB/run/.state.setup-lock" true; }
 @test "planted in the place of the locks, or held: setup neither waits nor stumbles" {
   template
   local kind name
@@ -261,8 +262,7 @@ KINDS=('link to a secret' 'link to a CA' 'link to a new name' 'link to a directo
       become_mitm mv -f "$LAB/run/$name" "$LAB/run/.state.setup-lock"
       spawn holder setpriv --reuid $MITM_UID --regid $MITM_UID --clear-groups flock -x "$LAB/run/.state.setup-lock" sleep 60
     fi
-    held() { ! flock -n "$LAB/run/.state.setup-lock" true; }
-    wait_until 3 held || fault "$name: not held"
+    wait_until 3 is_held || fault "$name: not held"
     bears "$name moved to the lock"
     [[ $STATUS == 0 ]] || fault "$name moved to the lock: refused"
     same "$name: the lock" "600 0 1 regular empty file" "$(stat -c '%a %u %h %F' "$LAB/run/.state.setup-lock")" || fault "$name"
@@ -276,15 +276,14 @@ KINDS=('link to a secret' 'link to a CA' 'link to a new name' 'link to a directo
   in_pod setup prepare 2>/dev/null
   local started
   spawn holder flock -x "$LAB/run/.state.setup-lock" sleep 1.5
-  held() { ! flock -n "$LAB/run/.state.setup-lock" true; }
-  wait_until 3 held
+  wait_until 3 is_held
   started=$(milliseconds)
   attempt in_pod timeout 10 setup prepare
   [[ $STATUS == 0 ]]
   (($(milliseconds) - started > 800)) || fault 'not waited for'
   # One that nobody finds any more, because its name leads elsewhere, keeps nobody.
   spawn holder flock -x "$LAB/run/.state.setup-lock" sleep 60
-  wait_until 3 held
+  wait_until 3 is_held
   spawn setup setup prepare
   sleep 0.3
   mv "$LAB/run/.state.setup-lock" "$LAB/run/.state.moved"

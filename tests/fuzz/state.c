@@ -30,6 +30,9 @@ static bool has_control(const void *text, size_t size)
         unsigned char c = ((const unsigned char *)text)[i];
         if ((c < ' ' && c != '\n') || c == 0x7f)
             return true;
+        /* One of those from U+0080 on, in UTF-8. */
+        if (c == 0xc2 && i + 1 < size && (((const unsigned char *)text)[i + 1] & 0xe0) == 0x80)
+            return true;
     }
     return false;
 }
