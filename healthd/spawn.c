@@ -34,6 +34,18 @@ static void forbid_core_dumps(void)
     setrlimit(RLIMIT_CORE, &none);
 }
 
+/* A connection costs mitmdump two descriptors, and asyncio does not come back from a lack of them:
+ * the soft limit, which mostly is 1024, would hang it at some 500 connections. healthd itself needs
+ * no more than it has clients, whose number is bounded. */
+static void raise_descriptor_limit(void)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
+        return;
+    limit.rlim_cur = limit.rlim_max;
+    setrlimit(RLIMIT_NOFILE, &limit);
+}
+
 static void reset_signals(void)
 {
     sigset_t none;
@@ -59,6 +71,7 @@ __attribute__((noreturn)) static void run(char *const *command, const char *home
     raise_oom_score();
     reset_signals();
     forbid_core_dumps();
+    raise_descriptor_limit();
     setenv("HOME", home, 1);
     /* Debian's 8.1.1 keeps its last words in a buffer otherwise. */
     setenv("PYTHONUNBUFFERED", "1", 0);

@@ -112,6 +112,25 @@ FAKE
   no_faults
 }
 
+# with_soft_limit CMD...: as most containers are started: 1024 descriptors, more if asked for.
+with_soft_limit() {
+  up bash -c 'ulimit -Sn 1024; exec "$@"' bash "$@"
+}
+@test "mitmdump may open as many descriptors as the hard limit allows, and 600 connections that wait all live" {
+  (($(ulimit -Hn) >= 2048)) || skip_or_fail "the hard limit of descriptors is $(ulimit -Hn)"
+  with_soft_limit entrypoint.sh
+  find_three
+  local limits
+  limits=$(grep '^Max open files' "/proc/$MITMDUMP_PID/limits")
+  has "$limits" "^Max open files +$(ulimit -Hn) +$(ulimit -Hn) " || fault "mitmdump: $limits"
+  has "$(grep '^Max open files' "/proc/$RESPONDER/limits")" '^Max open files +1024 ' || fault 'the test gives no soft limit'
+  attempt as_app timeout 120 /usr/bin/python3 "$ROOT/tests/lib/keep_alive.py" 203.0.113.10 shop.example.test "$BUNDLE" 600
+  [[ $STATUS == 0 ]] || fault 'not all connections live'
+  has "$OUTPUT" '^600 of 600$' || fault 'not all connections live'
+  same 'mitmdump is the same' "$MITMDUMP_PID" "$(mitmdump_pid)" || fault restarted
+  no_faults
+}
+
 @test "mitmdump is given healthd's environment with HOME, a clean signal state, and dies before healthd" {
   fake_mitmdump <<FAKE
 #!/bin/sh

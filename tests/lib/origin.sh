@@ -50,9 +50,10 @@ origin_config() {
 daemon off;
 user nobody nogroup;
 worker_processes 1;
+worker_rlimit_nofile 8192;
 pid $dir/pid;
 error_log $dir/error.log;
-events {}
+events { worker_connections 4096; }
 http {
   log_format seen '\$remote_addr \$scheme://\$host:\$server_port\$request_uri'
     ' egress="\$http_x_opensandbox_egress" agent="\$http_user_agent"'
