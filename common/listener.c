@@ -20,7 +20,8 @@ struct request {
 struct search {
     int family; /* of the traffic, not of the socket */
     uint16_t port;
-    int best; /* how well the best match so far fits, 0 for none */
+    uint32_t states; /* of TCP, a bit each */
+    int best;        /* how well the best match so far fits, 0 for none */
     uint32_t sequence;
     struct listener *found;
 };
@@ -51,7 +52,8 @@ static int fit(const struct search *search, struct nlmsghdr *message)
     const struct inet_diag_msg *socket = NLMSG_DATA(message);
     const struct in6_addr *address = (const struct in6_addr *)(const void *)socket->id.idiag_src;
     bool traffic_is_v4 = search->family == AF_INET;
-    if (socket->idiag_state != TCP_LISTEN || ntohs(socket->id.idiag_sport) != search->port)
+    if ((search->states & 1U << socket->idiag_state) == 0 ||
+        ntohs(socket->id.idiag_sport) != search->port)
         return 0;
     if (socket->idiag_family == AF_INET) {
         if (!traffic_is_v4)
@@ -118,7 +120,7 @@ static int dump(int diagnosis, int family, struct search *search, struct error *
                    .nlmsg_seq = search->sequence},
         .query = {.sdiag_family = (uint8_t)family,
                   .sdiag_protocol = IPPROTO_TCP,
-                  .idiag_states = 1U << TCP_LISTEN,
+                  .idiag_states = search->states,
                   .id = {.idiag_sport = htons(search->port)}},
     };
     if (send(diagnosis, &request, sizeof(request), 0) < 0)
@@ -126,13 +128,31 @@ static int dump(int diagnosis, int family, struct search *search, struct error *
     return read_dump(diagnosis, search, error);
 }
 
+static int find(int diagnosis, struct search *search, struct error *error)
+{
+    if (search->family == AF_INET && dump(diagnosis, AF_INET, search, error) != 0)
+        return -1;
+    if (search->best < 2 && dump(diagnosis, AF_INET6, search, error) != 0)
+        return -1;
+    return search->best > 0 ? 1 : 0;
+}
+
 int listener_find(int diagnosis, int family, uint16_t port, struct listener *found,
                   struct error *error)
 {
-    struct search search = {.family = family, .port = port, .found = found};
-    if (family == AF_INET && dump(diagnosis, AF_INET, &search, error) != 0)
-        return -1;
-    if (search.best < 2 && dump(diagnosis, AF_INET6, &search, error) != 0)
-        return -1;
-    return search.best > 0 ? 1 : 0;
+    struct search search = {
+        .family = family, .port = port, .states = 1U << TCP_LISTEN, .found = found};
+    return find(diagnosis, &search, error);
+}
+
+/* One that only waits for its end (TIME_WAIT) has no owner, and is in nobody's way. */
+int listener_find_connection(int diagnosis, int family, uint16_t port, struct listener *found,
+                             struct error *error)
+{
+    const uint32_t all = (1U << (TCP_CLOSING + 1)) - 2;
+    struct search search = {.family = family,
+                            .port = port,
+                            .states = all & ~(1U << TCP_LISTEN | 1U << TCP_TIME_WAIT),
+                            .found = found};
+    return find(diagnosis, &search, error);
 }

@@ -24,4 +24,8 @@ int listener_diagnosis_open(struct error *error);
 int listener_find(int diagnosis, int family, uint16_t port, struct listener *found,
                   struct error *error);
 
+/* The same for a connection whose own port that is. */
+int listener_find_connection(int diagnosis, int family, uint16_t port, struct listener *found,
+                             struct error *error);
+
 #endif

@@ -13,6 +13,7 @@
 #include "common/log.h"
 #include "healthd/backoff.h"
 #include "healthd/look.h"
+#include "healthd/port.h"
 #include "healthd/spawn.h"
 
 enum { HEALTHY_RUN_MS = 60 * 1000, KILL_AFTER_MS = 5000, NOT_STARTED_MS = 1000 };
@@ -67,6 +68,9 @@ static void end(struct mitmdump *mitmdump, enum restart_cause cause, const char 
 static int check_start(struct mitmdump *mitmdump, struct error *error)
 {
     if (ca_watch_read(mitmdump->config, &mitmdump->ca_file, error) != 0)
+        return error_prefix(error, "not started");
+    /* mitmdump would take its time to say less of it. */
+    if (port_check(mitmdump->diagnosis, mitmdump->config->port, mitmdump->with_ipv6, error) != 0)
         return error_prefix(error, "not started");
     return access_check(mitmdump->config, error);
 }

@@ -34,6 +34,7 @@ teardown() {
   memory_limit_down
 }
 
+mitmdump_is_gone() { [[ -z $(mitmdump_pid) ]]; }
 SHOP=https://shop.example.test
 
 @test "fault 1: mitmdump crashes: 503 with the signal, 80 and 443 refused meanwhile, restarted at once" {
@@ -302,6 +303,55 @@ FAKE
   outcome bad_regex syntax_error listens_then_dies
 }
 
+# holds_port HOW: user OTHER_UID is in the way of the proxy's port on 127.0.0.1. SPAWNED is its process.
+holds_port() {
+  spawn holder setpriv --reuid $OTHER_UID --regid $OTHER_UID --clear-groups /usr/bin/python3 -c '
+import socket, sys, time
+how, port = sys.argv[1], int(sys.argv[2])
+server = socket.create_server(("127.0.0.1", 0 if how == "connection" else port))
+if how == "bound":
+    server.close()
+    server = socket.socket()
+    server.bind(("127.0.0.1", port))
+elif how == "connection":
+    client = socket.socket()
+    client.bind(("127.0.0.1", port))
+    client.connect(server.getsockname())
+print("holds", flush=True)
+time.sleep(60)' "$1" $PROXY_PORT
+  wait_until 5 grep -q holds "$LAB/holder.log"
+}
+
+@test "fault 5: the proxy port is taken at the start: 503 with port and uid at once, ready by itself when it is free" {
+  local how since pattern
+  in_pod setup
+  for how in listener connection bound; do
+    case $how in
+      listener) pattern="port $PROXY_PORT of 127.0.0.1 is held by another process, of uid $OTHER_UID" ;;
+      connection) pattern="port $PROXY_PORT of 127.0.0.1 is held by a connection of a process of uid $OTHER_UID" ;;
+      bound) pattern="port $PROXY_PORT of 127.0.0.1 is held by a socket" ;;
+    esac
+    holds_port $how
+    local holder=$SPAWNED
+    spawn healthd healthd
+    wait_until 3 listens $HEALTH_PORT
+    since=$(milliseconds)
+    not_ready "$pattern" 1 || fault "$how: not named within 1 s"
+    # Nor is it something else a moment later.
+    while (($(milliseconds) - since < 2500)); do
+      reason_matches "$pattern" || fault "$how: $(healthz)"
+      sleep 0.1
+    done
+    lacks "$(healthz)" 'Traceback|Errno' || fault "$how: mitmdump's words"
+    mitmdump_is_gone || fault "$how: started in vain"
+    kill "$holder"
+    ready_within 40 || fault "$how: not ready by itself"
+    kill "$SPAWNED"
+    await_exit "$SPAWNED" 6
+  done
+  no_faults
+}
+
 @test "fault 6: only ::1 is taken: that family is named with port and uid, ready by itself when it is free" {
   need ipv6
   need mitmproxy-9
@@ -326,7 +376,6 @@ FAKE
   no_faults
 }
 
-mitmdump_is_gone() { [[ -z $(mitmdump_pid) ]]; }
 
 @test "fault 11: CA file gone: 503 with its path, not restarted, none made in silence, well when it is back" {
   local ca=$CONFDIR/mitmproxy-ca.pem first before
