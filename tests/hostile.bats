@@ -292,6 +292,31 @@ is_held() { ! flock -n "$LAB/run/.state.setup-lock" true; }
   no_faults
 }
 
+@test "a lock is none any more when its name leads elsewhere by the time that it is held" {
+  in_pod setup prepare 2>/dev/null
+  preload_library stopped
+  touch "$LAB/home/stop"
+  spawn setup env ASAN_OPTIONS="${ASAN_OPTIONS-}:verify_asan_link_order=0" LD_PRELOAD="$STAGE/stopped.so" \
+    STOP_AT=lock STOP_FILE="$LAB/home/stop" setup prepare
+  local setup=$SPAWNED holder
+  is_stopped() { grep -q '^State:.T' "/proc/$setup/status"; }
+  wait_until 5 is_stopped
+  # The attacker takes it away, and another setup makes and holds its own.
+  mv "$LAB/run/.state.setup-lock" "$LAB/run/.state.moved"
+  install -m 0600 /dev/null "$LAB/run/.state.setup-lock"
+  spawn holder flock -x "$LAB/run/.state.setup-lock" sleep 60
+  holder=$SPAWNED
+  wait_until 3 is_held
+  kill -CONT "$setup"
+  sleep 1
+  gone "$setup" && fault 'two at once'
+  kill "$holder"
+  ip netns pids "$POD" | xargs -r ps -o pid=,cmd= -p | awk '/sleep 60/ { print $1 }' | xargs -r kill
+  await_exit "$setup" 10
+  [[ $STATUS == 0 ]]
+  no_faults
+}
+
 @test "swapped in a loop: the lock of setup with a file that is held" {
   two_secrets
   install -m 0644 /dev/null "$LAB/run/.state.evil"

@@ -6,6 +6,7 @@
  *   answer  the child has done its work in the confdir, and is about to say so
  *   begun   it has said the first part of that
  *   end     it has said all, and is about to end
+ *   lock    about to lock a file that is its owner's alone, having opened it
  *   export  the parent has heard it, and is about to open the first file or directory after that
  *   return  about to become root again, having been another user for a while
  *   again   it is root again, and is about to open the first file or directory after that
@@ -19,6 +20,7 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/types.h>
@@ -76,6 +78,15 @@ void _exit(int status)
     if (answers > 0)
         come_to("end");
     real(status);
+}
+
+int flock(int fd, int operation)
+{
+    REAL(int, "flock", int, int);
+    struct stat st;
+    if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && (st.st_mode & 077) == 0)
+        come_to("lock");
+    return real(fd, operation);
 }
 
 pid_t waitpid(pid_t pid, int *status, int options)
