@@ -517,6 +517,13 @@ cleared() {
   no_faults
 }
 
+@test "setup clear as root, with a user that is not known: the state directory stays that of the user before" {
+  attempt with MITMPROXY_USER=nosuchuser setup clear
+  [[ $STATUS == 0 ]]
+  same 'group of the state directory' "$MITM_UID" "$(stat -c %g "$LAB/run")"
+  state_is setup.state disabled
+}
+
 @test "setup clear without a state directory that it can write: the rules go, with a warning" {
   # Another user's, as a container with another root has it; and gone, as a debug container has it.
   chown $OTHER_UID:$OTHER_UID "$LAB/run"
