@@ -127,7 +127,12 @@ static void print_script(const struct ruleset *set, FILE *out)
 {
     static const int families[] = {AF_INET, AF_INET6};
     for (size_t f = 0; f < 2; f++) {
-        fprintf(out, "# %s-restore --noflush\n", families[f] == AF_INET ? "iptables" : "ip6tables");
+        fprintf(out,
+                "# %s-legacy-restore --noflush\n"
+                "# (Where iptables-restore writes to nf_tables, as on Debian, neither setup status "
+                "nor\n"
+                "# setup clear would see rules that it has written.)\n",
+                families[f] == AF_INET ? "iptables" : "ip6tables");
         for (size_t i = 0; i < LISTS_COUNT; i++)
             if (set->lists[i].family == families[f])
                 iptables_print_restore(out, &set->lists[i]);

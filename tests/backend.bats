@@ -236,8 +236,13 @@ real_and_dry_runs_agree() {
       --inh-caps=-all --no-new-privs setup redirect --dry-run 2>"$LAB/log")" || fault "$backend: $(<"$LAB/log")"
     [[ $backend == auto ]] || golden "$backend-default" "$(run_dry $backend "$text")" || fault "$backend"
   done
+  # Debian's iptables-restore would put them where neither status nor clear looks.
+  text=$(with REDIRECT_BACKEND=iptables setup redirect --dry-run)
+  has "$text" '^# iptables-legacy-restore --noflush$' || fault 'the program for IPv4 is not named'
+  has "$text" '^# ip6tables-legacy-restore --noflush$' || fault 'the program for IPv6 is not named'
+  has "$text" '^#.*nf_tables.*neither setup status nor$' || fault 'it is not said why'
   # For the kernel that it runs on.
-  same auto "$(with REDIRECT_BACKEND=iptables setup redirect --dry-run)" "$text" || fault auto
+  same auto "$text" "$(with REDIRECT_BACKEND=auto setup redirect --dry-run)" || fault auto
   same 'auto without legacy tables' "$(with REDIRECT_BACKEND=nft setup redirect --dry-run)" \
     "$(broken FAULT_NO_LEGACY=ENOENT setup redirect --dry-run)" || fault 'auto without legacy tables'
   same 'what is there' "$before" "$(snapshot)" || fault 'something changed'

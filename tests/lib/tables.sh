@@ -63,13 +63,13 @@ feed_nft() { nft -f -; }
 feed_iptables() {
   local text
   text=$(cat)
-  [[ $text == '# iptables-restore --noflush'* ]] || {
+  [[ $text == '# iptables-legacy-restore --noflush'* ]] || {
     echo 'no heading'
     return 1
   }
-  iptables-legacy-restore --noflush <<<"${text%%'# ip6tables-restore'*}" || return
-  [[ $text != *'# ip6tables-restore --noflush'* ]] ||
-    ip6tables-legacy-restore --noflush <<<"${text#*'# ip6tables-restore --noflush'}"
+  iptables-legacy-restore --noflush <<<"${text%%'# ip6tables-legacy-restore'*}" || return
+  [[ $text != *'# ip6tables-legacy-restore --noflush'* ]] ||
+    ip6tables-legacy-restore --noflush <<<"${text#*'# ip6tables-legacy-restore --noflush'}"
 }
 
 # A client in a tight loop against port and addresses of the origin, in a pod where nobody
