@@ -66,9 +66,11 @@ static int connect_to_canary(int family, struct error *error)
     setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &deadline, sizeof(deadline));
     if (connect(fd, &canary.any, size) == 0)
         return fd;
+    /* SO_SNDTIMEO ends a connect as if the socket did not block. */
+    int reason = errno == EINPROGRESS ? ETIMEDOUT : errno;
     error_set(error, EX_UNAVAILABLE, "proof: connect to the canary %s: %s%s", canary_name(family),
-              strerror(errno),
-              errno == ECONNREFUSED ? " (the redirect rules are not in effect)" : "");
+              reason == ETIMEDOUT ? "timed out" : strerror(reason),
+              reason == ECONNREFUSED ? " (the redirect rules are not in effect)" : "");
     close(fd);
     return -1;
 }

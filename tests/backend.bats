@@ -429,7 +429,7 @@ canary_is_lost() {
   in_pod "ip${family}tables-legacy" -w -t mangle -A OUTPUT -d $canary -p tcp --dport 9 -j DROP
   attempt with MITMPROXY_PORT=18085 setup redirect
   [[ $STATUS == 69 ]] || fault "$*: status $STATUS"
-  has "$OUTPUT" ' error .*(canary|proof)' || fault "$*: not named"
+  has "$OUTPUT" ' error .*canary .*: timed out$' || fault "$*: not named"
   same tables "$old" "$(inside everything)" || fault "$*: tables"
   state_is setup.state failed || fault "$*: $(state setup.state)"
   in_pod "ip${family}tables-legacy" -w -t mangle -F

@@ -387,6 +387,7 @@ PYTHON
   none=$(rules)
   attempt in_pod timeout 20 setup
   [[ $STATUS == 69 ]]
+  has "$OUTPUT" ' error .*canary 127\.0\.0\.2:9: timed out$'
   same rules "$none" "$(rules)"
   state_is setup.state failed
 }
