@@ -9,9 +9,7 @@
 
 bool guard_is_wanted(const struct config *config, int family)
 {
-    if (family == AF_INET)
-        return !config->quic_allowed;
-    return config->ipv6 == IPV6_REJECT || (config->ipv6 == IPV6_REDIRECT && !config->quic_allowed);
+    return family == AF_INET || config->ipv6 != IPV6_OFF;
 }
 
 int guard_prove(int family, struct error *error)

@@ -6,12 +6,12 @@
 #include "common/config.h"
 #include "common/error.h"
 
-/* The guard is what the filter table refuses: QUIC, and with IPV6=reject TCP over IPv6. Its first
- * rule refuses datagrams to the canary's address and port. The kernel tells a sender whose datagram
- * its own output chain has refused (EPERM): that proves the chain without a privilege, an answer or
- * a packet outside. */
+/* The guard is what the filter table refuses: QUIC, TCP that the redirect has missed, and with
+ * IPV6=reject TCP over IPv6. Its first rule refuses datagrams to the canary's address and port. The
+ * kernel tells a sender whose datagram its own output chain has refused (EPERM): that proves the
+ * chain without a privilege, an answer or a packet outside. */
 
-/* Has the configuration anything to refuse in this family? */
+/* Is this family guarded? IPv6 is not with IPV6=off. */
 bool guard_is_wanted(const struct config *config, int family);
 
 /* 0 if a datagram to the canary is refused; -1 with error. */

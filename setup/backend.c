@@ -32,8 +32,9 @@ static const struct backend *choose_by_itself(const struct ruleset *set, char *w
     }
     error_set(error, EX_UNAVAILABLE,
               "this kernel offers neither interface for the redirect; %.150s; %.150s; on the node, "
-              "load the modules nf_tables, nft_chain_nat, nft_redir and nft_reject_inet, or "
-              "iptable_nat, iptable_filter, xt_owner, xt_multiport and xt_REDIRECT",
+              "load the modules nf_tables, nft_chain_nat, nft_redir, nft_reject_inet and "
+              "nft_fib_inet, or iptable_nat, iptable_filter, xt_addrtype, xt_owner, xt_tcpudp, "
+              "xt_multiport and xt_REDIRECT",
               iptables_error.text, nft_error.text);
     return NULL;
 }

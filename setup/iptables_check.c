@@ -12,10 +12,10 @@
 
 #include "common/log.h"
 #include "common/privileges.h"
+#include "setup/iptables_layout.h"
 #include "setup/iptables_text.h"
 
-/* The extensions that rules of the kinds in rules.h need, with the revisions that
- * iptables_entry.c encodes. */
+/* The extensions that rules of the kinds in rules.h need, as iptables_entry.c encodes them. */
 struct extension {
     const char *name;
     bool is_target;
@@ -23,9 +23,17 @@ struct extension {
 };
 
 static const struct extension nat_extensions[] = {
-    {"owner", false, 1}, {"multiport", false, 1}, {"REDIRECT", true, 0}, {NULL, false, 0}};
+    {"addrtype", false, ADDRTYPE_REVISION},
+    {"owner", false, OWNER_REVISION},
+    {"multiport", false, MULTIPORT_REVISION},
+    {"REDIRECT", true, REDIRECT_REVISION},
+    {NULL, false, 0},
+};
 static const struct extension filter_extensions[] = {
-    {"owner", false, 1}, {"multiport", false, 1}, {"REJECT", true, 0}, {NULL, false, 0}};
+    {"addrtype", false, ADDRTYPE_REVISION}, {"owner", false, OWNER_REVISION},
+    {"tcp", false, TCP_REVISION},           {"multiport", false, MULTIPORT_REVISION},
+    {"REJECT", true, REJECT_REVISION},      {NULL, false, 0},
+};
 
 /* Opens the kind of socket that libiptc uses. */
 static int open_socket(int family, struct error *error)

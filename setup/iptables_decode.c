@@ -80,13 +80,39 @@ static bool decode_owner(const struct xt_owner_match_info *owner, struct rule *r
     return true;
 }
 
+static bool decode_segment(const struct xt_tcp *tcp, struct rule *rule)
+{
+    if (rule->segment != SEGMENT_ANY)
+        return false;
+    for (enum tcp_segment segment = SEGMENT_SYN; segment <= SEGMENT_SYN_ACK; segment++) {
+        struct xt_tcp known = entry_segment(segment);
+        if (memcmp(tcp, &known, sizeof(known)) == 0)
+            rule->segment = segment;
+    }
+    return rule->segment != SEGMENT_ANY;
+}
+
+static bool decode_to_local(const struct xt_addrtype_info_v1 *types, struct rule *rule)
+{
+    rule->to_local = true;
+    return memcmp(types, &entry_to_local, sizeof(*types)) == 0;
+}
+
+static bool is_match(const struct xt_entry_match *match, const char *name, uint8_t revision)
+{
+    return strcmp(match->u.user.name, name) == 0 && match->u.user.revision == revision;
+}
+
 static bool decode_match(const struct xt_entry_match *match, struct rule *rule)
 {
     const void *data = match->data;
-    if (strcmp(match->u.user.name, "multiport") == 0 &&
-        match->u.user.revision == MULTIPORT_REVISION)
+    if (is_match(match, "tcp", TCP_REVISION))
+        return decode_segment(data, rule);
+    if (is_match(match, "addrtype", ADDRTYPE_REVISION))
+        return decode_to_local(data, rule);
+    if (is_match(match, "multiport", MULTIPORT_REVISION))
         return decode_ports(data, rule);
-    if (strcmp(match->u.user.name, "owner") == 0 && match->u.user.revision == OWNER_REVISION)
+    if (is_match(match, "owner", OWNER_REVISION))
         return decode_owner(data, rule);
     return false;
 }

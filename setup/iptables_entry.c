@@ -7,11 +7,24 @@
 #include <linux/netfilter/xt_owner.h>
 #include <linux/netfilter_ipv4/ipt_REJECT.h>
 #include <linux/netfilter_ipv6/ip6t_REJECT.h>
+#include <netinet/tcp.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "setup/iptables_layout.h"
+
+struct xt_tcp entry_segment(enum tcp_segment segment)
+{
+    return (struct xt_tcp){
+        .spts = {0, UINT16_MAX},
+        .dpts = {0, UINT16_MAX},
+        .flg_mask = TH_FIN | TH_SYN | TH_RST | TH_ACK,
+        .flg_cmp = segment == SEGMENT_SYN ? TH_SYN : TH_SYN | TH_ACK,
+    };
+}
+
+const struct xt_addrtype_info_v1 entry_to_local = {.dest = XT_ADDRTYPE_LOCAL};
 
 /* The two members that both kinds of entry have, at different places. */
 uint16_t *entry_target_offset(int family, union entry *entry)
@@ -95,6 +108,15 @@ static void encode_header(int family, const struct rule *rule, union entry *entr
 
 static void encode_matches(int family, const struct rule *rule, union entry *entry)
 {
+    if (rule->to_local) {
+        struct xt_addrtype_info_v1 *types =
+            append(family, entry, "addrtype", ADDRTYPE_REVISION, sizeof(*types));
+        *types = entry_to_local;
+    }
+    if (rule->segment != SEGMENT_ANY) {
+        struct xt_tcp *tcp = append(family, entry, "tcp", TCP_REVISION, sizeof(*tcp));
+        *tcp = entry_segment(rule->segment);
+    }
     if (rule->port_count > 0) {
         struct xt_multiport_v1 *ports =
             append(family, entry, "multiport", MULTIPORT_REVISION, sizeof(*ports));

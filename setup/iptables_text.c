@@ -19,6 +19,11 @@ static void print_match(FILE *out, const struct rule *rule)
         fputs(" -o lo", out);
     if (rule->protocol != 0)
         fprintf(out, " -p %s", rule->protocol == IPPROTO_TCP ? "tcp" : "udp");
+    if (rule->to_local)
+        fputs(" -m addrtype --dst-type LOCAL", out);
+    if (rule->segment != SEGMENT_ANY)
+        fprintf(out, " -m tcp --tcp-flags FIN,SYN,RST,ACK SYN%s",
+                rule->segment == SEGMENT_SYN_ACK ? ",ACK" : "");
     for (int i = 0; i < rule->port_count; i++)
         fprintf(out, "%s%u", i == 0 ? " -m multiport --dports " : ",", rule->ports[i]);
     if (rule->has_owner)

@@ -56,16 +56,28 @@ static char *run(const char *commands, struct error *error)
     return NULL;
 }
 
-/* Some versions of nft call -100 "dstnat" on this hook, and some write the number. */
+/* What versions of nft list in other words than nft_text.c, and its own. */
+static const struct {
+    const char *listed, *ours; /* ours is never the longer one */
+} spellings[] = {
+    {"priority dstnat;", "priority -100;"},
+    {"tcp flags & (fin | syn | rst | ack) == (syn | ack)", "tcp flags syn,ack / fin,syn,rst,ack"},
+    {"tcp flags & (fin | syn | rst | ack) == syn | ack", "tcp flags syn,ack / fin,syn,rst,ack"},
+    {"tcp flags & (fin | syn | rst | ack) == syn", "tcp flags syn / fin,syn,rst,ack"},
+};
+
 static char *normalize(char *text)
 {
-    static const char name[] = "priority dstnat;", number[] = "priority -100;";
-    char *found = text != NULL ? strstr(text, name) : NULL;
-    if (found == NULL)
-        return text;
-    memcpy(found, number, sizeof(number) - 1);
-    const char *rest = found + sizeof(name) - 1;
-    memmove(found + sizeof(number) - 1, rest, strlen(rest) + 1);
+    for (size_t i = 0; text != NULL && i < sizeof(spellings) / sizeof(spellings[0]); i++) {
+        size_t length = strlen(spellings[i].ours), listed_length = strlen(spellings[i].listed);
+        char *found = text;
+        while ((found = strstr(found, spellings[i].listed)) != NULL) {
+            const char *rest = found + listed_length;
+            memcpy(found, spellings[i].ours, length);
+            memmove(found + length, rest, strlen(rest) + 1);
+            found += length;
+        }
+    }
     return text;
 }
 

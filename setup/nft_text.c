@@ -21,8 +21,13 @@ static void print_match(const struct rule *rule, FILE *out)
     }
     if (rule->out_loopback)
         fputs("oifname \"lo\" ", out);
+    if (rule->to_local)
+        fputs("fib daddr type local ", out);
     if (rule->has_owner)
         fprintf(out, "meta skuid %u ", rule->owner);
+    if (rule->segment != SEGMENT_ANY)
+        fprintf(out, "tcp flags syn%s / fin,syn,rst,ack ",
+                rule->segment == SEGMENT_SYN_ACK ? ",ack" : "");
     if (rule->port_count == 0)
         return;
     fprintf(out, "%s dport ", rule->protocol == IPPROTO_TCP ? "tcp" : "udp");

@@ -73,14 +73,21 @@ static void add_owner(struct rule_list *list, uid_t uid)
     rule->owner = uid;
 }
 
+/* What stays inside the pod. Anybody may bind a socket to a device, without a capability, and it is
+ * the device that decides where a packet goes: one for a foreign address may be sent to lo, and one
+ * for an address of the pod's (127.0.0.1, or that of another device) out of eth0. So only what has
+ * both, the device and the address, is sure to stay inside. */
+static void add_local(struct rule_list *list)
+{
+    struct rule *rule = append(list, VERDICT_RETURN);
+    rule->out_loopback = true;
+    rule->to_local = true;
+}
+
 /* What stays inside the pod, the proxy itself, and what the configuration excludes. */
 static void add_exemptions(const struct config *config, struct rule_list *list)
 {
-    append(list, VERDICT_RETURN)->out_loopback = true;
-    if (list->family == AF_INET)
-        match_destination(append(list, VERDICT_RETURN), AF_INET, "127.0.0.0", 8);
-    else
-        match_destination(append(list, VERDICT_RETURN), AF_INET6, "::1", 128);
+    add_local(list);
     add_owner(list, config->user.uid);
     for (size_t i = 0; i < config->exclude_uids.count; i++)
         add_owner(list, config->exclude_uids.uids[i]);
@@ -105,18 +112,37 @@ static void build_nat(const struct config *config, struct rule_list *list)
     redirect->to_port = config->port;
 }
 
-/* The guard. */
+/* Where both ends connect to each other at once, the server's SYN may come while the application's
+ * socket still waits for what became of its own, and is answered with SYN and ACK. Only for 80 and
+ * 443, which are no client's own ports: any other may be that of a client of a server in the pod.
+ */
+static void add_meeting(struct rule_list *list)
+{
+    struct rule *rule = append(list, VERDICT_TCP_RESET);
+    rule->protocol = IPPROTO_TCP;
+    rule->segment = SEGMENT_SYN_ACK;
+    add_port(rule, 80);
+    add_port(rule, 443);
+}
+
+/* The guard. What nat has redirected does not have a redirected port any more when it comes here: a
+ * SYN that has one was missed by nat, because its addresses and ports are those of a connection
+ * that connection tracking has noted without NAT, or because it is not tracked. SYN alone, as the
+ * FINs and resets of sockets that mitmdump has closed have no owner who would be exempt. */
 static void build_filter(const struct config *config, struct rule_list *list)
 {
-    bool refuse_tcp = list->family == AF_INET6 && config->ipv6 == IPV6_REJECT;
     if (!guard_is_wanted(config, list->family))
         return;
     add_canary(list, VERDICT_PORT_UNREACHABLE, IPPROTO_UDP);
     add_exemptions(config, list);
     if (!config->quic_allowed)
         match_redirected_ports(config, append(list, VERDICT_PORT_UNREACHABLE), IPPROTO_UDP);
-    if (refuse_tcp)
-        match_redirected_ports(config, append(list, VERDICT_TCP_RESET), IPPROTO_TCP);
+    struct rule *refuse = append(list, VERDICT_TCP_RESET);
+    match_redirected_ports(config, refuse, IPPROTO_TCP);
+    if (list->family == AF_INET6 && config->ipv6 == IPV6_REJECT)
+        return;
+    refuse->segment = SEGMENT_SYN;
+    add_meeting(list);
 }
 
 void rules_build(const struct config *config, struct ruleset *set)
@@ -161,10 +187,10 @@ static bool cidr_equal(const struct cidr *a, const struct cidr *b)
 
 bool rule_equal(const struct rule *a, const struct rule *b)
 {
-    return a->protocol == b->protocol && a->port_count == b->port_count &&
-           memcmp(a->ports, b->ports, sizeof(a->ports)) == 0 &&
+    return a->protocol == b->protocol && a->segment == b->segment &&
+           a->port_count == b->port_count && memcmp(a->ports, b->ports, sizeof(a->ports)) == 0 &&
            a->has_destination == b->has_destination &&
            cidr_equal(&a->destination, &b->destination) && a->out_loopback == b->out_loopback &&
-           a->has_owner == b->has_owner && a->owner == b->owner && a->verdict == b->verdict &&
-           a->to_port == b->to_port;
+           a->to_local == b->to_local && a->has_owner == b->has_owner && a->owner == b->owner &&
+           a->verdict == b->verdict && a->to_port == b->to_port;
 }

@@ -18,14 +18,20 @@ enum table { TABLE_NAT, TABLE_FILTER };
 
 enum verdict { VERDICT_RETURN, VERDICT_REDIRECT, VERDICT_PORT_UNREACHABLE, VERDICT_TCP_RESET };
 
+/* Which segments of TCP, by the flags SYN, ACK, RST and FIN: all, the first of a connection (only
+ * SYN is set), or the answer to one (SYN and ACK). */
+enum tcp_segment { SEGMENT_ANY, SEGMENT_SYN, SEGMENT_SYN_ACK };
+
 /* One rule of OUTPUT; a member that is zero matches everything. */
 struct rule {
     uint8_t protocol; /* IPPROTO_TCP or IPPROTO_UDP */
+    enum tcp_segment segment;
     uint8_t port_count;
     uint16_t ports[RULE_PORTS_MAX]; /* destination ports */
     bool has_destination;
     struct cidr destination;
     bool out_loopback; /* leaves by the interface lo */
+    bool to_local;     /* goes to an address of this namespace */
     bool has_owner;
     uid_t owner; /* of the sending socket */
     enum verdict verdict;

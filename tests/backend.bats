@@ -88,7 +88,7 @@ chosen() {
     chosen nft "${table#*:}.*IPv${table%:*}"
     in_pod setup clear
   done
-  for extension in owner multiport REDIRECT REJECT; do
+  for extension in addrtype owner tcp multiport REDIRECT REJECT; do
     attempt broken FAULT_NO_EXTENSION=$extension setup redirect
     chosen nft $extension
     in_pod setup clear
@@ -604,7 +604,11 @@ legacy_rules_reordered() {
   legacy -A $CHAIN $rule
 }
 legacy_rule_changed() { legacy -R $CHAIN 2 -o lo -p tcp --dport 4444 -j RETURN; }
-legacy_verdict_changed() { legacy -R $CHAIN 1 -o lo -j ACCEPT; }
+legacy_local_without_device() { legacy -R $CHAIN 2 -m addrtype --dst-type LOCAL -j RETURN; }
+legacy_local_without_address() { legacy -R $CHAIN 2 -o lo -j RETURN; }
+legacy_local_elsewhere() { legacy -R $CHAIN 2 -o lo -m addrtype --dst-type UNICAST -j RETURN; }
+legacy_owner_with_flags() { legacy -R $CHAIN 3 -p tcp -m tcp --tcp-flags SYN,ACK SYN -m owner --uid-owner $MITM_UID -j RETURN; }
+legacy_verdict_changed() { legacy -R $CHAIN 2 -o lo -m addrtype --dst-type LOCAL -j ACCEPT; }
 legacy_rule_added() { legacy -I $CHAIN 2 -p tcp --dport 4444 -j ACCEPT; }
 legacy_rule_appended() { legacy -A $CHAIN -p tcp --dport 4444 -j ACCEPT; }
 legacy_chain_flushed() { legacy -F $CHAIN; }

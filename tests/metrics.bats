@@ -380,10 +380,10 @@ EDITS
   }
   listed "$ALL" LOG_LEVEL=info
   listed 'state-file setup ca runner mitmdump listener-ipv4 accept-queue rules canary-ipv4 guard-ipv4' MITMPROXY_IPV6=off
-  # What is rejected over IPv6 is rejected by a guard.
+  # The guard does more than to refuse QUIC.
   listed 'state-file setup ca runner mitmdump listener-ipv4 accept-queue rules canary-ipv4 guard-ipv4 guard-ipv6' MITMPROXY_IPV6=reject
-  listed 'state-file setup ca runner mitmdump listener-ipv4 accept-queue rules canary-ipv4 guard-ipv6' MITMPROXY_IPV6=reject MITMPROXY_QUIC=allow
-  listed 'state-file setup ca runner mitmdump listener-ipv4 accept-queue rules canary-ipv4' MITMPROXY_IPV6=off MITMPROXY_QUIC=allow
+  listed 'state-file setup ca runner mitmdump listener-ipv4 accept-queue rules canary-ipv4 guard-ipv4 guard-ipv6' MITMPROXY_IPV6=reject MITMPROXY_QUIC=allow
+  listed 'state-file setup ca runner mitmdump listener-ipv4 accept-queue rules canary-ipv4 guard-ipv4' MITMPROXY_IPV6=off MITMPROXY_QUIC=allow
   no_faults
 }
 

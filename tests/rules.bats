@@ -175,17 +175,17 @@ leave_jump_narrowed() {
   nat -D OUTPUT 1
   nat -I OUTPUT 1 -p tcp --dport 80 -j $CHAIN
 }
-leave_rule_missing() { nat -D $CHAIN 5; }
+leave_rule_missing() { nat -D $CHAIN 4; }
 leave_rule_added() { nat -I $CHAIN 3 -p tcp --dport 4444 -j ACCEPT; }
 leave_rule_appended() { nat -A $CHAIN -p tcp --dport 4444 -j REDIRECT --to-ports 4445; }
-leave_rule_changed() { nat -R $CHAIN 5 -p tcp -m multiport --dports 80,443 -j REDIRECT --to-ports 4444; }
-leave_ports_changed() { nat -R $CHAIN 5 -p tcp -m multiport --dports 80,444 -j REDIRECT --to-ports 18081; }
-leave_user_changed() { nat -R $CHAIN 4 -m owner --uid-owner 4444 -j RETURN; }
-leave_user_inverted() { nat -R $CHAIN 4 -m owner ! --uid-owner 10042 -j RETURN; }
-leave_verdict_changed() { nat -R $CHAIN 4 -m owner --uid-owner 10042 -j ACCEPT; }
+leave_rule_changed() { nat -R $CHAIN 4 -p tcp -m multiport --dports 80,443 -j REDIRECT --to-ports 4444; }
+leave_ports_changed() { nat -R $CHAIN 4 -p tcp -m multiport --dports 80,444 -j REDIRECT --to-ports 18081; }
+leave_user_changed() { nat -R $CHAIN 3 -m owner --uid-owner 4444 -j RETURN; }
+leave_user_inverted() { nat -R $CHAIN 3 -m owner ! --uid-owner 10042 -j RETURN; }
+leave_verdict_changed() { nat -R $CHAIN 3 -m owner --uid-owner 10042 -j ACCEPT; }
 leave_canary_narrowed() { nat -R $CHAIN 1 -s 10.0.0.0/8 -d 127.0.0.2/32 -p tcp -m multiport --dports 9 -j REDIRECT --to-ports 18080; }
 leave_reordered() {
-  nat -D $CHAIN 4
+  nat -D $CHAIN 3
   nat -A $CHAIN -m owner --uid-owner 10042 -j RETURN
 }
 leftovers() { compgen -A function leave_; }

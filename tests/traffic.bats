@@ -168,9 +168,10 @@ other_ports_are_not() {
   local host=HOST$1
   past_proxy $APP_UID "http://$(in_url "${!host}"):8080/"
 }
+own_link() { ip -n "$POD" -6 address show dev eth0 scope link | sed -n 's|.*inet6 \([^/]*\)/.*|\1|p'; }
 loopback_and_own_address_are_not() {
   local address port addresses='127.0.0.1 127.0.0.5 10.77.0.2'
-  [[ $1 == 4 ]] || addresses='::1 fd77::2'
+  [[ $1 == 4 ]] || addresses="::1 fd77::2 $(own_link)%25eth0"
   for address in $addresses; do
     for port in 80 443; do
       fetch $APP_UID "http://$(in_url "$address"):$port/"

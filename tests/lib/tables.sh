@@ -11,7 +11,12 @@ list_iptables() {
     done
   done
 }
-list_nft() { nft list ruleset; }
+# (Versions of nft have different words for the same.)
+list_nft() {
+  nft list ruleset | sed -e 's/priority dstnat;/priority -100;/' \
+    -e 's/tcp flags & (fin | syn | rst | ack) == (*syn | ack)*/tcp flags syn,ack \/ fin,syn,rst,ack/' \
+    -e 's/tcp flags & (fin | syn | rst | ack) == syn/tcp flags syn \/ fin,syn,rst,ack/'
+}
 
 # inside CMD...: run a function of this file in the pod. One entering of the namespace is
 # much cheaper than one per program.
