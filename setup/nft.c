@@ -38,20 +38,32 @@ static bool says_absent(const char *text)
     return false;
 }
 
-/* Runs commands in one transaction. Returns what they print in newly allocated memory, or NULL with
- * the error's first line. */
-static char *run(const char *commands, struct error *error)
+/* What libnftables says of a failure is where it was and what it is, then the line that failed,
+ * then one that marks a place in it. */
+static void set_error(char *text, struct error *error)
+{
+    char *rest = text;
+    const char *kind = strsep(&rest, "\n");
+    const char *command = rest != NULL ? strsep(&rest, "\n") : "";
+    const char *place_end = strstr(kind, ": Error: ");
+    bool permission = !capability_held(CAP_NET_ADMIN);
+    kind = place_end != NULL ? place_end + strlen(": ") : kind;
+    command += strspn(command, " \t");
+    int status = permission ? EX_NOPERM : says_absent(kind) ? EX_UNAVAILABLE : 1;
+    error_set(error, status, "nft: table " NFT_TABLE ": %s%s%s%s", kind,
+              command[0] != '\0' ? ": " : "", command, permission ? " (needs CAP_NET_ADMIN)" : "");
+}
+
+/* Runs commands in one transaction; with dry_run the kernel only checks them. Returns what they
+ * print in newly allocated memory, or NULL with error. */
+static char *run(const char *commands, bool dry_run, struct error *error)
 {
     struct nft_answer answer;
-    if (nft_run(commands, &answer, error) != 0)
+    if (nft_run(commands, dry_run, &answer, error) != 0)
         return NULL;
     if (answer.succeeded)
         return answer.text;
-    answer.text[strcspn(answer.text, "\n")] = '\0';
-    bool permission = !capability_held(CAP_NET_ADMIN);
-    int status = permission ? EX_NOPERM : says_absent(answer.text) ? EX_UNAVAILABLE : 1;
-    error_set(error, status, "nft: table " NFT_TABLE ": %s%s", answer.text,
-              permission ? " (needs CAP_NET_ADMIN)" : "");
+    set_error(answer.text, error);
     free(answer.text);
     return NULL;
 }
@@ -86,12 +98,12 @@ static char *read_live(struct error *error)
 {
     if (nft_table_is_there() == 0)
         return strdup("");
-    char *tables = run("list tables", error);
+    char *tables = run("list tables", false, error);
     if (tables == NULL)
         return NULL;
     bool there = strstr(tables, "table " NFT_TABLE "\n") != NULL;
     free(tables);
-    return there ? normalize(run("list table " NFT_TABLE, error)) : strdup("");
+    return there ? normalize(run("list table " NFT_TABLE, false, error)) : strdup("");
 }
 
 static char *print_to_text(void (*print)(const struct ruleset *set, FILE *out),
@@ -112,21 +124,33 @@ static char *print_to_text(void (*print)(const struct ruleset *set, FILE *out),
 
 static int replace(const char *script, struct error *error)
 {
-    char *printed = run(script, error);
+    char *printed = run(script, false, error);
+    free(printed);
+    return printed != NULL ? 0 : -1;
+}
+
+/* Would the kernel take the rules? A kernel may have nf_tables without each of its modules: fib,
+ * redirect and reject are modules of their own. */
+static int check_rules(const struct ruleset *set, struct error *error)
+{
+    char *script = print_to_text(print_script, set, error);
+    char *printed = script != NULL ? run(script, true, error) : NULL;
+    free(script);
     free(printed);
     return printed != NULL ? 0 : -1;
 }
 
 static int check(const struct ruleset *set, struct error *error)
 {
-    (void)set;
     if (!capability_held(CAP_NET_ADMIN))
         return error_set(error, EX_NOPERM, "nft: needs CAP_NET_ADMIN");
     if (nft_run_check(error) != 0)
         return -1;
     char *live = read_live(error);
     free(live);
-    return live != NULL ? 0 : -1;
+    if (live == NULL)
+        return -1;
+    return rules_count(set) > 0 ? check_rules(set, error) : 0;
 }
 
 static bool is_absent(void)

@@ -41,7 +41,7 @@ static int write_text(int out, const char *text)
 }
 
 /* The child. The library's own last words would stand among our log lines. */
-static int run(const struct nft_library *library, const char *commands, int out)
+static int run(const struct nft_library *library, const char *commands, bool dry_run, int out)
 {
     bool succeeded = false;
     int null = open("/dev/null", O_WRONLY | O_CLOEXEC);
@@ -49,7 +49,7 @@ static int run(const struct nft_library *library, const char *commands, int out)
         dup2(null, STDERR_FILENO);
     if (!has_netlink())
         return NO_NETLINK;
-    char *text = library->run(commands, &succeeded);
+    char *text = library->run(commands, dry_run, &succeeded);
     if (text == NULL)
         return FAILED;
     int written = write_text(out, text);
@@ -74,7 +74,7 @@ int nft_run_check(struct error *error)
     return module_find(NFT_MODULE, NFT_LIBRARY_OBJECT, error) != NULL ? 0 : -1;
 }
 
-int nft_run(const char *commands, struct nft_answer *answer, struct error *error)
+int nft_run(const char *commands, bool dry_run, struct nft_answer *answer, struct error *error)
 {
     int ends[2], status = 0;
     size_t size;
@@ -86,7 +86,7 @@ int nft_run(const char *commands, struct nft_answer *answer, struct error *error
     pid_t child = fork();
     if (child == 0) {
         close(ends[0]);
-        _exit(run(library, commands, ends[1]));
+        _exit(run(library, commands, dry_run, ends[1]));
     }
     close(ends[1]);
     answer->text =

@@ -15,7 +15,8 @@ struct nft_answer {
 int nft_run_check(struct error *error);
 
 /* Runs commands in one transaction, by libnftables in a process of its own: where netlink does not
- * work, the library ends the process that calls it. 0, or -1 with error if there was no answer. */
-int nft_run(const char *commands, struct nft_answer *answer, struct error *error);
+ * work, the library ends the process that calls it. With dry_run the kernel checks them, and
+ * changes nothing. 0, or -1 with error if there was no answer. */
+int nft_run(const char *commands, bool dry_run, struct nft_answer *answer, struct error *error);
 
 #endif

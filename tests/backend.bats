@@ -96,6 +96,26 @@ chosen() {
   no_faults
 }
 
+@test "an expression of nft that is missing: exit 69, and the rule named that needs it" {
+  local expression
+  for expression in fib redir reject; do
+    attempt broken FAULT_NO_EXPRESSION=$expression REDIRECT_BACKEND=nft setup redirect
+    [[ $STATUS == 69 ]] || fault "$expression: status $STATUS"
+    has "$OUTPUT" " error .*nft: .*No such file or directory: .*$expression" || fault "$expression: not named"
+    nothing_of nft || fault "$expression"
+    attempt broken FAULT_NO_EXPRESSION=$expression FAULT_NO_LEGACY=ENOENT setup redirect
+    [[ $STATUS == 69 ]] || fault "auto, $expression: status $STATUS"
+    has "$OUTPUT" " error .*No such file or directory: .*$expression" || fault "auto, $expression: not named"
+  done
+  has "$OUTPUT" ' error .*modules .*nft_fib_inet' || fault 'nothing that can be done'
+  # What is there stays, and is seen.
+  with REDIRECT_BACKEND=nft setup redirect
+  attempt broken FAULT_NO_EXPRESSION=fib REDIRECT_BACKEND=nft setup redirect
+  [[ $STATUS == 69 ]] || fault "with rules in place: status $STATUS"
+  golden nft-default "$(listing nft)" || fault 'with rules in place'
+  no_faults
+}
+
 @test "a table that is not needed may be missing" {
   attempt broken FAULT_NO_TABLE=6:nat MITMPROXY_IPV6=reject setup redirect
   [[ $STATUS == 0 ]]
@@ -704,6 +724,17 @@ nft_chain_flushed() { nft flush chain inet $NFT_TABLE "$IN"; }
   nft add set inet $NFT_TABLE named '{ type ipv4_addr; }'
   drifted 'set added' named
   no_faults
+}
+
+@test "nft: rules that its library lists in the words of another version are the same rules" {
+  attempt broken FAULT_NFT_WORDS=1 REDIRECT_BACKEND=nft setup
+  [[ $STATUS == 0 ]]
+  lacks "$OUTPUT" 'lists table .* otherwise'
+  attempt broken FAULT_NFT_WORDS=1 REDIRECT_BACKEND=nft setup redirect
+  [[ $STATUS == 0 ]]
+  has "$OUTPUT" 'nft: [0-9]+ rules were there already'
+  attempt broken FAULT_NFT_WORDS=1 REDIRECT_BACKEND=nft setup status
+  [[ $STATUS == 0 ]]
 }
 
 # Without its module nft cannot be used, and nobody is told that all is well.

@@ -10,9 +10,10 @@ struct nft_library {
     struct module module;
 
     /* Runs commands in one transaction, by libnftables, which ends the process where netlink does
-     * not work. Sets *succeeded, and returns what they printed or what was wrong with them: memory
-     * which the caller frees. NULL if memory is out. */
-    char *(*run)(const char *commands, bool *succeeded);
+     * not work; with dry_run the kernel checks them, and changes nothing. Sets *succeeded, and
+     * returns what they printed or what was wrong with them: memory which the caller frees. NULL if
+     * memory is out. */
+    char *(*run)(const char *commands, bool dry_run, bool *succeeded);
 };
 
 /* The module's one object. */

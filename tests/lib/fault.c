@@ -16,9 +16,12 @@
  *   FAULT_NO_EXTENSION=X   a match or target is missing
  *   FAULT_NO_IPV6=1        no sockets of IPv6
  *   FAULT_NO_NETLINK=ERRNO no netlink to netfilter at all
+ *   FAULT_NO_EXPRESSION=X  an expression of nftables is missing
+ *   FAULT_NFT_WORDS=1      see fault_words.c
  *   FAULT_NO_NFTABLES=1    netlink to netfilter, but nobody there who knows nftables
  */
 #include <dlfcn.h>
+#include <linux/netfilter/nf_tables.h>
 #include <linux/netfilter/nfnetlink.h>
 #include <linux/netlink.h>
 #include <netinet/in.h>
@@ -186,6 +189,26 @@ static void readdress(void *data, size_t length)
     }
 }
 
+/* An expression of that name becomes one that no kernel has: its attribute has the length, the type
+ * NFTA_EXPR_NAME and the name. */
+static void rename_expression(void *data, size_t length)
+{
+    const char *name = setting("FAULT_NO_EXPRESSION");
+    struct {
+        struct nlattr header;
+        char name[16];
+    } attribute = {.header = {.nla_type = NFTA_EXPR_NAME}};
+
+    if (name == NULL)
+        return;
+    snprintf(attribute.name, sizeof(attribute.name), "%s", name);
+    attribute.header.nla_len = (uint16_t)(NLA_HDRLEN + strlen(attribute.name) + 1);
+    char *end = (char *)data + length;
+    for (char *at = data; (at = memmem(at, (size_t)(end - at), &attribute,
+                                       attribute.header.nla_len)) != NULL;)
+        at[NLA_HDRLEN] = '?';
+}
+
 static bool is_netlink(int fd)
 {
     int domain = 0;
@@ -202,8 +225,10 @@ ssize_t sendmsg(int fd, const struct msghdr *message, int flags)
     struct fault fault = fault_of(CALL_SENDMSG, "netlink");
     if (fault.outcome == REFUSED)
         return -1;
-    for (size_t i = 0; i < message->msg_iovlen; i++)
+    for (size_t i = 0; i < message->msg_iovlen; i++) {
         readdress(message->msg_iov[i].iov_base, message->msg_iov[i].iov_len);
+        rename_expression(message->msg_iov[i].iov_base, message->msg_iov[i].iov_len);
+    }
     return finish(fault, REAL(sendmsg)(fd, message, flags));
 }
 
