@@ -61,11 +61,24 @@ static int apply_list(const struct rule_list *list, bool *changed, struct table_
     return table_apply(list, changed, snapshot, error);
 }
 
+static bool is_absent(void)
+{
+    for (size_t i = 0; i < LISTS_COUNT; i++)
+        if (iptables_table_holds_ours(&no_rules.lists[i]))
+            return false;
+    return true;
+}
+
+/* In the order of the set, but for the first rules of all. Before them everything was open, so that
+ * nothing can be opened; but in a namespace where applications run already the guard would refuse
+ * whoever connects between it and the redirect. */
 static int apply_lists(const struct ruleset *set, bool *changed, struct iptables_undo *before,
                        struct error *error)
 {
     struct error undo_error;
-    for (size_t i = 0; i < LISTS_COUNT; i++) {
+    bool is_first = is_absent();
+    for (size_t n = 0; n < LISTS_COUNT; n++) {
+        size_t i = is_first ? LISTS_COUNT - 1 - n : n;
         if (apply_list(&set->lists[i], changed, &before->tables[i], error) == 0)
             continue;
         if (restore(set, before, &undo_error) != 0)
@@ -93,14 +106,6 @@ static int apply(const struct ruleset *set, bool *changed, void **undo, struct e
         undo_free(before);
     xtables_unlock(lock);
     return result;
-}
-
-static bool is_absent(void)
-{
-    for (size_t i = 0; i < LISTS_COUNT; i++)
-        if (iptables_table_holds_ours(&no_rules.lists[i]))
-            return false;
-    return true;
 }
 
 static void print_wanted(const struct ruleset *set, FILE *out)

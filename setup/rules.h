@@ -48,8 +48,8 @@ struct rule_list {
 
 enum { LISTS_COUNT = 4 };
 
-/* Everything, in the order in which it is installed: first what refuses, last what lets through to
- * the proxy, so that a failure in between fails closed. */
+/* Everything, in the order in which it replaces what was there: first what refuses, last what lets
+ * through to the proxy, so that a failure in between fails closed. */
 struct ruleset {
     struct rule_list lists[LISTS_COUNT];
     /* Without an IPv6 address in the namespace nobody needs the IPv6 lists; they are installed

@@ -438,6 +438,26 @@ switch() {
   no_faults
 }
 
+@test "rules that come to a namespace where mitmdump runs, and go: nobody is refused" {
+  local backend
+  up
+  in_pod setup clear
+  # shellcheck disable=SC2086 # several addresses
+  start_probe 0 80 $ORIGINS
+  for _ in {1..25}; do
+    for backend in iptables nft; do
+      attempt with REDIRECT_BACKEND=$backend setup redirect >/dev/null
+      [[ $STATUS == 0 ]] || fault "$backend: status $STATUS: $OUTPUT"
+      attempt in_pod setup clear >/dev/null
+      [[ $STATUS == 0 ]] || fault "clear: status $STATUS: $OUTPUT"
+    done
+  done
+  stop_probe
+  # (A handshake that is under way when NAT goes gets no answer any more.)
+  has "$PROBED" '^connected [0-9]{3,} refused 0 ' || fault 'somebody was refused'
+  no_faults
+}
+
 # --- proof
 
 # A connection that is dropped on its way to the canary, before nat, proves nothing.
