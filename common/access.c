@@ -73,7 +73,7 @@ int access_check(const struct config *config, struct error *error)
     char path[PATH_MAX];
     if (check_program(config, error) != 0)
         return -1;
-    for (enum addon addon = ADDON_STREAM; addon < ADDONS_SHIPPED; addon++)
+    for (enum addon addon = 0; addon < ADDONS_SHIPPED; addon++)
         if (addons_shipped(config, addon, path) &&
             check_readable(config, "addon", path, error) != 0)
             return -1;

@@ -125,11 +125,15 @@ static int check_imports(const char *addon, char last[static PATH_MAX], const st
 
 bool addons_shipped(const struct config *config, enum addon addon, char path[static PATH_MAX])
 {
-    static const char *const names[] = {"stream.py", "started.py", "quick_start.py"};
+    static const char *const names[] = {
+        [ADDON_ADMISSION] = "admission.py",     [ADDON_STREAM] = "stream.py",
+        [ADDON_STARTED] = "started.py",         [ADDON_PATCHES] = "mitmproxy_patches.py",
+        [ADDON_QUICK_START] = "quick_start.py",
+    };
     snprintf(path, PATH_MAX, "%.4000s/%s", config->scripts_dir, names[addon]);
-    if (addon == ADDON_QUICK_START && !config->quick_start)
-        return false;
-    return addon == ADDON_STREAM || access(path, F_OK) == 0 || errno != ENOENT;
+    if (addon != ADDON_QUICK_START)
+        return true;
+    return config->quick_start && (access(path, F_OK) == 0 || errno != ENOENT);
 }
 
 /* mitmproxy takes what stands beside the name that is configured; Python, for the program that it
@@ -152,7 +156,7 @@ int addons_check(const struct config *config, struct error *error)
     char path[PATH_MAX], last[PATH_MAX] = "";
     if (config->writable_scripts)
         return 0;
-    for (enum addon addon = ADDON_STREAM; addon < ADDONS_SHIPPED; addon++)
+    for (enum addon addon = 0; addon < ADDONS_SHIPPED; addon++)
         if (addons_shipped(config, addon, path) && check_addon(path, last, config, error) != 0)
             return -1;
     for (size_t i = 0; i < config->scripts.count; i++)

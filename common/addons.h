@@ -14,10 +14,20 @@
  * and who can. To be called as the mitmproxy user. */
 int addons_check(const struct config *config, struct error *error);
 
-/* The shipped scripts: two that mitmdump loads, and one that it is started by. */
-enum addon { ADDON_STREAM, ADDON_STARTED, ADDON_QUICK_START, ADDONS_SHIPPED };
+/* The shipped scripts: what mitmdump loads, in this order and before any other addon; what the
+ * first of these imports; and what mitmdump is started by. */
+enum addon {
+    ADDON_ADMISSION,
+    ADDON_STREAM,
+    ADDON_STARTED,
+    ADDONS_LOADED,
+    ADDON_PATCHES = ADDONS_LOADED,
+    ADDON_QUICK_START,
+    ADDONS_SHIPPED
+};
 
-/* The path of one of them. False if it is not used; what is not there is not, but for stream.py. */
+/* The path of one of them. False if it is not used: mitmdump can be started without quick_start.py,
+ * but not without the others. */
 bool addons_shipped(const struct config *config, enum addon addon, char path[static PATH_MAX]);
 
 #endif

@@ -51,7 +51,7 @@ static const struct variable {
     {"MITMPROXY_BIN", parse_program, FIELD(bin), "mitmdump",
      "an executable's absolute path, or its name on PATH", "the mitmdump program"},
     {"MITMPROXY_SCRIPTS_DIR", parse_path, FIELD(scripts_dir), "/opt/opensandbox/mitmscripts",
-     "the absolute path of the directory with stream.py", "where the shipped addons are"},
+     "the absolute path of the directory with admission.py", "where the shipped addons are"},
     {"MITMPROXY_WRITABLE_SCRIPTS", parse_switch, FIELD(writable_scripts), "off",
      "1 true yes y on, or 0 false no n off",
      "accept addons that others than root and MITMPROXY_USER can write"},

@@ -98,7 +98,7 @@ static int check_file(const struct config *config, const char *name, const char 
 
 static int check_files(const struct config *config)
 {
-    char stream[PATH_MAX + 16];
+    char addon[PATH_MAX + 16];
     int errors = 0;
     for (size_t i = 0; i < config->scripts.count; i++)
         errors += check_file(config, "MITMPROXY_SCRIPT", config->scripts.items[i],
@@ -107,8 +107,8 @@ static int check_files(const struct config *config)
         errors += check_file(config, "MITMPROXY_UPSTREAM_TRUST_DIR", config->upstream_trust_dir,
                              config->upstream_trust_dir, S_IFDIR);
     if (config->scripts_dir[0] != '\0') {
-        snprintf(stream, sizeof(stream), "%s/stream.py", config->scripts_dir);
-        errors += check_file(config, "MITMPROXY_SCRIPTS_DIR", config->scripts_dir, stream, S_IFREG);
+        snprintf(addon, sizeof(addon), "%s/admission.py", config->scripts_dir);
+        errors += check_file(config, "MITMPROXY_SCRIPTS_DIR", config->scripts_dir, addon, S_IFREG);
     }
     return errors;
 }

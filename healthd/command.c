@@ -1,6 +1,7 @@
 #include "healthd/command.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,36 +19,44 @@ struct command {
     bool failed;
 };
 
-__attribute__((format(printf, 2, 3))) static void add(struct command *command, const char *format,
-                                                      ...)
+__attribute__((format(printf, 2, 0))) static void add_formatted(struct command *command,
+                                                                const char *format, va_list args)
 {
-    va_list args;
     char *argument = NULL;
-    va_start(args, format);
     if (command->count + 1 >= ARGUMENTS_MAX || vasprintf(&argument, format, args) < 0)
         command->failed = true;
     else
         command->arguments[command->count++] = argument;
+}
+
+__attribute__((format(printf, 2, 3))) static void add(struct command *command, const char *format,
+                                                      ...)
+{
+    va_list args;
+    va_start(args, format);
+    add_formatted(command, format, args);
+    va_end(args);
+}
+
+__attribute__((format(printf, 2, 3))) static void add_option(struct command *command,
+                                                             const char *format, ...)
+{
+    va_list args;
+    add(command, "--set");
+    va_start(args, format);
+    add_formatted(command, format, args);
     va_end(args);
 }
 
 /* mitmproxy refuses an option that is set twice: MITMPROXY_SET has the last word. */
-static bool is_set_by_user(const struct config *config, const char *name)
+static void add_default(struct command *command, const struct config *config, const char *name,
+                        const char *value)
 {
     size_t length = strlen(name);
     for (size_t i = 0; i < config->set.count; i++)
         if (strncmp(config->set.items[i], name, length) == 0 && config->set.items[i][length] == '=')
-            return true;
-    return false;
-}
-
-static void add_set(struct command *command, const struct config *config, const char *name,
-                    const char *value)
-{
-    if (is_set_by_user(config, name))
-        return;
-    add(command, "--set");
-    add(command, "%s=%s", name, value);
+            return;
+    add_option(command, "%s=%s", name, value);
 }
 
 /* Never an empty host: mitmdump would listen on every address, and be its own upstream. Two
@@ -69,36 +78,47 @@ static void add_mode(struct command *command, const struct config *config, bool 
     add(command, "%u", config->port);
 }
 
-static void add_options(struct command *command, const struct config *config)
+/* What promises rest on; MITMPROXY_SET may not name these (common/reserved_options.c). */
+static void add_fixed(struct command *command, const struct config *config)
 {
-    add_set(command, config, "confdir", config->confdir);
-    /* The upstream is connected to when there is something to say to it, not before. */
-    add_set(command, config, "connection_strategy", "lazy");
-    /* Bounded memory: larger bodies pass through. */
-    add_set(command, config, "stream_large_bodies", "1m");
-    /* A pod's address, which redirected connections come from, may be a public one. */
-    add_set(command, config, "block_global", "false");
-    /* URLs carry secrets. */
-    add_set(command, config, "flow_detail", "0");
-    add_set(command, config, "termlog_verbosity",
-            config->log_level == LEVEL_DEBUG ? "info" : "warn");
+    static const char *const non_http[] = {
+        [NON_HTTP_REJECT] = "reject", [NON_HTTP_LOG] = "log", [NON_HTTP_ALLOW] = "allow"};
+    add_option(command, "confdir=%s", config->confdir);
+    /* The upstream is connected to when admission.py knows what for, not before, unless it may be
+     * the one that speaks first. */
+    add_option(command, "connection_strategy=%s",
+               config->non_http == NON_HTTP_REJECT ? "lazy" : "eager");
+    /* admission.py decides what is raw; what it has left to HTTP never becomes so by an upgrade. */
+    add_option(command, "rawtcp=false");
     if (config->ssl_insecure)
-        add_set(command, config, "ssl_insecure", "true");
-    else
-        add_set(command, config, "ssl_verify_upstream_trusted_confdir", config->upstream_trust_dir);
+        add_option(command, "ssl_insecure=true");
+    add_option(command, "egress_non_http=%s", non_http[config->non_http]);
+    add_option(command, "egress_stream_requests=%" PRIu64, config->stream_requests);
     /* Said once for each pattern: all of them count. */
-    for (size_t i = 0; i < config->ignore_hosts.count; i++) {
-        add(command, "--set");
-        add(command, "ignore_hosts=%s", config->ignore_hosts.items[i]);
-    }
+    for (size_t i = 0; i < config->ignore_hosts.count; i++)
+        add_option(command, "egress_ignore_hosts=%s", config->ignore_hosts.items[i]);
+}
+
+static void add_defaults(struct command *command, const struct config *config)
+{
+    /* A certificate for the name that the client has asked for, and no other. */
+    add_default(command, config, "upstream_cert", "false");
+    /* A pod's address, which redirected connections come from, may be a public one. */
+    add_default(command, config, "block_global", "false");
+    /* URLs carry secrets. */
+    add_default(command, config, "flow_detail", "0");
+    add_default(command, config, "termlog_verbosity",
+                config->log_level == LEVEL_DEBUG ? "info" : "warn");
+    if (!config->ssl_insecure)
+        add_default(command, config, "ssl_verify_upstream_trusted_confdir",
+                    config->upstream_trust_dir);
 }
 
 static void add_scripts(struct command *command, const struct config *config)
 {
     char path[PATH_MAX];
-    for (enum addon addon = ADDON_STREAM; addon <= ADDON_STARTED; addon++) {
-        if (!addons_shipped(config, addon, path))
-            continue;
+    for (enum addon addon = 0; addon < ADDONS_LOADED; addon++) {
+        addons_shipped(config, addon, path);
         add(command, "-s");
         add(command, "%s", path);
     }
@@ -134,11 +154,10 @@ char **command_build(const struct config *config, bool with_ipv6, char ***stock)
     *stock = command.arguments + command.count;
     add(&command, "%s", config->bin);
     add_mode(&command, config, with_ipv6);
-    add_options(&command, config);
+    add_fixed(&command, config);
+    add_defaults(&command, config);
     add_scripts(&command, config);
-    for (size_t i = 0; i < config->set.count; i++) {
-        add(&command, "--set");
-        add(&command, "%s", config->set.items[i]);
-    }
+    for (size_t i = 0; i < config->set.count; i++)
+        add_option(&command, "%s", config->set.items[i]);
     return command.failed ? NULL : command.arguments;
 }

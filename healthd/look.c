@@ -42,7 +42,7 @@ static int check_start_is_over(struct mitmdump *mitmdump, struct error *error)
     if (mitmdump->report.state == MITM_LISTENING)
         return 0;
     output_read(&mitmdump->output);
-    return start_is_over(&mitmdump->start, &mitmdump->output, mitmdump->pid, error) ? 0 : -1;
+    return start_is_over(&mitmdump->start, &mitmdump->output, error) ? 0 : -1;
 }
 
 static void begin_listening(struct mitmdump *mitmdump)

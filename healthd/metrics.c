@@ -3,6 +3,7 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "healthd/output.h"
 #include "healthd/usage.h"
 
 #define PREFIX "opensandbox_egress_"
@@ -85,6 +86,15 @@ static void print_mitmdump(const struct verdict *verdict, const struct report *r
     text_add(out, PREFIX "mitmdump_cpu_seconds_total %.2f\n", usage.cpu_seconds);
 }
 
+static void print_refused(const struct report *report, struct text *out)
+{
+    begin(out, "refused_total", "counter",
+          "Connections and requests that the proxy has refused, by kind.");
+    for (enum refusal i = 0; i < REFUSALS; i++)
+        text_add(out, PREFIX "refused_total{kind=\"%s\"} %u\n", refusal_name(i),
+                 report->refused[i]);
+}
+
 static void print_requests(struct text *out)
 {
     begin(out, "http_requests_total", "counter", "Requests that were answered.");
@@ -102,6 +112,7 @@ void metrics_print(const struct verdict *verdict, const struct report *report, u
     print_conditions(verdict, out);
     print_restarts(report, out);
     print_mitmdump(verdict, report, out);
+    print_refused(report, out);
     print_requests(out);
     print_number(out, "http_clients", "gauge", "Connections to healthd.", clients);
     print_number(out, "http_clients_dropped_total", "counter",

@@ -86,7 +86,7 @@ static void start(struct mitmdump *mitmdump)
         fail(mitmdump, CAUSE_NOT_STARTED, error.text);
         return;
     }
-    output_open(&mitmdump->output, output);
+    output_open(&mitmdump->output, output, report->refused);
     if (mitmdump->failed)
         report->restarts[mitmdump->cause]++;
     mitmdump->failed = false;

@@ -10,10 +10,34 @@
 
 enum { READS_MAX = 16, READ_SIZE = 4096 };
 
-void output_open(struct output *output, int fd)
+void output_open(struct output *output, int fd, uint32_t refused[static REFUSALS])
 {
     memset(output, 0, sizeof(*output));
     output->fd = fd;
+    output->refused = refused;
+}
+
+const char *refusal_name(enum refusal refusal)
+{
+    static const char *const names[REFUSALS] = {
+        [REFUSED_NON_HTTP] = "non-http", [REFUSED_TLS] = "tls",     [REFUSED_REQUEST] = "request",
+        [REFUSED_VERSION] = "version",   [REFUSED_ADDON] = "addon",
+    };
+    return names[refusal];
+}
+
+/* The line begins with mitmproxy's time of day. */
+static void count_refusal(const struct output *output)
+{
+    static const char words[] = "opensandbox-egress refused ";
+    const char *kind = strstr(output->line, words);
+    if (kind == NULL)
+        return;
+    kind += sizeof(words) - 1;
+    for (enum refusal i = 0; i < REFUSALS; i++)
+        if (strncmp(kind, refusal_name(i), strlen(refusal_name(i))) == 0 &&
+            kind[strlen(refusal_name(i))] == ':')
+            output->refused[i]++;
 }
 
 /* mitmproxy's very last line before it ends, behind the one that says why. */
@@ -22,16 +46,12 @@ static bool says_nothing(const char *line)
     return strstr(line, "logged during startup, exiting") != NULL;
 }
 
-/* The lines of mitmscripts/started.py are for healthd alone. */
+/* The line of mitmscripts/started.py is for healthd alone. */
 static bool is_about_start(struct output *output)
 {
-    if (strcmp(output->line, "opensandbox-egress: mitmdump has started") == 0)
-        output->start = START_IS_OVER;
-    else if (strcmp(output->line,
-                    "opensandbox-egress: the start of this mitmdump cannot be seen") == 0)
-        output->start = START_CANNOT_BE_SEEN;
-    else
+    if (strcmp(output->line, "opensandbox-egress: mitmdump has started") != 0)
         return false;
+    output->start_is_over = true;
     return true;
 }
 
@@ -47,6 +67,7 @@ static void finish_line(struct output *output)
         strlcpy(output->last, output->line, sizeof(output->last));
         make_printable(output->last);
     }
+    count_refusal(output);
     log_foreign("mitmdump", output->line);
 }
 

@@ -17,6 +17,16 @@ enum restart_cause {
     CAUSES
 };
 
+/* What mitmscripts/admission.py has refused, by the kinds that it names. */
+enum refusal {
+    REFUSED_NON_HTTP, /* a connection that is neither TLS nor HTTP */
+    REFUSED_TLS,      /* a ClientHello that cannot be read */
+    REFUSED_REQUEST,  /* one that two parsers could understand differently */
+    REFUSED_VERSION,  /* the origin speaks another version of HTTP than the client */
+    REFUSED_ADDON,    /* an addon has failed at it */
+    REFUSALS
+};
+
 /* What the runner tells the responder about mitmdump, one packet for each change, over the socket
  * pair between them. The other way goes only its end: that is the order to stop. */
 struct report {
@@ -27,6 +37,7 @@ struct report {
     uint32_t inodes[2]; /* of the listening sockets, IPv4 and IPv6, as sock_diag tells them; 0 while
                            there is none */
     uint32_t state_write_failures;
+    uint32_t refused[REFUSALS];
     int64_t waiting_since_ms; /* on clock_ms: since when every look has found connections that wait
                                  to be accepted; 0 for none */
     char error[STATE_ERROR_SIZE];

@@ -3,7 +3,6 @@
 
 #include <stdbool.h>
 #include <stdint.h>
-#include <sys/types.h>
 
 #include "common/config.h"
 #include "common/error.h"
@@ -14,12 +13,7 @@ struct start {
     char **quick; /* its command line, by quick_start.py where that can be */
     char **stock; /* as mitmdump comes */
     bool is_stock;
-    bool tells; /* mitmdump loads started.py */
-
-    /* Of the one that is being started. */
-    int64_t listens_since_ms; /* 0: not yet */
-    int64_t quiet_since_ms;
-    double cpu_seconds;
+    int64_t listens_since_ms; /* the one that is being started; 0: not yet */
 };
 
 /* Makes the command lines. 0, or -1 with error. */
@@ -30,15 +24,9 @@ int start_init(struct start *start, const struct config *config, bool with_ipv6,
 char *const *start_begin(struct start *start);
 
 /* Is the start of this mitmdump over, which listens and has printed that? If not, error says so.
- *
- * One that ends for a bad addon or option listens for a moment before. started.py tells when it
- * will not. Where that does not, one that has complained counts only when it has listened for a
- * second, and has been quiet for the last half of it: on a busy machine the moment is long, but one
- * that is about to end works, or waits for a processor. After 10 s it counts in any case: a
- * mitmproxy in which started.py does not work is not known, but addons may never end their start.
- */
-bool start_is_over(struct start *start, const struct output *output, pid_t pid,
-                   struct error *error);
+ * One that ends for a bad addon or option listens for a moment before; started.py tells when it
+ * will not. After 10 s it counts in any case: an addon may never end its start. */
+bool start_is_over(struct start *start, const struct output *output, struct error *error);
 
 /* It has ended before that. Should it be quick_start.py that this mitmdump cannot be started by,
  * the next one does without; and if that one ends as well, it was something else. */

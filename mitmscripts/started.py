@@ -3,8 +3,7 @@
 mitmdump listens before its addons have all been started, and ends for an error
 that one of them logs meanwhile: it watches its log for as long as it starts.
 What is written here when it no longer does is for healthd (healthd/output.c),
-which does not call a mitmdump ready before. Of a mitmproxy that is not known to
-watch so (those before version 9) it is said that its start cannot be seen.
+which does not call a mitmdump ready before.
 """
 
 import asyncio
@@ -13,7 +12,6 @@ import os
 import sys
 
 STARTED = b"opensandbox-egress: mitmdump has started"
-NOT_KNOWN = b"opensandbox-egress: the start of this mitmdump cannot be seen"
 
 
 def is_watching():
@@ -27,9 +25,6 @@ def write(line):
 
 
 async def say():
-    if not is_watching():
-        write(NOT_KNOWN)
-        return
     while is_watching():
         await asyncio.sleep(0.001)
     write(STARTED)

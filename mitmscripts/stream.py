@@ -2,11 +2,14 @@
 
 mitmproxy collects a whole response before the client sees the first byte of
 it. Event streams never end, and chunked responses (progress output, tokens of
-a language model) are of use only as they arrive, so both are streamed here.
+a language model) are of use only as they arrive, so both are streamed here;
+so are large ones, which would take that much memory.
 Addons see the headers of a streamed response but not its body. One that needs
 the body sets `flow.response.stream = False` in its own `responseheaders`: it
 is loaded after this one, so its word counts.
 """
+
+LARGE = 1024 * 1024
 
 
 def responseheaders(flow):
@@ -16,6 +19,6 @@ def responseheaders(flow):
     content_type = response.headers.get("content-type", "").lower()
     event_stream = content_type.startswith("text/event-stream")
     # HTTP/1.1 says "chunked", HTTP/2 and 3 just give no length.
-    no_length = "content-length" not in response.headers
-    if event_stream or no_length:
+    length = response.headers.get("content-length")
+    if event_stream or length is None or int(length) > LARGE:
         response.stream = True

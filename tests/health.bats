@@ -370,7 +370,7 @@ command_line() { tr '\0' ' ' </proc/"$(mitmdump_pid)"/cmdline; }
   wait_until 10 refute listens $HEALTH_PORT
   give MITMPROXY_QUICK_START=on MITMPROXY_SCRIPTS_DIR="$LAB/scripts"
   mkdir "$LAB/scripts"
-  cp "$STAGE"/usr/share/opensandbox/mitmscripts/stream.py "$LAB/scripts/"
+  cp "$STAGE"/usr/share/opensandbox/mitmscripts/{admission,mitmproxy_patches,started,stream}.py "$LAB/scripts/"
   up
   lacks "$(command_line)" 'quick_start'
   has "$(<"$LAB/up.log")" 'no quick start: .*scripts/quick_start.py: No such file'
@@ -389,7 +389,7 @@ command_line() { tr '\0' ' ' </proc/"$(mitmdump_pid)"/cmdline; }
 
 @test "a mitmdump that cannot be started by quick_start.py is started without, at once" {
   mkdir "$LAB/scripts"
-  cp "$STAGE"/usr/share/opensandbox/mitmscripts/stream.py "$LAB/scripts/"
+  cp "$STAGE"/usr/share/opensandbox/mitmscripts/{admission,mitmproxy_patches,started,stream}.py "$LAB/scripts/"
   echo 'raise SystemExit("unlike any mitmproxy that is known")' >"$LAB/scripts/quick_start.py"
   give MITMPROXY_SCRIPTS_DIR="$LAB/scripts"
   up

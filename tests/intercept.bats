@@ -307,18 +307,23 @@ PYTHON
   done
 }
 
-@test "a mitmdump whose start cannot be seen: ready when it listens and is quiet" {
-  # As if its class had another name.
-  cat >"$LAB/unseen.py" <<'PYTHON'
-import logging
-for handler in logging.root.handlers:
-    if type(handler).__name__ == "ErrorCheckHandler":
-        handler.__class__ = type("Watcher", (type(handler),), {})
+@test "no request is served before the last addon has started" {
+  cat >"$LAB/late.py" <<'PYTHON'
+import asyncio
+ready = False
+async def running():
+    global ready
+    await asyncio.sleep(1.5)
+    ready = True
+def request(flow):
+    flow.request.headers["user-agent"] = "in time" if ready else "too early"
 PYTHON
-  give MITMPROXY_SCRIPT="$LAB/unseen.py"
-  spawn unseen entrypoint.sh
-  wait_until 5 healthz_is '200 ok'
-  lacks "$(<"$LAB/unseen.log")" 'cannot be seen'
+  give MITMPROXY_SCRIPT="$LAB/late.py"
+  in_pod setup
+  spawn healthd healthd
+  wait_until 5 listens $PROXY_PORT
+  attempt app_curl http://shop.example.test/
+  has "$OUTPUT" '^User-Agent: in time$'
 }
 
 @test "an addon that takes its time to start: 200 only then" {

@@ -165,7 +165,8 @@ FAKE
 }
 
 @test "mitmdump's command line is that of the design" {
-  give MITMPROXY_SET='anticache=true ' MITMPROXY_IGNORE_HOSTS='^a\.test$;^b\.test$'
+  give MITMPROXY_SET='anticache=true ' MITMPROXY_IGNORE_HOSTS='^a\.test$;^b\.test$' \
+    MITMPROXY_NON_HTTP=log MITMPROXY_STREAM_REQUESTS=64k
   fake_mitmdump <<FAKE
 #!/bin/sh
 printf '%s\n' "\$@" >"$LAB/home/report"
@@ -177,13 +178,16 @@ FAKE
   echo "$report"
   has "$report" '^(transparent@127.0.0.1:18081|transparent)$'
   has "$report" "^confdir=$CONFDIR\$"
-  has "$report" '^connection_strategy=lazy$'
-  has "$report" '^stream_large_bodies=1m$'
+  has "$report" '^connection_strategy=eager$'
+  has "$report" '^rawtcp=false$'
+  has "$report" '^egress_non_http=log$'
+  has "$report" '^egress_stream_requests=65536$'
+  same patterns $'egress_ignore_hosts=^a\\.test$\negress_ignore_hosts=^b\\.test$' "$(grep ignore_hosts <<<"$report")"
   has "$report" '^block_global=false$'
   has "$report" '^flow_detail=0$'
   has "$report" "^ssl_verify_upstream_trusted_confdir=$STAGE/pki/trust\$"
   has "$report" '^anticache=true$'
-  same 'first addon' stream.py "$(grep -A1 '^-s$' <<<"$report" | sed -n '2s,.*/,,p')"
+  same 'first addon' admission.py "$(grep -A1 '^-s$' <<<"$report" | sed -n '2s,.*/,,p')"
   has "$report" '/add_header\.py$'
   # Bound to loopback only.
   same addresses "127.0.0.1:$PROXY_PORT" "$(in_pod ss -Hltn "sport = :$PROXY_PORT" | awk '{ print $4 }' | grep -v '^\[::1\]')"

@@ -1,0 +1,377 @@
+"""Decide what a connection is, and what a request may be.
+
+healthd loads this before every other addon. Nothing reaches an origin that the
+other addons have not seen as the origin takes it:
+
+- A connection is TLS, HTTP, or something else, which MITMPROXY_NON_HTTP is
+  about. That is decided on as many bytes as it takes, however they arrive.
+- Which TLS connections are passed through undecrypted (MITMPROXY_IGNORE_HOSTS)
+  is decided on the ClientHello and the address alone.
+- The origin's TLS comes before the client's, and both sides speak the same
+  version of HTTP: a request that is translated is one that can be smuggled.
+- A request that two parsers could understand differently is refused.
+- Large request bodies are passed on in pieces (MITMPROXY_STREAM_REQUESTS).
+
+What takes a change of mitmproxy itself is in mitmproxy_patches.py.
+"""
+
+import asyncio
+import logging
+import re
+import time
+from collections.abc import Sequence
+
+import mitmproxy_patches as patches
+from mitmproxy import ctx, exceptions
+from mitmproxy.proxy import commands, events, layer
+from mitmproxy.proxy.layers import ClientTLSLayer, HttpLayer, ServerTLSLayer, TCPLayer
+from mitmproxy.proxy.layers.http import HTTPMode
+from mitmproxy.proxy.layers.tls import parse_client_hello
+from mitmproxy.utils import human
+from started import is_watching
+
+VARIABLE = "OPENSANDBOX_EGRESS_MITMPROXY_NON_HTTP"
+
+# Seconds after which the start counts as over: an addon may never end its own.
+START_MAX = 10
+# What one ClientHello may take. OpenSSL reads 128 KiB; real ones stay below 4 KiB.
+HELLO_MAX = 32 * 1024
+# A first line that is longer is the HTTP layer's, which has a limit of its own.
+LINE_MAX = 64 * 1024
+
+# RFC 9110, 5.6.2: what a method and a field's name are made of.
+TOKEN = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"
+METHOD_AND_SPACE = re.compile(
+    rb"(?:GET|HEAD|POST|PUT|DELETE|CONNECT|OPTIONS|TRACE|PATCH|PRI)\s", re.IGNORECASE
+)
+COULD_BE_REQUEST_LINE = re.compile(rb"(?:" + TOKEN + rb"(?:\s[^\x00-\x08\x0e-\x1f\x7f]*)?)?")
+
+TLS, HTTP, NO_VERSION, OTHER = "TLS", "HTTP", "HTTP/0.9", "other"
+
+
+def kind_of(data):
+    """What the first bytes of a connection are, None if it takes more to know.
+
+    Whatever some server could take for HTTP counts as HTTP, so that it is judged
+    by the rules for requests, also where other protocols are let through.
+    """
+    if data[0] == 0x16:  # RFC 8446, 5.1: a handshake record, then its version, 3.x
+        if len(data) < 2:
+            return None
+        return TLS if data[1] == 3 else OTHER
+    line, newline, _ = data.lstrip().partition(b"\n")
+    if b"HTTP/" in line.upper():
+        return HTTP
+    if METHOD_AND_SPACE.match(line):
+        return NO_VERSION if newline else HTTP
+    if newline or not COULD_BE_REQUEST_LINE.fullmatch(line):
+        return OTHER
+    return None if len(data) <= LINE_MAX else HTTP
+
+
+class Refusal(layer.Layer):
+    """Closes the connection, and takes no notice of what it brings."""
+
+    def _handle_event(self, event):
+        if isinstance(event, events.Start):
+            yield commands.CloseConnection(self.context.client)
+
+
+# --- requests
+
+# Fields that belong to one connection; HTTP/2 does not know them (RFC 9113, 8.2.2).
+HOP_BY_HOP = {b"connection", b"keep-alive", b"proxy-connection", b"transfer-encoding", b"upgrade"}
+# What a client may say in Connection; another name there makes a proxy behind this one drop the
+# field of that name, which may be one that an addon has set (RFC 9110, 7.6.1).
+CONNECTION_OPTIONS = {"close", "keep-alive", "te", "upgrade"}
+
+CONTROL = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
+TARGET = rb"[^\x00-\x20\x7f#]+"
+AUTHORITY = re.compile(
+    rb"(?:\[[0-9A-Fa-f:.%]+\]|[^\x00-\x20\x7f@,/?#\\\"<>\[\]:]*)(?::([0-9]{0,5}))?"
+)
+REQUEST_LINE = re.compile(TOKEN + rb" " + TARGET + rb" HTTP/1\.[01]")
+
+
+def objection_to_head(lines):
+    """What is wrong with the lines of an HTTP/1 request before anything is read out of them: bare
+    CR, folded fields (RFC 9112, 5.2), any white space but single spaces in the request line."""
+    if not REQUEST_LINE.fullmatch(lines[0]):
+        return "request line"
+    for line in lines[1:]:
+        if line[:1] in (b" ", b"\t"):
+            return "folded field"
+        if CONTROL.search(line):
+            return "control character"
+    return None
+
+
+def objection_to_fields(fields):
+    for name, value in fields:
+        if not re.fullmatch(TOKEN, name):
+            return f"field name {name!r}"
+        if CONTROL.search(value):
+            return f"control character in field {name.decode()}"
+        if value != value.strip(b" \t"):
+            return f"white space around field {name.decode()}"
+    return None
+
+
+def objection_to_framing(request):
+    fields = [(name.lower(), value) for name, value in request.headers.fields]
+    if request.is_http2:
+        for name, value in fields:
+            if name in HOP_BY_HOP or (name == b"te" and value.lower() != b"trailers"):
+                return f"field {name.decode()} in HTTP/2"
+    codings = [value for name, value in fields if name == b"transfer-encoding"]
+    # With another coding addons would see what it made of the body, and the origin the body.
+    if codings and (len(codings) > 1 or codings[0].lower() != b"chunked"):
+        return "transfer-encoding other than chunked"
+    lengths = [value for name, value in fields if name == b"content-length"]
+    if codings and lengths:
+        return "both transfer-encoding and content-length"
+    if len(lengths) > 1 or (lengths and not re.fullmatch(rb"[0-9]{1,18}", lengths[0])):
+        return "content-length"
+    return None
+
+
+def objection_to_authority(request):
+    hosts = [value for name, value in request.headers.fields if name.lower() == b"host"]
+    authority = request.data.authority
+    if len(hosts) > 1:
+        return "more than one Host"
+    for name in [authority, *hosts]:
+        match = AUTHORITY.fullmatch(name)
+        if not match or int(match[1] or 0) > 65535:
+            return "host"
+    if authority and hosts and authority.lower() != hosts[0].lower():
+        return "the target's host is not the one in Host"
+    if authority and not hosts and not request.is_http2:
+        return "a target with a host, and no Host"
+    if not authority and not hosts and request.http_version != "HTTP/1.0":
+        return "no host"
+    return None
+
+
+def objection_to(request):
+    """Why two parsers could understand this request differently, None if they cannot."""
+    data = request.data
+    if not re.fullmatch(TOKEN, data.method):
+        return "method"
+    # mitmproxy compares these two without regard to case, servers do not.
+    if data.method.upper() in (b"HEAD", b"CONNECT") and not data.method.isupper():
+        return "method"
+    if not re.fullmatch(rb"/(?:" + TARGET + rb")?|\*", data.path):
+        return "target"
+    return (
+        objection_to_fields(request.headers.fields)
+        or objection_to_framing(request)
+        or objection_to_authority(request)
+    )
+
+
+def reduce_connection(request):
+    """Leave in Connection what a client may say, and of upgrades WebSocket, whose messages addons
+    see. A server that is not asked for another one goes on in HTTP (RFC 9110, 7.8)."""
+    headers = request.headers
+    upgrades = "upgrade" in headers and headers["upgrade"].strip().lower() == "websocket"
+    if not upgrades:
+        headers.pop("upgrade", None)
+        headers.pop("http2-settings", None)
+    if "connection" not in headers:
+        return
+    said = [option.strip() for option in headers["connection"].split(",")]
+    kept = [
+        option
+        for option in said
+        if option.lower() in CONNECTION_OPTIONS and (upgrades or option.lower() != "upgrade")
+    ]
+    if kept == said:
+        return
+    if kept:
+        headers["connection"] = ", ".join(kept)
+    else:
+        del headers["connection"]
+
+
+def is_grpc(request):
+    return request.headers.get("content-type", "").lower().startswith("application/grpc")
+
+
+class Bodies:
+    """How much of request bodies is held for addons, in all."""
+
+    TOTAL_MAX = 128 * 1024 * 1024
+
+    def __init__(self):
+        self.limit = 0  # of one body
+        self.held = {}  # bytes by the flow's id
+        self.total = 0
+
+    def hold(self, flow, size):
+        """False: this body is to go on in pieces."""
+        self.total += size - self.held.get(flow.id, 0)
+        self.held[flow.id] = size
+        return size <= self.limit and self.total <= self.TOTAL_MAX
+
+    def release(self, flow):
+        self.total -= self.held.pop(flow.id, 0)
+
+
+# --- addons
+
+
+class LastWord:
+    """Stands behind mitmproxy's own addons, one of which says when the origin's TLS comes."""
+
+    name = "egress_last_word"
+
+    def __init__(self, admission):
+        self.admission = admission
+
+    def tls_clienthello(self, data):
+        if self.admission.is_ignored(data):
+            data.ignore_connection = True
+        data.establish_server_tls_first = not data.ignore_connection
+
+
+class Admission:
+    name = "egress_admission"
+
+    def __init__(self):
+        self.bodies = Bodies()
+        self.ignored = []
+        self.running_since = None
+
+    # What healthd passes on, checked.
+    def load(self, loader):
+        loader.add_option("egress_non_http", str, "reject", "MITMPROXY_NON_HTTP.")
+        loader.add_option("egress_ignore_hosts", Sequence[str], [], "MITMPROXY_IGNORE_HOSTS.")
+        loader.add_option("egress_stream_requests", int, 8 << 20, "MITMPROXY_STREAM_REQUESTS.")
+        loader.add_option(
+            "egress_without", str, "", "Patches to leave out, separated by commas; for tests."
+        )
+
+    def configure(self, updated):
+        self.bodies.limit = ctx.options.egress_stream_requests
+        self.ignored = [compiled(pattern) for pattern in ctx.options.egress_ignore_hosts]
+        if not patches.applied:
+            without = [name for name in ctx.options.egress_without.split(",") if name]
+            objections = patches.Objections(objection_to_head, objection_to, objection_to_fields)
+            patches.apply(self.bodies, objections, without)
+            self.take_place_of_next_layer()
+
+    def take_place_of_next_layer(self):
+        stock = ctx.master.addons.get("nextlayer")
+        if stock is None or not is_watching():
+            patches.refuse_to_run("it has no addon nextlayer, or does not watch its start")
+        ctx.master.addons.remove(stock)
+        ctx.master.addons.add(LastWord(self))
+
+    def running(self):
+        self.running_since = time.monotonic()
+
+    def has_started(self):
+        if self.running_since is None:
+            return False
+        return not is_watching() or time.monotonic() - self.running_since > START_MAX
+
+    async def client_connected(self, client):
+        """mitmproxy accepts connections before its addons are there: they wait."""
+        while not self.has_started():
+            await asyncio.sleep(0.005)
+
+    def next_layer(self, nextlayer):
+        context = nextlayer.context
+        data = nextlayer.data_client()
+        is_inside_tls = any(isinstance(outer, ClientTLSLayer) for outer in context.layers)
+        if is_inside_tls and context.client.alpn == b"h2":
+            kind = HTTP
+        elif not data:
+            kind = OTHER  # the server has spoken first
+        else:
+            kind = kind_of(data)
+        if kind == TLS and not is_inside_tls:
+            nextlayer.layer = self.tls_layer(context, data)
+        elif kind == HTTP:
+            nextlayer.layer = HttpLayer(context, HTTPMode.transparent)
+        elif kind == NO_VERSION:
+            nextlayer.layer = refusal(context, "request", "no version of HTTP in the request line")
+        elif kind is not None:
+            nextlayer.layer = self.other_layer(context)
+
+    def tls_layer(self, context, data):
+        try:
+            is_whole = parse_client_hello(data) is not None
+        except ValueError:
+            return refusal(context, "tls", "a damaged ClientHello")
+        if not is_whole and len(data) > HELLO_MAX:
+            return refusal(context, "tls", f"a ClientHello of more than {HELLO_MAX} bytes")
+        if not is_whole:
+            return None
+        outer = ServerTLSLayer(context)
+        outer.child_layer = ClientTLSLayer(context)
+        return outer
+
+    def other_layer(self, context):
+        mode = ctx.options.egress_non_http
+        if mode == "reject":
+            return refusal(context, "non-http", f"neither TLS nor HTTP, closed; see {VARIABLE}")
+        if mode == "log":
+            logging.warning(
+                "passed non-http %s: neither TLS nor HTTP; see %s", addresses(context), VARIABLE
+            )
+        return TCPLayer(context)
+
+    def is_ignored(self, data):
+        host, port, *_ = data.context.server.address
+        names = [f"{host}:{port}"]
+        if data.client_hello.sni:
+            names.append(f"{data.client_hello.sni}:{port}")
+        return any(pattern.search(name) for pattern in self.ignored for name in names)
+
+    def tls_start_server(self, data):
+        """To a later connection of the same client only the version is offered that it speaks."""
+        client = data.context.client
+        if not client.tls_established:
+            return
+        if client.alpn:
+            data.conn.alpn_offers = [client.alpn]
+        elif client.alpn_offers:
+            data.conn.alpn_offers = [b"http/1.1"]
+
+    def requestheaders(self, flow):
+        request = flow.request
+        if flow.error:
+            return  # refused already
+        if not request.is_http2:
+            reduce_connection(request)
+        declared = int(request.headers.get("content-length", 0))
+        if declared > self.bodies.limit or is_grpc(request):
+            request.stream = True
+
+    def response(self, flow):
+        self.bodies.release(flow)
+
+    def error(self, flow):
+        self.bodies.release(flow)
+
+
+def compiled(pattern):
+    try:
+        return re.compile(pattern, re.IGNORECASE)
+    except re.error as error:
+        raise exceptions.OptionsError(f"MITMPROXY_IGNORE_HOSTS: {pattern!r}: {error}") from error
+
+
+def addresses(context):
+    client = human.format_address(context.client.peername)
+    return f"{client} -> {human.format_address(context.server.address)}"
+
+
+def refusal(context, kind, why):
+    patches.say_refused(kind, f"{addresses(context)}: {why}")
+    return Refusal(context)
+
+
+addons = [Admission()]
