@@ -18,7 +18,6 @@ setup() {
   lab_up
   need legacy
   need ipv6
-  need mitmproxy-9
 }
 teardown() { lab_down; }
 

@@ -10,7 +10,6 @@ teardown_file() { suite_down; }
 setup() {
   lab_up
   need ipv6
-  need mitmproxy-9
 }
 teardown() { lab_down; }
 

@@ -354,7 +354,6 @@ time.sleep(60)' "$1" $PROXY_PORT
 
 @test "fault 6: only ::1 is taken: that family is named with port and uid, ready by itself when it is free" {
   need ipv6
-  need mitmproxy-9
   in_pod setup
   spawn holder setpriv --reuid $OTHER_UID --regid $OTHER_UID --clear-groups \
     socat TCP6-LISTEN:$PROXY_PORT,bind='[::1]',ipv6only=1,fork EXEC:'sleep 30'

@@ -387,7 +387,7 @@ nft_chain_changed() {
   wait_until 5 gone "$mitmdump" || fault 'mitmdump lives on'
   # One that has outlived its healthd, by whatever accident: the same program and the same user.
   local old modes=(--mode "transparent@127.0.0.1:$PROXY_PORT" --mode "transparent@::1:$PROXY_PORT")
-  ((IPV6 == 1 && ${MITMDUMP_VERSION%%.*} >= 9)) || {
+  ((IPV6 == 1)) || {
     modes=(--mode transparent --listen-host 127.0.0.1 --listen-port "$PROXY_PORT")
     give MITMPROXY_IPV6=off
   }

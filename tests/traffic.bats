@@ -220,7 +220,6 @@ quic_is_refused() {
 on() {
   enter "$1"
   [[ $2 == 4 ]] || need ipv6
-  [[ $2 == 4 ]] || need mitmproxy-9
   "$3" "$2"
   no_faults
 }

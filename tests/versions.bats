@@ -1,6 +1,6 @@
 #!/usr/bin/env bats
-# Every kind of CA is accepted by every mitmdump: the pinned one, the newest 10.x, another 11.x;
-# also where the confdir is read-only once setup has been there.
+# Every kind of CA is accepted by every mitmdump: the pinned one, and the image's; also where the
+# confdir is read-only once setup has been there.
 
 # shellcheck source=tests/lib/suite.sh
 source "$BATS_TEST_DIRNAME/lib/suite.sh"
@@ -85,8 +85,7 @@ accepts() {
   shift
   BIN=$MITMDUMP
   if [[ $version != pinned ]]; then
-    version_is_there "$version" || make_version "$version" || skip_or_fail "no mitmproxy $version from the package index"
-    BIN=$(version_mitmdump "$version")
+    BIN=$(mitmproxy_12) || skip_or_fail "no mitmproxy $IMAGE_VERSION"
     same version "$version" "$(become_mitm mitmdump_version "$BIN")"
   fi
   give MITMPROXY_BIN="$BIN"
@@ -122,18 +121,46 @@ KINDS=(generated "mitmproxy's own" 'RSA PKCS#1' 'RSA PKCS#8' 'EC SEC1' 'EC PKCS#
 @test "the pinned mitmdump accepts every kind of CA, with a read-only confdir" {
   accepts pinned generated "mitmproxy's own" 'RSA PKCS#1' 'EC SEC1' intermediate 'other key identifier' rotated
 }
-@test "the newest mitmdump 10 accepts every kind of CA, with a read-only confdir" {
-  accepts 10.4.2 "${KINDS[@]}"
-}
-@test "mitmdump 11.0.0 accepts every kind of CA, with a read-only confdir" {
-  accepts 11.0.0 "${KINDS[@]}"
+@test "the image's mitmdump accepts every kind of CA, with a read-only confdir" {
+  accepts "$IMAGE_VERSION" "${KINDS[@]}"
 }
 
-@test "they are not one and the same: the versions differ, and the pinned one is an 11" {
+# A mitmproxy of which it is not known whether the addons fit: $1 is what it calls itself.
+called() {
+  fake_mitmdump <<FAKE
+#!${MITMDUMP%/*}/python3
+import sys
+from mitmproxy import version
+version.VERSION = "$1"
+from mitmproxy.tools.main import mitmdump
+sys.exit(mitmdump())
+FAKE
+}
+@test "a mitmproxy that was not tried never becomes ready, and says why; nothing passes" {
   local version
-  for version in "${OTHER_VERSIONS[@]}"; do
-    version_is_there "$version" || skip_or_fail "no mitmproxy $version"
-    [[ $version != "$MITMDUMP_VERSION" ]] || fault "$version is the pinned one"
+  for version in 10.4.2 11.0.1 12.3.2 13.0.0; do
+    called "$version"
+    spawn healthd entrypoint.sh
+    not_ready "mitmproxy $version does not fit: its version; versions from 11.0.2 to 12.3.1 do" 10
+    refute listens $PROXY_PORT
+    kill "$SPAWNED"
+    await_exit "$SPAWNED" 6
   done
-  no_faults
+  called 11.1.0
+  up
+}
+
+@test "a mitmproxy with a function that is not as it was never becomes ready, and names it" {
+  fake_mitmdump <<FAKE
+#!${MITMDUMP%/*}/python3
+import sys
+from mitmproxy.proxy.layers.http import HttpStream
+def check_body_size(self, request, more):
+    yield from ()
+HttpStream.check_body_size = check_body_size
+from mitmproxy.tools.main import mitmdump
+sys.exit(mitmdump())
+FAKE
+  spawn healthd entrypoint.sh
+  not_ready 'does not fit: HttpStream.check_body_size' 10
 }

@@ -6,6 +6,9 @@
 # machine's containers is seen or touched. Its host's network is the lab's namespace POD: that
 # is the node here, the containers have namespaces of their own behind a bridge in it.
 
+# shellcheck source=tests/lib/versions.sh
+source "$ROOT/tests/lib/versions.sh"
+
 IMAGES=$ROOT/build/image
 IMAGE=opensandbox-egress:$(sed -n 's/^VERSION *:= *//p' "$ROOT/Makefile")
 BASE_IMAGE=docker.io/library/debian:trixie-slim
@@ -61,14 +64,6 @@ provide_base() {
   slim_base "$IMAGES_RUN/base" || return
   import_base "$IMAGES_RUN/base" || return
   echo "$made_of" >"$IMAGES/made-of"
-}
-
-# The mirror from which this machine installs its own packages.
-debian_mirror() {
-  local codename
-  # shellcheck disable=SC1091 # the machine's
-  codename=$(. /etc/os-release && echo "$VERSION_CODENAME")
-  apt-get --print-uris update | sed -n "s|^'\(.*\)/dists/$codename/[^/]*'.*|\1|p" | head -n 1
 }
 
 # What Debian leaves out of its slim image: documentation, translations, caches.

@@ -31,6 +31,8 @@ PACKAGES=(
 [[ ${1-} == demo ]] || PACKAGES+=(
   buildah catatonit conmon debootstrap jq netavark podman runc
 )
+# ... a newer Python for the image's mitmproxy (versions.sh)
+[[ ${1-} == demo ]] || PACKAGES+=(patchelf)
 # ... and the benchmarks' chart
 [[ ${1-} == demo ]] || PACKAGES+=(gnuplot-nox)
 # for lint, and for a build by a second compiler, which CI does
@@ -108,39 +110,23 @@ fill_venv() {
     sha256sum requirements.txt >"$VENV/requirements.sha256"
 }
 
-# Without the package index Debian's mitmproxy has to do. The mark spares later
-# runs the wait; it ends when requirements.txt changes.
-NO_VENV=$ROOT/build/venv.unavailable
 provide_mitmdump() {
   local own
   own=$(command -v mitmdump || true)
-  [[ -z $own ]] || ! mitmdump_is_new "$own" || return 0
-  ! venv_is_current || return 0
-  if [[ -n $own ]] && sha256sum --check --status "$NO_VENV" 2>/dev/null; then
-    return 0
-  fi
-  mkdir -p "$ROOT/build"
-  if make_venv; then
-    rm -f "$NO_VENV"
-    return 0
-  fi
-  rm -rf "$VENV"
-  [[ -n $own ]] || apt_install mitmproxy
-  sha256sum requirements.txt >"$NO_VENV"
-  say "mitmproxy $(mitmdump_version mitmdump) of the distribution is used: it can listen on one" \
-    "address family only, so IPv6 is not intercepted; rm ${NO_VENV#"$ROOT"/} to try again"
+  [[ -z $own ]] || ! mitmdump_fits "$own" || return 0
+  venv_is_current || make_venv || {
+    rm -rf "$VENV"
+    say "mitmproxy comes from Python's package index, which pip has to reach" >&2
+    exit 1
+  }
 }
 
-# The other versions, with which the CAs are tried: only where the pinned one came from
-# the package index as well. Without them versions.bats says so.
-provide_other_versions() {
-  local version
-  venv_is_current || return 0
-  for version in "${OTHER_VERSIONS[@]}"; do
-    ! version_is_there "$version" || continue
-    say "making build/mitmproxy-$version"
-    make_version "$version" >/dev/null 2>&1 || say "not possible: mitmproxy $version"
-  done
+# That of the image, with which the addons are tried as well. Without it the suites say so.
+provide_image_version() {
+  image_version_is_there || {
+    say "making build/mitmproxy-$IMAGE_VERSION"
+    make_image_version >/dev/null 2>&1 || say "not possible: mitmproxy $IMAGE_VERSION"
+  }
 }
 
 # What the tests of image and manifests need and Debian 12 has not, or too old.
@@ -173,6 +159,6 @@ mapfile -t missing < <(missing_packages)
 ((${#missing[@]} == 0)) || apt_install "${missing[@]}"
 provide_mitmdump
 [[ ${1-} == demo ]] || {
-  provide_other_versions
+  provide_image_version
   provide_tools
 }

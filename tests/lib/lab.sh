@@ -147,12 +147,11 @@ skip_or_fail() {
   skip "$1"
 }
 
-# need legacy | ipv6 | mitmproxy-9 | COMMAND: skip_or_fail where it is not there.
+# need legacy | ipv6 | COMMAND: skip_or_fail where it is not there.
 need() {
   case $1 in
     legacy) in_pod iptables-legacy -w -t nat -S OUTPUT >/dev/null 2>&1 || skip_or_fail 'the kernel has no legacy tables' ;;
     ipv6) ((IPV6 == 1)) || skip_or_fail 'the kernel has no IPv6' ;;
-    mitmproxy-9) ((${MITMDUMP_VERSION%%.*} >= 9)) || skip_or_fail "mitmproxy is $MITMDUMP_VERSION, 9 is needed" ;;
     *) command -v "$1" >/dev/null || skip_or_fail "no $1" ;;
   esac
 }

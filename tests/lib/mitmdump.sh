@@ -10,12 +10,13 @@ mitmdump_version() {
   HOME=/nonexistent "$1" --version 2>/dev/null | sed -n 's/^Mitmproxy: //p'
 }
 
-# Two listeners (IPv4 and IPv6) need version 9.
-mitmdump_is_new() {
-  local version
+# Is it one that mitmscripts/mitmproxy_patches.py takes? Its first and last version stand there.
+mitmdump_fits() {
+  local version first last
   version=$(mitmdump_version "$1")
-  version=${version%%.*}
-  ((${version:-0} >= 9))
+  IFS=/ read -r first last < <(sed -n 's|^FIRST, LAST = (\(.*\)), (\(.*\))$|\1/\2|p' \
+    "$ROOT/mitmscripts/mitmproxy_patches.py" | sed 's/, /./g')
+  [[ -n $version ]] && sort -V -c 2>/dev/null <<<"$first"$'\n'"$version"$'\n'"$last"
 }
 
 # Is the virtual environment whole, and made from requirements.txt as it is now?
@@ -26,17 +27,14 @@ venv_is_current() {
     "$VENV/bin/python3" -c 'import mitmproxy.version' 2>/dev/null
 }
 
-# Print the path of the mitmdump to use: a new one of the machine's own, the
-# one in build/venv, or else an old one of the machine's own.
+# Print the path of the mitmdump to use: the machine's own, if it fits, or the one in build/venv.
 mitmdump_path() {
   local own
   own=$(command -v mitmdump || true)
-  if [[ -n $own ]] && mitmdump_is_new "$own"; then
+  if [[ -n $own ]] && mitmdump_fits "$own"; then
     echo "$own"
   elif venv_is_current; then
     echo "$VENV/bin/mitmdump"
-  elif [[ -n $own ]]; then
-    echo "$own"
   else
     echo "no mitmdump: run 'make deps' first" >&2
     return 1

@@ -1,29 +1,101 @@
 # shellcheck shell=bash
-# Other versions of mitmproxy than the pinned one, each in a virtual environment of its
-# own below build/: sourced by deps.sh, which makes them, and by versions.bats.
+# The image's mitmproxy, in a virtual environment of its own below build/: sourced by
+# deps.sh, which makes it, and by the suites that run it.
 
-# The newest 10.x, and an 11.x that is not the pinned one (11.1 needs Python 3.12).
-# shellcheck disable=SC2034 # for them
-OTHER_VERSIONS=(10.4.2 11.0.0)
+# It needs a newer Python than Debian 12 has, and gets that of Debian 13.
+IMAGE_VERSION=12.3.1
 
 version_venv() { echo "$ROOT/build/mitmproxy-$1"; }
+
+# The mirror from which this machine installs its own packages.
+debian_mirror() {
+  local codename
+  # shellcheck disable=SC1091 # the machine's
+  codename=$(. /etc/os-release && echo "$VERSION_CODENAME")
+  apt-get --print-uris update | sed -n "s|^'\(.*\)/dists/$codename/[^/]*'.*|\1|p" | head -n 1
+}
 
 # Is it whole? An upgrade of the system's Python leaves an environment without modules.
 version_is_there() {
   "$(version_venv "$1")/bin/python3" -c 'import mitmproxy.version, sys; sys.exit(mitmproxy.version.VERSION != sys.argv[1])' "$1" 2>/dev/null
 }
 
-# Make it from Python's package index.
-make_version() {
+# In this clone, wherever it lay when that was made?
+image_version_is_there() {
   local venv
-  venv=$(version_venv "$1")
+  venv=$(version_venv "$IMAGE_VERSION")
+  [[ -d $venv ]] && bind_version "$venv" && version_is_there "$IMAGE_VERSION"
+}
+
+# The image's: its virtual environment has the Python of Debian 13 in root/. Where this
+# machine's own is new enough, that one does.
+make_image_version() {
+  local venv
+  venv=$(version_venv "$IMAGE_VERSION")
   rm -rf "$venv"
-  if /usr/bin/python3 -m venv "$venv" &&
-    "$venv/bin/pip" install --quiet --disable-pip-version-check --retries 1 "mitmproxy==$1"; then
-    version_is_there "$1" && return 0
+  mkdir -p "$venv"
+  if image_python "$venv" && bind_version "$venv" && fill_image_version "$venv"; then
+    version_is_there "$IMAGE_VERSION" && return 0
   fi
   rm -rf "$venv"
   return 1
+}
+
+image_python() {
+  local venv=$1 whole=$1/whole
+  if /usr/bin/python3 -c 'import sys; sys.exit(sys.version_info < (3, 12))'; then
+    /usr/bin/python3 -m venv "$venv"
+    return
+  fi
+  debootstrap --variant=minbase --include=python3,python3-venv trixie "$whole" "$(debian_mirror)" || return
+  # What is there beside Python and libraries would only be copied.
+  mkdir -p "$venv/root/usr/bin" "$venv/bin"
+  cp -a "$whole"/usr/bin/python3.?? "$venv/root/usr/bin/" &&
+    cp -a "$whole/usr/lib" "$venv/root/usr/" &&
+    cp -a "$whole/usr/share/python-wheels" "$venv/wheels" &&
+    rm -rf "$whole" "$venv"/root/usr/lib/{apt,dpkg,gcc,git-core,locale,systemd,udev}
+}
+
+# The kernel takes a program's loader by an absolute path only, so the interpreter is bound to
+# the place where the environment lies: bind_version VENV, again after a copy or a move.
+bind_version() {
+  local venv=$1 system=$1/root original loader libraries
+  # Others may be running it.
+  [[ $(sed -n 1p "$venv/bin/mitmdump" 2>/dev/null) != "#!$venv/bin/python3" ]] || return 0
+  if [[ -d $system ]]; then
+    original=$(echo "$system"/usr/bin/python3.??)
+    libraries=$(echo "$system"/usr/lib/*-linux-gnu*)
+    loader=$(patchelf --print-interpreter "$original")
+    # Links of lib64 into it are relative to a root; the file itself is in the library directory.
+    loader=$libraries/${loader##*/}
+    rm -f "$system/usr/bin/python3"
+    # An old-style path counts for the libraries of modules as well.
+    patchelf --set-interpreter "$loader" --force-rpath --set-rpath "$libraries" \
+      --output "$system/usr/bin/python3" "$original" || return
+    chmod 0755 "$system/usr/bin/python3"
+    ln -sfn ../root/usr/bin/python3 "$venv/bin/python3"
+    printf 'home = %s\ninclude-system-site-packages = false\n' "$system/usr/bin" >"$venv/pyvenv.cfg"
+  fi
+  bind_mitmdump "$venv"
+}
+
+# Its first line names the interpreter. Remove, do not overwrite: it may be a link to another.
+bind_mitmdump() {
+  rm -f "$1/bin/mitmdump"
+  printf '#!%s\nimport sys\nfrom mitmproxy.tools.main import mitmdump\nsys.exit(mitmdump())\n' \
+    "$1/bin/python3" >"$1/bin/mitmdump"
+  chmod 0755 "$1/bin/mitmdump"
+}
+
+fill_image_version() {
+  local venv=$1 wheel
+  if [[ -d $venv/wheels ]]; then
+    wheel=$(echo "$venv"/wheels/pip-*.whl)
+  fi
+  # A wheel of pip can run as it is.
+  ${wheel:+env PYTHONPATH="$wheel"} "$venv/bin/python3" -m pip install --quiet --disable-pip-version-check \
+    --retries 1 --only-binary :all: --require-hashes -r "$ROOT/requirements-image.txt" || return
+  bind_mitmdump "$venv"
 }
 
 # Print the path of that mitmdump, where the mitmproxy user can run it.
@@ -37,9 +109,12 @@ version_mitmdump() {
   # As in stage.sh: a copy, whose first line names the copy's interpreter.
   copy=$STAGE/mitmproxy-$1
   [[ -d $copy ]] || cp -a "$venv" "$copy"
-  rm -f "$copy/bin/mitmdump"
-  printf '#!%s\nimport sys\nfrom mitmproxy.tools.main import mitmdump\nsys.exit(mitmdump())\n' \
-    "$copy/bin/python3" >"$copy/bin/mitmdump"
-  chmod 0755 "$copy/bin/mitmdump"
+  bind_version "$copy"
   echo "$copy/bin/mitmdump"
+}
+
+# Print the path of the image's mitmdump; status 1 where it cannot be had.
+mitmproxy_12() {
+  image_version_is_there || make_image_version >/dev/null 2>&1 || return
+  version_mitmdump "$IMAGE_VERSION"
 }
