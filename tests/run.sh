@@ -11,7 +11,7 @@ set -euo pipefail
 source "$(dirname "$0")/lib/lab.sh"
 
 # Begun first, or the end of the run would wait for one of them.
-SLOW='fault hostile backend rotation ca-source write-failure health pod-native'
+SLOW='escape fault hostile backend rotation ca-source write-failure health pod-native'
 
 # Print the files of the suites named in the arguments, or of all.
 suites() {

@@ -20,6 +20,16 @@ HOSTS='
 203.0.113.40   dual.example.test
 2001:db8::40   dual.example.test
 2001:db8::16   six.example.test
+203.0.113.50   nginx.escape.test
+203.0.113.51   go.escape.test
+203.0.113.52   node.escape.test
+203.0.113.53   python.escape.test
+203.0.113.54   raw.escape.test
+203.0.113.55   none.escape.test
+203.0.113.56   two.escape.test
+203.0.113.57   retry.escape.test
+203.0.113.58   banner.escape.test
+203.0.113.59   good.test
 '
 
 # Make namespaces with names that no other run has: POD and ORIGIN.

@@ -1,0 +1,51 @@
+// An origin that writes down what it takes: origin ADDRESS CERTIFICATE KEY LOG.
+// HTTP/1.1 on port 80, HTTP/1.1 and HTTP/2 on port 443.
+package main
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"io"
+	"net/http"
+	"os"
+	"sync"
+)
+
+var (
+	log   *os.File
+	mutex sync.Mutex
+)
+
+func take(writer http.ResponseWriter, request *http.Request) {
+	sum := sha256.New()
+	length, err := io.Copy(sum, request.Body)
+	headers := [][2]string{{"Host", request.Host}}
+	for name, values := range request.Header {
+		for _, value := range values {
+			headers = append(headers, [2]string{name, value})
+		}
+	}
+	line, _ := json.Marshal(map[string]any{
+		"origin": "go", "conn": request.RemoteAddr, "method": request.Method,
+		"target": request.RequestURI, "version": request.Proto, "headers": headers,
+		"length": length, "sha256": hex.EncodeToString(sum.Sum(nil)), "complete": err == nil,
+	})
+	mutex.Lock()
+	log.Write(append(line, '\n'))
+	mutex.Unlock()
+	io.WriteString(writer, "go "+request.RequestURI+"\n")
+}
+
+func main() {
+	address, certificate, key := os.Args[1], os.Args[2], os.Args[3]
+	var err error
+	log, err = os.OpenFile(os.Args[4], os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0644)
+	if err != nil {
+		panic(err)
+	}
+	// Not the default mux, which cleans paths by redirection.
+	handler := http.HandlerFunc(take)
+	go func() { panic(http.ListenAndServe(address+":80", handler)) }()
+	panic(http.ListenAndServeTLS(address+":443", certificate, key, handler))
+}

@@ -1,0 +1,21 @@
+"""Addon: raises in the hook that a path names (/raise-request/...), and reads the text of
+those that begin with /text, as addons do that look for secrets."""
+
+
+def fail(flow, hook):
+    if flow.request.path.startswith(f"/raise-{hook}/"):
+        raise RuntimeError(f"raised in {hook}, as asked for")
+
+
+def requestheaders(flow):
+    fail(flow, "requestheaders")
+
+
+def request(flow):
+    fail(flow, "request")
+    if flow.request.path.startswith("/text/"):
+        assert flow.request.text is not None
+
+
+def responseheaders(flow):
+    fail(flow, "responseheaders")
