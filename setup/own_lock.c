@@ -14,6 +14,9 @@
 
 #include "common/clock.h"
 
+/* Nobody but an attacker takes a lock away, and is not waited for as long as another setup. */
+enum { TAKEN_AWAY_MAX = 200 };
+
 /* A lock held by somebody who could open another file of ours, and has moved that one here, would
  * never be released: our other files are for others to read, and this one is not. Nor is one with
  * another name, by which it may be open to more. */
@@ -74,16 +77,19 @@ int own_lock(int directory, const char *name, int wait_ms)
 {
     const struct timespec pause = {.tv_nsec = 5 * 1000 * 1000};
     int64_t deadline_ms = clock_ms() + wait_ms;
+    int taken_away = 0;
     do {
         int fd = open_lock(directory, name);
         if (fd < 0 && errno != EEXIST)
             return -1;
-        if (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) == 0 && is_still_there(fd, directory, name))
+        bool locked = fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) == 0;
+        if (locked && is_still_there(fd, directory, name))
             return fd;
+        taken_away += locked || fd < 0;
         if (fd >= 0)
             close(fd);
         nanosleep(&pause, NULL);
-    } while (clock_ms() < deadline_ms);
-    errno = EWOULDBLOCK;
+    } while (clock_ms() < deadline_ms && taken_away < TAKEN_AWAY_MAX);
+    errno = taken_away < TAKEN_AWAY_MAX ? EWOULDBLOCK : ESTALE;
     return -1;
 }

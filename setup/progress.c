@@ -132,6 +132,9 @@ int progress_lock(struct state *state, struct error *error)
     if (lock < 0 && errno == EWOULDBLOCK)
         return error_set(error, EX_UNAVAILABLE, "%s: another setup has worked for a minute",
                          place.path);
+    if (lock < 0 && errno == ESTALE)
+        return error_set(error, 1, "%s: somebody takes its %s away again and again", place.path,
+                         lock_name);
     if (lock < 0)
         return error_set(error, 1, "%s: make its %s: %s", place.path, lock_name, strerror(errno));
     take_over(state);
