@@ -92,10 +92,13 @@ static bool decode_segment(const struct xt_tcp *tcp, struct rule *rule)
     return rule->segment != SEGMENT_ANY;
 }
 
-static bool decode_to_local(const struct xt_addrtype_info_v1 *types, struct rule *rule)
+static bool decode_address_type(const struct xt_addrtype_info_v1 *types, struct rule *rule)
 {
-    rule->to_local = true;
-    return memcmp(types, &entry_to_local, sizeof(*types)) == 0;
+    if (rule->to_local || rule->from_foreign)
+        return false;
+    rule->to_local = memcmp(types, &entry_to_local, sizeof(*types)) == 0;
+    rule->from_foreign = memcmp(types, &entry_from_foreign, sizeof(*types)) == 0;
+    return rule->to_local || rule->from_foreign;
 }
 
 static bool is_match(const struct xt_entry_match *match, const char *name, uint8_t revision)
@@ -109,7 +112,7 @@ static bool decode_match(const struct xt_entry_match *match, struct rule *rule)
     if (is_match(match, "tcp", TCP_REVISION))
         return decode_segment(data, rule);
     if (is_match(match, "addrtype", ADDRTYPE_REVISION))
-        return decode_to_local(data, rule);
+        return decode_address_type(data, rule);
     if (is_match(match, "multiport", MULTIPORT_REVISION))
         return decode_ports(data, rule);
     if (is_match(match, "owner", OWNER_REVISION))
@@ -156,8 +159,8 @@ static bool decode_target(int family, union entry *entry, struct rule *rule)
     const struct xt_entry_target *target =
         (const void *)((const unsigned char *)entry + *entry_target_offset(family, entry));
     const char *name = target->u.user.name;
-    rule->verdict = VERDICT_RETURN;
-    if (strcmp(name, IPTC_LABEL_RETURN) == 0)
+    rule->verdict = strcmp(name, IPTC_LABEL_DROP) == 0 ? VERDICT_DROP : VERDICT_RETURN;
+    if (rule->verdict == VERDICT_DROP || strcmp(name, IPTC_LABEL_RETURN) == 0)
         return true;
     if (strcmp(name, "REDIRECT") == 0 && target->u.user.revision == REDIRECT_REVISION)
         return decode_redirect(family, target->data, rule);

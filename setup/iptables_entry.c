@@ -25,6 +25,8 @@ struct xt_tcp entry_segment(enum tcp_segment segment)
 }
 
 const struct xt_addrtype_info_v1 entry_to_local = {.dest = XT_ADDRTYPE_LOCAL};
+const struct xt_addrtype_info_v1 entry_from_foreign = {.source = XT_ADDRTYPE_LOCAL,
+                                                       .flags = XT_ADDRTYPE_INVERT_SOURCE};
 
 /* The two members that both kinds of entry have, at different places. */
 uint16_t *entry_target_offset(int family, union entry *entry)
@@ -108,10 +110,10 @@ static void encode_header(int family, const struct rule *rule, union entry *entr
 
 static void encode_matches(int family, const struct rule *rule, union entry *entry)
 {
-    if (rule->to_local) {
+    if (rule->to_local || rule->from_foreign) {
         struct xt_addrtype_info_v1 *types =
             append(family, entry, "addrtype", ADDRTYPE_REVISION, sizeof(*types));
-        *types = entry_to_local;
+        *types = rule->to_local ? entry_to_local : entry_from_foreign;
     }
     if (rule->segment != SEGMENT_ANY) {
         struct xt_tcp *tcp = append(family, entry, "tcp", TCP_REVISION, sizeof(*tcp));
@@ -164,6 +166,8 @@ static void encode_target(int family, const struct rule *rule, union entry *entr
 {
     if (rule->verdict == VERDICT_RETURN) {
         append_standard_target(family, entry, IPTC_LABEL_RETURN);
+    } else if (rule->verdict == VERDICT_DROP) {
+        append_standard_target(family, entry, IPTC_LABEL_DROP);
     } else if (rule->verdict == VERDICT_REDIRECT) {
         encode_redirect(family, rule->to_port, entry);
     } else {

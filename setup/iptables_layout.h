@@ -25,7 +25,7 @@ enum {
 struct xt_tcp entry_segment(enum tcp_segment segment);
 
 /* The match of a destination that is an address of this namespace. */
-extern const struct xt_addrtype_info_v1 entry_to_local;
+extern const struct xt_addrtype_info_v1 entry_to_local, entry_from_foreign;
 
 /* The member that both kinds of entry have, at different places: where the target begins. */
 uint16_t *entry_target_offset(int family, union entry *entry);

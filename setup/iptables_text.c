@@ -21,6 +21,8 @@ static void print_match(FILE *out, const struct rule *rule)
         fprintf(out, " -p %s", rule->protocol == IPPROTO_TCP ? "tcp" : "udp");
     if (rule->to_local)
         fputs(" -m addrtype --dst-type LOCAL", out);
+    if (rule->from_foreign)
+        fputs(" -m addrtype ! --src-type LOCAL", out);
     if (rule->segment != SEGMENT_ANY)
         fprintf(out, " -m tcp --tcp-flags FIN,SYN,RST,ACK SYN%s",
                 rule->segment == SEGMENT_SYN_ACK ? ",ACK" : "");
@@ -45,6 +47,9 @@ static void print_rule(FILE *out, int family, const struct rule *rule)
     case VERDICT_PORT_UNREACHABLE:
         fprintf(out, " -j REJECT --reject-with %s\n",
                 family == AF_INET ? "icmp-port-unreachable" : "icmp6-port-unreachable");
+        break;
+    case VERDICT_DROP:
+        fputs(" -j DROP\n", out);
         break;
     case VERDICT_TCP_RESET:
         fputs(" -j REJECT --reject-with tcp-reset\n", out);

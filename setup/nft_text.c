@@ -23,6 +23,8 @@ static void print_match(const struct rule *rule, FILE *out)
         fputs("oifname \"lo\" ", out);
     if (rule->to_local)
         fputs("fib daddr type local ", out);
+    if (rule->from_foreign)
+        fputs("fib saddr type != local ", out);
     if (rule->has_owner)
         fprintf(out, "meta skuid %u ", rule->owner);
     if (rule->segment != SEGMENT_ANY)
@@ -63,6 +65,9 @@ static void print_rule(const struct rule *rule, FILE *out)
         break;
     case VERDICT_PORT_UNREACHABLE:
         print_port_unreachable(rule, out);
+        break;
+    case VERDICT_DROP:
+        fputs("drop\n", out);
         break;
     case VERDICT_TCP_RESET:
         fputs("reject with tcp reset\n", out);

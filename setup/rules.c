@@ -125,6 +125,19 @@ static void add_meeting(struct rule_list *list)
     add_port(rule, 443);
 }
 
+/* A socket may be bound to an address that is not of this namespace (IPV6_FREEBIND) and so play the
+ * part of a server outside: the answer to what it sends to another socket of the pod goes to that
+ * server, and no rule knows that the connection was begun in here. It is dropped, as a reset would
+ * go outside as well. */
+static void add_impostor(struct rule_list *list)
+{
+    struct rule *rule = append(list, VERDICT_DROP);
+    rule->protocol = IPPROTO_TCP;
+    rule->segment = SEGMENT_SYN;
+    rule->out_loopback = true;
+    rule->from_foreign = true;
+}
+
 /* The guard. What nat has redirected does not have a redirected port any more when it comes here: a
  * SYN that has one was missed by nat, because its addresses and ports are those of a connection
  * that connection tracking has noted without NAT, or because it is not tracked. SYN alone, as the
@@ -134,6 +147,7 @@ static void build_filter(const struct config *config, struct rule_list *list)
     if (!guard_is_wanted(config, list->family))
         return;
     add_canary(list, VERDICT_PORT_UNREACHABLE, IPPROTO_UDP);
+    add_impostor(list);
     add_exemptions(config, list);
     if (!config->quic_allowed)
         match_redirected_ports(config, append(list, VERDICT_PORT_UNREACHABLE), IPPROTO_UDP);
@@ -191,6 +205,7 @@ bool rule_equal(const struct rule *a, const struct rule *b)
            a->port_count == b->port_count && memcmp(a->ports, b->ports, sizeof(a->ports)) == 0 &&
            a->has_destination == b->has_destination &&
            cidr_equal(&a->destination, &b->destination) && a->out_loopback == b->out_loopback &&
-           a->to_local == b->to_local && a->has_owner == b->has_owner && a->owner == b->owner &&
-           a->verdict == b->verdict && a->to_port == b->to_port;
+           a->to_local == b->to_local && a->from_foreign == b->from_foreign &&
+           a->has_owner == b->has_owner && a->owner == b->owner && a->verdict == b->verdict &&
+           a->to_port == b->to_port;
 }

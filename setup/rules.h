@@ -16,7 +16,13 @@ enum { RULE_PORTS_MAX = 15, RULES_MAX = 2 * CONFIG_LIST_MAX + 8 };
 
 enum table { TABLE_NAT, TABLE_FILTER };
 
-enum verdict { VERDICT_RETURN, VERDICT_REDIRECT, VERDICT_PORT_UNREACHABLE, VERDICT_TCP_RESET };
+enum verdict {
+    VERDICT_RETURN,
+    VERDICT_REDIRECT,
+    VERDICT_PORT_UNREACHABLE,
+    VERDICT_TCP_RESET,
+    VERDICT_DROP
+};
 
 /* Which segments of TCP, by the flags SYN, ACK, RST and FIN: all, the first of a connection (only
  * SYN is set), or the answer to one (SYN and ACK). */
@@ -32,6 +38,7 @@ struct rule {
     struct cidr destination;
     bool out_loopback; /* leaves by the interface lo */
     bool to_local;     /* goes to an address of this namespace */
+    bool from_foreign; /* comes from an address that is not of this namespace */
     bool has_owner;
     uid_t owner; /* of the sending socket */
     enum verdict verdict;

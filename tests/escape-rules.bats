@@ -95,7 +95,7 @@ ways() {
     fast_open_after_loopback; do
     intercepted $way
   done
-  for way in after_free_bind by_loopback by_loopback_from_anywhere by_unicast_interface by_device \
+  for way in after_free_bind as_the_origin by_loopback by_loopback_from_anywhere by_unicast_interface by_device \
     to_loopback_by_device; do
     tried $way
   done

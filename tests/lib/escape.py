@@ -190,6 +190,25 @@ def after_free_bind():
     return plain()
 
 
+def as_the_origin():
+    """Plays the origin's part as well, at a redirected port, to a socket of its own that listens."""
+    listener = new()
+    listener.listen()
+    listener.settimeout(SHORT)
+    false = socket.socket(FAMILY, socket.SOCK_STREAM)
+    if FAMILY == socket.AF_INET:
+        false.setsockopt(socket.IPPROTO_IP, IP_FREEBIND, 1)
+    else:
+        false.setsockopt(socket.IPPROTO_IPV6, IPV6_FREEBIND, 1)
+    false.bind((origin, 9443))
+    false.settimeout(SHORT)
+    try:
+        false.connect((own, source_port))
+    except OSError:
+        pass
+    return listener.accept()[0]
+
+
 def by_unicast_interface():
     sock = new()
     interface = struct.pack("!I", socket.if_nametoindex("lo"))
