@@ -40,15 +40,29 @@ bool is_unprintable(uint32_t code)
     static const struct {
         uint32_t first, last;
     } ranges[] = {
-        {0x00, 0x1f},       {0x7f, 0x9f}, {0xad, 0xad}, /* soft hyphen */
-        {0x61c, 0x61c},                                 /* Arabic letter mark */
-        {0x180e, 0x180e},                               /* Mongolian vowel separator */
-        {0x200b, 0x200f},                               /* zero width, left-to-right marks */
-        {0x2028, 0x202e},                               /* separators, embeddings, overrides */
-        {0x2060, 0x206f},                               /* word joiner to isolates */
-        {0xfeff, 0xfeff},                               /* byte order mark */
-        {0xfff9, 0xfffb},                               /* interlinear annotation */
-        {0xe0000, 0xe0fff},                             /* tags, variation selectors */
+        {0x00, 0x1f},
+        {0x7f, 0x9f},     /* controls */
+        {0x2028, 0x202e}, /* separators of lines, embeddings, overrides */
+        {0x2800, 0x2800}, /* Braille without a dot */
+        {0xfff9, 0xfffb}, /* interlinear annotation */
+        {0xfffe, 0xffff},
+        /* Default_Ignorable_Code_Point, of Unicode's DerivedCoreProperties.txt */
+        {0xad, 0xad},
+        {0x34f, 0x34f},
+        {0x61c, 0x61c},
+        {0x115f, 0x1160},
+        {0x17b4, 0x17b5},
+        {0x180b, 0x180f},
+        {0x200b, 0x200f},
+        {0x2060, 0x206f},
+        {0x3164, 0x3164},
+        {0xfe00, 0xfe0f},
+        {0xfeff, 0xfeff},
+        {0xffa0, 0xffa0},
+        {0xfff0, 0xfff8},
+        {0x1bca0, 0x1bca3},
+        {0x1d173, 0x1d17a},
+        {0xe0000, 0xe0fff},
     };
     for (size_t i = 0; i < sizeof(ranges) / sizeof(ranges[0]); i++)
         if (code >= ranges[i].first && code <= ranges[i].last)
