@@ -30,6 +30,8 @@ static const struct {
     INSTEAD("ssl_insecure", "MITMPROXY_SSL_INSECURE"),
     INSTEAD("scripts", "MITMPROXY_SCRIPT"),
     INSTEAD("confdir", "MITMPROXY_CONFDIR"),
+    INSTEAD("termlog_verbosity", "LOG_LEVEL"),
+    FIXED("upstream_cert"),
     FIXED("connection_strategy"),
     FIXED("validate_inbound_headers"),
     FIXED("websocket"),

@@ -90,6 +90,9 @@ static void add_fixed(struct command *command, const struct config *config)
                config->non_http == NON_HTTP_REJECT ? "lazy" : "eager");
     /* admission.py decides what is raw; what it has left to HTTP never becomes so by an upgrade. */
     add_option(command, "rawtcp=false");
+    /* A certificate for the name that the client has asked for, and no other. */
+    add_option(command, "upstream_cert=false");
+    add_option(command, "termlog_verbosity=%s", config->log_level == LEVEL_DEBUG ? "info" : "warn");
     if (config->ssl_insecure)
         add_option(command, "ssl_insecure=true");
     add_option(command, "egress_non_http=%s", non_http[config->non_http]);
@@ -101,14 +104,12 @@ static void add_fixed(struct command *command, const struct config *config)
 
 static void add_defaults(struct command *command, const struct config *config)
 {
-    /* A certificate for the name that the client has asked for, and no other. */
-    add_default(command, config, "upstream_cert", "false");
+    /* Nor does the proxy answer for a host of its own, mitm.it. */
+    add_default(command, config, "onboarding", "false");
     /* A pod's address, which redirected connections come from, may be a public one. */
     add_default(command, config, "block_global", "false");
     /* URLs carry secrets. */
     add_default(command, config, "flow_detail", "0");
-    add_default(command, config, "termlog_verbosity",
-                config->log_level == LEVEL_DEBUG ? "info" : "warn");
     if (!config->ssl_insecure)
         add_default(command, config, "ssl_verify_upstream_trusted_confdir",
                     config->upstream_trust_dir);

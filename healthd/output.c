@@ -26,12 +26,13 @@ const char *refusal_name(enum refusal refusal)
     return names[refusal];
 }
 
-/* The line begins with mitmproxy's time of day. */
+/* The line begins with mitmproxy's time of day in brackets: what an addon prints of a request
+ * stands elsewhere. */
 static void count_refusal(const struct output *output)
 {
-    static const char words[] = "opensandbox-egress refused ";
-    const char *kind = strstr(output->line, words);
-    if (kind == NULL)
+    static const char words[] = "] opensandbox-egress refused ";
+    const char *kind = output->line + strcspn(output->line, "]");
+    if (output->line[0] != '[' || strncmp(kind, words, sizeof(words) - 1) != 0)
         return;
     kind += sizeof(words) - 1;
     for (enum refusal i = 0; i < REFUSALS; i++)

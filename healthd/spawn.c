@@ -73,8 +73,10 @@ __attribute__((noreturn)) static void run(char *const *command, const char *home
     forbid_core_dumps();
     raise_descriptor_limit();
     setenv("HOME", home, 1);
-    /* Debian's 8.1.1 keeps its last words in a buffer otherwise. */
+    /* Last words are not kept in a buffer. */
     setenv("PYTHONUNBUFFERED", "1", 0);
+    /* Nor is code of others run that lies below HOME, where the CA is. */
+    setenv("PYTHONNOUSERSITE", "1", 1);
     execv(command[0], command);
     dprintf(STDERR_FILENO, "%s: exec: %s\n", command[0], strerror(errno));
     _exit(127);

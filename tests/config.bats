@@ -171,6 +171,8 @@ stream_large_bodies MITMPROXY_STREAM_REQUESTS
 ssl_insecure MITMPROXY_SSL_INSECURE
 scripts MITMPROXY_SCRIPT
 confdir MITMPROXY_CONFDIR
+termlog_verbosity LOG_LEVEL
+upstream_cert fixed
 connection_strategy fixed
 validate_inbound_headers fixed
 websocket fixed
