@@ -41,32 +41,48 @@ LINE_MAX = 64 * 1024
 
 # RFC 9110, 5.6.2: what a method and a field's name are made of.
 TOKEN = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"
+# These two are for text, in which more is white space than in bytes: there are servers that read a
+# request line so.
 METHOD_AND_SPACE = re.compile(
-    rb"(?:GET|HEAD|POST|PUT|DELETE|CONNECT|OPTIONS|TRACE|PATCH|PRI)\s", re.IGNORECASE
+    r"(?:GET|HEAD|POST|PUT|DELETE|CONNECT|OPTIONS|TRACE|PATCH|PRI)\s", re.IGNORECASE
 )
-COULD_BE_REQUEST_LINE = re.compile(rb"(?:" + TOKEN + rb"(?:\s[^\x00-\x08\x0e-\x1f\x7f]*)?)?")
+COULD_BE_REQUEST_LINE = re.compile(
+    "(?:" + TOKEN.decode() + r"(?:\s[^\x00-\x08\x0e-\x1b\x7f]*)?)?"
+)
+HTTP_ALPNS = (b"h2", b"http/1.1", b"http/1.0")
 
-TLS, HTTP, NO_VERSION, OTHER = "TLS", "HTTP", "HTTP/0.9", "other"
+TLS, HTTP, HTTP2, NO_VERSION, OTHER = "TLS", "HTTP", "HTTP/2", "HTTP/0.9", "other"
 
 
 def kind_of(data):
     """What the first bytes of a connection are, None if it takes more to know.
 
-    Whatever some server could take for HTTP counts as HTTP, so that it is judged
-    by the rules for requests, also where other protocols are let through.
+    Whatever some server could take for TLS or HTTP counts as that, so that it is
+    judged as such, also where other protocols are let through.
     """
-    if data[0] == 0x16:  # RFC 8446, 5.1: a handshake record, then its version, 3.x
+    if 0x14 <= data[0] <= 0x17:  # RFC 8446, 5.1: the types of records; then comes the version
         if len(data) < 2:
             return None
-        return TLS if data[1] == 3 else OTHER
-    line, newline, _ = data.lstrip().partition(b"\n")
-    if b"HTTP/" in line.upper():
+        return TLS if data[1] < 0x10 else OTHER
+    if data[0] & 0x80 and len(data) < 4:
+        return None
+    if data[0] & 0x80 and data[2] == 1 and data[3] == 3:
+        return TLS  # RFC 5246, E.2: a ClientHello in the form of SSL 2.0
+    line, newline, _ = data.decode("latin-1").lstrip().partition("\n")
+    if "HTTP/" in line.upper():
         return HTTP
     if METHOD_AND_SPACE.match(line):
         return NO_VERSION if newline else HTTP
     if newline or not COULD_BE_REQUEST_LINE.fullmatch(line):
         return OTHER
     return None if len(data) <= LINE_MAX else HTTP
+
+
+def kind_of_greeting(data, alpn):
+    """The same of what the server says first: HTTP/2 begins with a SETTINGS frame (RFC 9113, 3.4)."""
+    if alpn in HTTP_ALPNS or (data[0] == 0 and len(data) < 9):
+        return None
+    return HTTP2 if data[3:9] == b"\x04\0\0\0\0\0" else OTHER
 
 
 class Refusal(layer.Layer):
@@ -284,17 +300,23 @@ class Admission:
     def next_layer(self, nextlayer):
         context = nextlayer.context
         data = nextlayer.data_client()
+        client, server = context.client.alpn, context.server.alpn
         is_inside_tls = any(isinstance(outer, ClientTLSLayer) for outer in context.layers)
-        if is_inside_tls and context.client.alpn == b"h2":
+        if is_inside_tls and context.server.tls_established and (client == b"h2") != (server == b"h2"):
+            nextlayer.layer = refusal(context, "version", "two versions of HTTP were agreed on")
+            return
+        if is_inside_tls and client == b"h2":
             kind = HTTP
         elif not data:
-            kind = OTHER  # the server has spoken first
+            kind = kind_of_greeting(nextlayer.data_server(), server)
         else:
             kind = kind_of(data)
         if kind == TLS and not is_inside_tls:
             nextlayer.layer = self.tls_layer(context, data)
         elif kind == HTTP:
             nextlayer.layer = HttpLayer(context, HTTPMode.transparent)
+        elif kind == HTTP2:
+            nextlayer.layer = refusal(context, "version", "HTTP/2, on which nobody has agreed")
         elif kind == NO_VERSION:
             nextlayer.layer = refusal(context, "request", "no version of HTTP in the request line")
         elif kind is not None:

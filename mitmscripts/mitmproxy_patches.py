@@ -6,6 +6,7 @@ mitmdump ends with a line that says so, and never becomes ready. A piece is left
 out by its name in the option `egress_without`, which is for tests.
 """
 
+import asyncio
 import contextlib
 import contextvars
 import inspect
@@ -35,8 +36,9 @@ if not FIRST <= tuple(map(int, re.findall(r"\d+", version.VERSION)[:3])) <= LAST
 
 try:
     from mitmproxy import addonmanager, exceptions, http
+    from mitmproxy.connection import Client
     from mitmproxy.net.http import http1
-    from mitmproxy.proxy import commands, events
+    from mitmproxy.proxy import commands, events, server
     from mitmproxy.proxy.layers import http as layers
     from mitmproxy.proxy.layers.http import _http1, _http2
     from mitmproxy.proxy.layers.http._base import ReceiveHttp
@@ -49,6 +51,7 @@ BAD_GATEWAY = ErrorCode.CONNECT_FAILED if ErrorCode else 502
 BAD_REQUEST = ErrorCode.GENERIC_CLIENT_ERROR if ErrorCode else 400
 
 HEAD_MAX = 256 * 1024
+WAITING_MAX = 4 * 1024 * 1024
 END_OF_HEAD = re.compile(rb"\n\r?\n")
 
 AMBIGUOUS = "The proxy refuses this request, which two parsers could understand differently: {}."
@@ -58,7 +61,8 @@ applied = False
 
 def say_refused(kind, what):
     """One line, whose beginning healthd counts by its kind (healthd/output.c)."""
-    logging.warning("opensandbox-egress refused %s: %s", kind, what)
+    line = "".join(c if c.isprintable() else "?" for c in what)
+    logging.warning("opensandbox-egress refused %s: %s", kind, line)
 
 
 def stock(owner, name, *parameters):
@@ -92,6 +96,7 @@ def validation(objections, **_):
         layers, "validate_request", "mode", "request", "validate_inbound_headers"
     )
     handle_h2_event = stock(_http2.Http2Server, "handle_h2_event", "self", "event")
+    h2_events = _http2.h2.events
     read_request_head = stock(http1, "read_request_head", "lines")
 
     def validate(mode, request, validate_inbound_headers):
@@ -101,14 +106,30 @@ def validation(objections, **_):
             say_refused("request", f"{request.host_header}: {found}")
         return objection
 
-    def validate_trailers(self, event):
-        if isinstance(event, _http2.h2.events.TrailersReceived):
-            fields = list(event.headers)
-            if found := objections.to_fields(fields) or forbidden_trailer(fields):
-                say_refused("request", f"trailers: {found}")
-                yield from self.protocol_error(f"Invalid trailers: {found}")
-                return True
+    def validate_event(self, event):
+        if found := objection_to_event(self, event):
+            say_refused("request", found)
+            yield from self.protocol_error(f"Invalid request: {found}")
+            return True
         return (yield from handle_h2_event(self, event))
+
+    def objection_to_event(self, event):
+        """The h2 library compares Content-Length with the data at frames of data alone."""
+        left = self.__dict__.setdefault("egress_left", {})  # bytes to come, by stream
+        if isinstance(event, h2_events.TrailersReceived):
+            fields = list(event.headers)
+            return objections.to_fields(fields) or forbidden_trailer(fields)
+        if isinstance(event, h2_events.RequestReceived):
+            for name, value in event.headers:
+                if name == b"content-length" and value.isdigit():
+                    left[event.stream_id] = int(value)
+        elif isinstance(event, h2_events.DataReceived) and event.stream_id in left:
+            left[event.stream_id] -= len(event.data)
+        elif isinstance(event, (h2_events.StreamEnded, h2_events.StreamReset)):
+            missing = left.pop(event.stream_id, 0)
+            if missing and isinstance(event, h2_events.StreamEnded):
+                return "a body that is not as long as content-length says"
+        return None
 
     def read_head(lines):
         if found := objections.to_head(lines):
@@ -117,7 +138,7 @@ def validation(objections, **_):
         return read_request_head(lines)
 
     layers.validate_request = validate
-    _http2.Http2Server.handle_h2_event = validate_trailers
+    _http2.Http2Server.handle_h2_event = validate_event
     http1.read_request_head = read_head
 
 
@@ -187,12 +208,8 @@ def bounded_heads(**_):
 
     def body(self, event):
         """What is left of a body's data is the line of a chunk's size that has no end yet."""
-        try:
-            yield from read_body(self, event)
-            why = "a line without an end" if len(self.buf) > HEAD_MAX else None
-        except NotImplementedError as error:
-            why = str(error)  # trailers, in the middle of whose connection it would hang
-        if why is None or self.state != self.read_body:
+        yield from read_body(self, event)
+        if len(self.buf) <= HEAD_MAX or self.state != self.read_body:
             return
 
         def say_so_at_the_end(event):
@@ -200,7 +217,7 @@ def bounded_heads(**_):
             in mitmproxy: the cancellation by which it is closed hits the wrong await."""
             if isinstance(event, events.ConnectionClosed):
                 error = self.ReceiveProtocolError
-                yield ReceiveHttp(error(self.stream_id, why, error.code))
+                yield ReceiveHttp(error(self.stream_id, "a line without an end", error.code))
 
         self.state = say_so_at_the_end
         yield commands.CloseConnection(self.conn)
@@ -210,9 +227,117 @@ def bounded_heads(**_):
     _http1.Http1Client.read_headers = response
 
 
+def http1_answers(**_):
+    """An interim response is no answer (RFC 9110, 15.2), and trailers are no reason to hang: both are
+    left out, which a proxy may do."""
+    read_body = stock(_http1.Http1Connection, "read_body", "self", "event")
+    read_response = stock(_http1.Http1Client, "read_headers", "self", "event")
+    interim = re.compile(rb"HTTP/1\.[01] 1(?!01)\d\d[^\n]*\n(?:[^\r\n][^\n]*\n)*\r?\n")
+
+    def response(self, event):
+        while self.request and (head := interim.match(bytes(self.buf))):
+            self.buf.maybe_extract_at_most(head.end())
+        yield from read_response(self, event)
+
+    def body(self, event):
+        try:
+            yield from read_body(self, event)
+        except NotImplementedError:  # raised at the end of the body
+            yield ReceiveHttp(self.ReceiveEndOfMessage(self.stream_id))
+            is_request = isinstance(self, _http1.Http1Server)
+            yield from self.mark_done(request=is_request, response=not is_request)
+
+    _http1.Http1Client.read_headers = response
+    _http1.Http1Connection.read_body = body
+
+
+def framing(**_):
+    """What goes to an origin in HTTP/1.1 is as long as it says, whatever addons have done to the
+    body or to its length."""
+    make_server_connection = stock(layers.HttpStream, "make_server_connection", "self")
+    send = stock(_http1.Http1Client, "send", "self", "event")
+
+    def make(self):
+        """A body that was collected has the length that it has."""
+        headers, body = self.flow.request.headers, self.flow.request.raw_content
+        if not self.flow.request.stream and "transfer-encoding" not in headers:
+            if body or "content-length" in headers:
+                headers["content-length"] = str(len(body or b""))
+        return (yield from make_server_connection(self))
+
+    def send_as_long_as_it_says(self, event):
+        if isinstance(event, layers.RequestHeaders):
+            request = event.request
+            chunked = request.headers.get("transfer-encoding", "").lower() == "chunked"
+            length = request.headers.get("content-length", "0")
+            self.egress_left = None if chunked else int(length) if length.isdigit() else 0
+        elif isinstance(event, layers.RequestData) and self.egress_left is not None:
+            self.egress_left -= len(event.data)  # not looked at in a WebSocket
+        ends = isinstance(event, layers.RequestEndOfMessage)
+        left = None if self.state == self.passthrough else self.egress_left
+        if left is not None and (left < 0 or (ends and left > 0)):
+            self._handle_event = self.done
+            why = "an addon has left the request with another length than its body"
+            say_refused("addon", f"{self.request.pretty_host}: {why}")
+            yield commands.CloseConnection(self.conn)
+            yield ReceiveHttp(layers.ResponseProtocolError(event.stream_id, why, BAD_GATEWAY))
+            return
+        yield from send(self, event)
+
+    layers.HttpStream.make_server_connection = make
+    _http1.Http1Client.egress_left = None
+    _http1.Http1Client.send = send_as_long_as_it_says
+
+
+def bounded_queues(**_):
+    """A connection is not read from while too much of what it has brought waits inside for its other
+    side: for a connection or a hook that takes its time, for a window of HTTP/2, for the answer to
+    the request before."""
+    drain_writers = stock(server.ConnectionHandler, "drain_writers", "self")
+
+    async def drain(self):
+        await drain_writers(self)
+        task = asyncio.current_task()
+        for connection, transport in list(self.transports.items()):
+            if transport.handler is task:
+                while waiting(self.layer, connection) > WAITING_MAX:
+                    await asyncio.sleep(0.02)
+                return
+
+    server.ConnectionHandler.drain_writers = drain
+
+
+def waiting(outermost, connection):
+    """How many bytes from a connection wait in the layers of a client's connection."""
+    total = 0
+    is_client = isinstance(connection, Client)
+    pending, seen = [outermost], set()
+    while pending:
+        layer = pending.pop()
+        if layer is None or id(layer) in seen:
+            continue
+        seen.add(id(layer))
+        for event in layer.__dict__.get("_paused_event_queue", ()):
+            if isinstance(event, events.DataReceived):
+                total += len(event.data) if event.connection is connection else 0
+            elif isinstance(event, layers.RequestData if is_client else layers.ResponseData):
+                total += len(event.data)
+        if isinstance(layer, _http1.Http1Connection) and layer.conn is connection:
+            total += len(layer.buf)
+        # The other way round: what came from the one side waits in the buffers of the other.
+        if isinstance(layer, _http2.Http2Client if is_client else _http2.Http2Server):
+            for buffer in layer.h2_conn.stream_buffers.values():
+                total += sum(len(piece.data) for piece in buffer)
+        pending += [layer.__dict__.get("child_layer"), layer.__dict__.get("layer")]
+        pending += layer.__dict__.get("streams", {}).values() if isinstance(layer, layers.HttpLayer) else ()
+        pending += layer.__dict__.get("connections", {}).values()
+    return total
+
+
 def request_hook_first(bodies, **_):
     """`request` runs before the first byte of a request leaves, also of one whose body goes on in
-    pieces; a response that is set there, or in `requestheaders`, is the answer."""
+    pieces; a response that is set there, or in `requestheaders`, is the answer, and a content that is
+    set there is the body."""
     stream = layers.HttpStream
     wait_for_headers = stock(stream, "state_wait_for_request_headers", "self", "event")
     start_request_stream = stock(stream, "start_request_stream", "self")
@@ -226,12 +351,14 @@ def request_hook_first(bodies, **_):
             return
         if self.flow.response:
             yield from answer(self)
+        elif self.flow.request.raw_content is not None:
+            yield from send_replaced(self)
         else:
             yield from start_request_stream(self)
 
     def wait(self, event):
         yield from wait_for_headers(self, event)
-        if self.client_state == self.state_discard_request_body:
+        if self.client_state == self.state_discard_request_body and not self.flow.live:
             self.server_state = self.state_done  # the stock function waits for the origin
 
     def answer(self):
@@ -245,13 +372,34 @@ def request_hook_first(bodies, **_):
         self.flow.live = False
         yield layers.SendHttp(layers.ResponseEndOfMessage(self.stream_id), self.context.client)
 
+    def send_replaced(self):
+        """Whole, while the client still sends what it stands for."""
+        request = self.flow.request
+        request.stream = False
+        if not (yield from self.make_server_connection()):
+            self.client_state = self.state_errored
+            return
+        self.client_state = self.state_discard_request_body
+        body = request.raw_content
+        server = self.context.server
+        yield layers.SendHttp(layers.RequestHeaders(self.stream_id, request, not body), server)
+        if body:
+            yield layers.SendHttp(layers.RequestData(self.stream_id, body), server)
+        yield layers.SendHttp(layers.RequestEndOfMessage(self.stream_id), server)
+
     def discard(self, event):
-        if isinstance(event, layers.RequestEndOfMessage):
-            self.client_state = self.state_done
+        if not isinstance(event, layers.RequestEndOfMessage):
+            return
+        self.client_state = self.state_done
+        if not self.flow.live:  # answered
             yield layers.DropStream(self.stream_id)
+        elif self.server_state == self.state_done:
+            yield from self.flow_done()
 
     def stream_without_hook(self, event):
-        yield from without(layers.HttpRequestHook, stream_body(self, event))
+        """Trailers would go on unseen: they are left out, as a proxy may do (RFC 9110, 6.5.1)."""
+        if not isinstance(event, layers.RequestTrailers):
+            yield from without(layers.HttpRequestHook, stream_body(self, event))
 
     def check(self, request):
         """The stock function knows one size for both directions, this one that of requests."""
@@ -318,7 +466,16 @@ def addon_errors(**_):
     addonmanager.AddonManager.trigger_event = trigger
 
 
-PIECES = [validation, same_version, bounded_heads, request_hook_first, addon_errors]
+PIECES = [
+    validation,
+    same_version,
+    framing,
+    http1_answers,
+    bounded_heads,
+    bounded_queues,
+    request_hook_first,
+    addon_errors,
+]
 
 
 def apply(bodies, objections, left_out):

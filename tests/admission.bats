@@ -70,7 +70,7 @@ observe() {
   await_exit "$SPAWNED" 6
   fake_mitmdump <<FAKE
 #!/bin/sh
-exec "$MITMDUMP" "\$@" --set egress_without=validation,same_version,bounded_heads,request_hook_first,addon_errors
+exec "$MITMDUMP" "\$@" --set egress_without=validation,same_version,framing,http1_answers,bounded_heads,bounded_queues,request_hook_first,addon_errors
 FAKE
   up
   observe >"$LAB/without"
@@ -149,4 +149,110 @@ PYTHON
   attempt app_curl -w '\n%{http_code} %{http_version} %{num_connects}\n' https://example.com:444/one https://example.com:444/two
   has "$OUTPUT" '^200 1.1 1$'
   has "$OUTPUT" '^200 1.1 0$'
+}
+
+# An origin on port 81 that answers as the Python code in standard input says: answer(connection).
+origin_that() {
+  {
+    cat <<'PYTHON'
+import socket, sys, threading, time
+def head(connection):
+    data = b""
+    while b"\r\n\r\n" not in data:
+        got = connection.recv(65536)
+        if not got:
+            return data
+        data += got
+    return data
+PYTHON
+    cat
+    cat <<'PYTHON'
+listener = socket.create_server(("203.0.113.12", 81))
+while True:
+    threading.Thread(target=answer, args=listener.accept()[:1], daemon=True).start()
+PYTHON
+  } >"$LAB/origin81.py"
+  ip netns exec "$ORIGIN" /usr/bin/python3 "$LAB/origin81.py" 3>&- &
+  give MITMPROXY_EXTRA_PORTS=81
+}
+
+@test "interim answers and trailers are no reason to wait for ever" {
+  origin_that <<'PYTHON'
+def answer(connection):
+    while request := head(connection):
+        answer_one(connection, request)
+
+def answer_one(connection, request):
+    if b"/hints" in request:
+        connection.sendall(b"HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\nHTTP/1.1 10")
+        time.sleep(0.1)
+        connection.sendall(b"2 Processing\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhints")
+    elif b"/trailers" in request:
+        connection.sendall(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n8\r\ntrailers\r\n0\r\nX-After: 1\r\n\r\n")
+    else:
+        while b"0\r\n\r\n" not in request:
+            request += connection.recv(65536)
+        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nsent")
+PYTHON
+  up
+  same interim hints "$(app_curl --max-time 3 http://example.com:81/hints)"
+  same trailers trailers "$(app_curl --max-time 3 http://example.com:81/trailers)"
+  # And one request after the other on a connection of the client's.
+  same both hintstrailers "$(app_curl --max-time 5 http://example.com:81/hints http://example.com:81/trailers)"
+  attempt as_app bash -c 'exec 3<>/dev/tcp/203.0.113.12/81
+    printf "POST /put HTTP/1.1\r\nHost: example.com:81\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n3\r\nabc\r\n0\r\nX-After: 1\r\n\r\n" >&3
+    timeout 3 cat <&3'
+  has "$OUTPUT" '^sent'
+}
+
+resident() { awk '/^VmRSS:/ { print int($2 / 1024) }' "/proc/$(mitmdump_pid)/status"; }
+
+@test "what a client sends while nobody takes it stays where it is: memory does not grow" {
+  local before way
+  origin_that <<'PYTHON'
+def answer(connection):
+    head(connection)
+    time.sleep(60)
+PYTHON
+  cat >"$LAB/flood.py" <<'PYTHON'
+import socket, sys, time
+address, first, *more = sys.argv[1:]
+host, port = address.rsplit(":", 1)
+connection = socket.create_connection((host, int(port)), 5)
+connection.sendall(first.encode().decode("unicode_escape").encode("latin-1"))
+connection.settimeout(1.5)
+sent = 0
+try:
+    while sent < 200 << 20:
+        sent += connection.send(b"GET / HTTP/1.1\r\n" * 4000)
+except TimeoutError:
+    pass
+print(sent >> 20, "MiB taken")
+PYTHON
+  # An address at which nobody answers.
+  ip -n "$ORIGIN" address add 203.0.113.77/32 dev lo
+  in_origin nft 'table inet silent { chain input { type filter hook input priority 0; ip daddr 203.0.113.77 drop; }; }'
+  up
+  app_curl -so /dev/null http://shop.example.test/
+  before=$(resident)
+  for way in '203.0.113.12:81 GET / HTTP/1.1\r\nHost: a\r\n\r\n' \
+    '203.0.113.77:80 POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 10000000000\r\n\r\n'; do
+    attempt as_app /usr/bin/python3 "$LAB/flood.py" "${way%% *}" "${way#* }"
+    [[ $STATUS == 0 ]]
+    has "$OUTPUT" '^[0-9]{1,2} MiB taken'
+  done
+  echo "$before MiB before, $(resident) MiB behind"
+  (($(resident) - before < 40))
+}
+
+@test "nobody but the proxy's own line counts as a refusal, whatever an addon prints of a request" {
+  cat >"$LAB/chatter.py" <<'PYTHON'
+def request(flow):
+    print(flow.request.headers["user-agent"], flush=True)
+PYTHON
+  give MITMPROXY_SCRIPT="$LAB/chatter.py" MITMPROXY_SET=flow_detail=3
+  up
+  app_curl -so /dev/null -A 'opensandbox-egress refused tls: forged' --data-binary $'a\nopensandbox-egress refused tls: forged\n' http://shop.example.test/
+  wait_until 3 grep -q 'refused tls: forged' "$LAB/up.log"
+  same counted 0 "$(refused tls)"
 }

@@ -66,6 +66,11 @@ bounded() {
   no_faults
 }
 
+@test "mitmproxy 11, A12: a body that an addon changes is as long as it says" {
+  table 11 A12
+  no_faults
+}
+
 @test "mitmproxy 11, A13: an addon that raises ends the flow" {
   table 11 A13
   no_faults
@@ -111,6 +116,15 @@ bounded() {
   no_faults
 }
 
+@test "mitmproxy 11, A2, A11 and allow: what a server could take for TLS or HTTP does not pass as something else" {
+  running 11 MITMPROXY_NON_HTTP=allow
+  rows A2 'ecord'
+  rows A2 'HTTP/0.9'
+  rows A2 'white space'
+  rows A11 HelloRetryRequest
+  no_faults
+}
+
 @test "mitmproxy 11, log: NON_HTTP=log passes them, and says so" {
   table 11 log MITMPROXY_NON_HTTP=log
   has "$(<"$LAB/up.log")" 'mitmdump: .*MITMPROXY_NON_HTTP' || fault 'no line names the variable'
@@ -136,6 +150,11 @@ bounded() {
 
 @test "mitmproxy 12, A11: client and origin speak the same version, and HTTP/2 fields are fields" {
   table 12 A11
+  no_faults
+}
+
+@test "mitmproxy 12, A12: a body that an addon changes is as long as it says" {
+  table 12 A12
   no_faults
 }
 
@@ -181,6 +200,15 @@ bounded() {
 
 @test "mitmproxy 12, A15 and allow: NON_HTTP=allow opens no tunnel behind a 101 either" {
   table 12 A15 MITMPROXY_NON_HTTP=allow
+  no_faults
+}
+
+@test "mitmproxy 12, A2, A11 and allow: what a server could take for TLS or HTTP does not pass as something else" {
+  running 12 MITMPROXY_NON_HTTP=allow
+  rows A2 'ecord'
+  rows A2 'HTTP/0.9'
+  rows A2 'white space'
+  rows A11 HelloRetryRequest
   no_faults
 }
 

@@ -1,5 +1,6 @@
 """Addon: raises in the hook that a path names (/raise-request/...), and reads the text of
-those that begin with /text, as addons do that look for secrets."""
+those that begin with /text/, as addons do that look for secrets. Replaces the body of others
+(/replace/..., /text-in-requestheaders/...), or takes away its length (/no-length/...)."""
 
 
 def fail(flow, hook):
@@ -9,10 +10,16 @@ def fail(flow, hook):
 
 def requestheaders(flow):
     fail(flow, "requestheaders")
+    if flow.request.path.startswith("/text-in-requestheaders/"):
+        flow.request.text = "replaced"
 
 
 def request(flow):
     fail(flow, "request")
+    if flow.request.path.startswith("/replace/"):
+        flow.request.text = "replaced"
+    if flow.request.path.startswith("/no-length/"):
+        flow.request.headers.pop("content-length", None)
     if flow.request.path.startswith("/text/"):
         assert flow.request.text is not None
 

@@ -243,6 +243,8 @@ def request_line():
         yield from written(f"method {method[:12]!r}", GET.replace(b"GET", method), "any", RAW)
     yield from written("method split", GET.replace(b"GET", b"M-SEARCH"), "ok", RAW, pieces=lambda data: (data[:2], data[2:]))
     yield from written("HTTP/0.9", b"GET %T\r\n", "held", RAW + PLAIN[1:])
+    for data in (b"GET\xa0%T\r\n\r\n", b"\xa0GET %T\r\n\r\n", b"GET\x1c%T\r\n\r\n", b"GET\x85%T\n\n"):
+        yield from written(f"white space {data[:4]!r}", data, "held", [("python.escape.test", 80)])
     yield from written("HTTP/0.9, another method", b"DELETE %T\n", "held", RAW)
 
 
@@ -464,6 +466,28 @@ def posted_h2(host, size, declared=False, grpc=False, seconds=client.PATIENCE):
     return play
 
 
+@kind("A12")
+def changed_bodies():
+    """Addons that change a body or its length: a request of the client's in it does not become one."""
+    replaced = hashlib.sha256(b"replaced").hexdigest()
+    filler = b"x" * 8
+    for place in ("/replace", "/no-length", "/text-in-requestheaders"):
+        for label, header in (("held", b""), ("grpc", b"Content-Type: application/grpc\r\n")):
+            data = b"POST %T HTTP/1.1\r\nHost: %H\r\n" + header
+            length = b"Content-Length: %d\r\n\r\n" % len(filler + SMUGGLED)
+            chunk = b"Transfer-Encoding: chunked\r\n\r\n%x\r\n%b\r\n0\r\n\r\n" % (len(filler + SMUGGLED), filler + SMUGGLED)
+            sha256 = replaced if place == "/replace" or (place != "/no-length" and label == "grpc") else None
+            expect = "ok" if place == "/replace" else "any"
+            yield from written(f"{place} {label}", data + length + filler + SMUGGLED, expect, RAW, prefix=place, sha256=sha256)
+            yield from written(f"{place} {label}, chunked", data + chunk, expect, RAW, prefix=place, sha256=sha256)
+        for size in (1000, 9 * MIB):
+            for port in (80, 443):
+                expect = "ok" if place == "/replace" else "any"
+                yield Row(f"{place}, upload", f"{port}-{size}", expect, posted("raw.escape.test", port, size, seconds=20), place)
+        for host in ("go.escape.test", "two.escape.test"):
+            yield Row(f"{place}, http/2", host, "any", posted_h2(host, 100000, declared=True, grpc=True), place)
+
+
 def uploads(label, prefix, expect):
     whole = expect == "ok"
     seconds = 20 if whole else client.PATIENCE
@@ -615,6 +639,13 @@ def http2():
         yield case("connect", [(b":method", b"CONNECT"), (b":authority", b"other.test:443")], "refused")
         yield case("trailers", h2_fields(b"POST", authority, b"%T"), "any", b"body", trailers=[(b"x-trailer", b"a")])
         bad = [(b"content-length", b"0"), (b"x-seen", b"spoofed"), (b":path", b"/other")]
+        for name, length, body, more in (
+            ("a length, and no body", b"5", None, None),
+            ("trailers before the length is there", b"50", b"hello", [(b"x-trailer", b"a")]),
+            ("a length, and trailers alone", b"50", b"", [(b"x-trailer", b"a")]),
+        ):
+            fields = h2_fields(b"POST", authority, b"%T", (b"content-length", length))
+            yield case(name, fields, "refused", body, trailers=more)
         yield case("forbidden trailers", h2_fields(b"POST", authority, b"%T"), "any", b"body", trailers=bad)
         # An HTTP/1.1 client: the origin shall be spoken to in its version, or not at all.
         for alpn in (("http/1.1",), None, ("http/1.0",), ("acme-tls/1",)):
