@@ -26,7 +26,7 @@ class Script:
             capture_output=True,
             text=True,
         ).stdout
-        at = text.index("# ip6tables-restore")
+        at = text.index("# ip6tables-legacy-restore")
         self.commands = []
         for program, part in ("iptables", text[:at]), ("ip6tables", text[at:]):
             path = of.directory / f"{program}.rules"
