@@ -8,10 +8,10 @@ RUN apt-get update \
       libseccomp-dev libssl-dev make \
       pkg-config python3-venv
 # A wheel for each: nothing that comes from the index is executed here.
-COPY requirements-image.txt /src/
+COPY requirements.txt /src/
 RUN python3 -m venv /opt/mitmproxy \
  && /opt/mitmproxy/bin/pip install --no-cache-dir --no-compile --only-binary :all: --require-hashes \
-      -r /src/requirements-image.txt \
+      -r /src/requirements.txt \
  && /opt/mitmproxy/bin/pip uninstall -y pip
 # mitmdump is as it was published. What stands beside it and is not part of it goes: the other
 # programs, the web interface's pages, the helper of local mode, tests, sources of extensions

@@ -94,21 +94,13 @@ import_base() {
     on_images buildah commit --quiet --rm "$container" "$BASE_IMAGE"
 }
 
-# What a build on this machine must be given for it to reach the package registries.
 build_flags() {
   local dir=$IMAGES_RUN/machine path
-  mkdir -p "$dir"
-  cp -L "${PIP_CERT:-/etc/ssl/certs/ca-certificates.crt}" "$dir/certificates.pem"
-  {
-    echo '[global]'
-    echo 'cert = /run/machine/certificates.pem'
-    "$VENV/bin/pip" config list | sed -nE "s/^[^=]*\.((extra-)?index-url|trusted-host|proxy)='(.*)'$/\1 = \3/p"
-  } >"$dir/pip.conf"
-  echo 'Acquire::https::CAInfo "/run/machine/certificates.pem";' >"$dir/apt.conf"
+  machine_files "$dir" /run/machine
   echo "--network host --isolation chroot --layers --pull-never"
   echo "-v $dir:/run/machine:ro -v $dir/pip.conf:/etc/pip.conf:ro"
   echo "-v $dir/apt.conf:/etc/apt/apt.conf.d/00machine:ro"
-  for path in /etc/resolv.conf /etc/hosts /etc/apt/auth.conf.d; do
+  for path in "${MACHINE_PATHS[@]}"; do
     [[ ! -e $path ]] || echo "-v $path:$path:ro"
   done
 }

@@ -92,7 +92,7 @@ apt_install() {
 
 # The pinned mitmdump, from Python's package index.
 make_venv() {
-  say "making build/venv from requirements.txt"
+  say "making build/venv from $(lock_file)"
   rm -rf "$VENV"
   local log
   log=$(fill_venv 2>&1) || {
@@ -102,12 +102,9 @@ make_venv() {
 }
 fill_venv() {
   /usr/bin/python3 -m venv "$VENV" &&
-    # One dependency comes as source; its build takes the venv's own setuptools,
-    # because what an isolated build would fetch is not pinned.
-    "$VENV/bin/pip" install --quiet --disable-pip-version-check --retries 1 \
-      --require-hashes --no-build-isolation -r requirements.txt &&
+    install_locked "$(lock_file)" "$VENV/bin/python3" &&
     [[ -n $(mitmdump_version "$VENV/bin/mitmdump") ]] &&
-    sha256sum requirements.txt >"$VENV/requirements.sha256"
+    sha256sum "$(lock_file)" >"$VENV/requirements.sha256"
 }
 
 provide_mitmdump() {
@@ -116,14 +113,15 @@ provide_mitmdump() {
   [[ -z $own ]] || ! mitmdump_fits "$own" || return 0
   venv_is_current || make_venv || {
     rm -rf "$VENV"
-    say "mitmproxy comes from Python's package index, which pip has to reach" >&2
+    say "mitmproxy comes from Python's package index: pip has to reach it, and Python has to be 3.11 or later" >&2
     exit 1
   }
 }
 
-# That of the image, with which the addons are tried as well. Without it the suites say so.
+# That of the image, with which the addons are tried as well, where it is not that in build/venv.
+# Without it the suites say so.
 provide_image_version() {
-  image_version_is_there || {
+  python_is_new || image_version_is_there || {
     say "making build/mitmproxy-$IMAGE_VERSION"
     make_image_version >/dev/null 2>&1 || say "not possible: mitmproxy $IMAGE_VERSION"
   }

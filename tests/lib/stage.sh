@@ -3,7 +3,7 @@
 # directory that is private to its owner, and mitmdump runs as somebody else.
 #
 #   $STAGE/usr    what `make install` installs
-#   $STAGE/venv   a copy of mitmdump, where the original cannot be reached
+#   $STAGE/venv   a copy of mitmdump
 #   $STAGE/pki    the origin's certificates, and the upstream trust directory
 #   $STAGE/asan   reports of the sanitizers
 #
@@ -35,30 +35,25 @@ stage_down() {
 # MITMDUMP becomes one that the mitmproxy user can run, MITMDUMP_VERSION its version.
 stage_mitmdump() {
   MITMDUMP=$(mitmdump_path)
+  if [[ $MITMDUMP == "$VENV"/* ]]; then
+    stage_tree "$VENV" "$STAGE/venv"
+    bind_program "$STAGE/venv"
+    MITMDUMP=$STAGE/venv/bin/mitmdump
+  fi
   MITMDUMP_VERSION=$(become_mitm mitmdump_version "$MITMDUMP")
-  [[ -z $MITMDUMP_VERSION ]] || return 0
-  [[ $MITMDUMP == "$VENV"/* ]] || {
+  [[ -n $MITMDUMP_VERSION ]] || {
     echo "$MITMDUMP cannot be executed by other users" >&2
     return 1
   }
-  # Links are quicker than copies, and possible on the same file system only.
-  cp -al "$VENV" "$STAGE/venv" 2>/dev/null || {
-    rm -rf "$STAGE/venv"
-    cp -a "$VENV" "$STAGE/venv"
+}
+
+# stage_tree ORIGINAL COPY. Links are quicker than copies, and possible on the same file system
+# only. So a file of the copy is removed before it is written anew: it may be the original.
+stage_tree() {
+  cp -al "$1" "$2" 2>/dev/null || {
+    rm -rf "$2"
+    cp -a "$1" "$2"
   }
-  MITMDUMP=$STAGE/venv/bin/mitmdump
-  # Its first line names the original's interpreter. Remove, do not overwrite:
-  # the file may be a link to the original.
-  rm "$MITMDUMP"
-  cat >"$MITMDUMP" <<EOF
-#!$STAGE/venv/bin/python3
-import sys
-from mitmproxy.tools.main import mitmdump
-sys.exit(mitmdump())
-EOF
-  chmod 0755 "$MITMDUMP"
-  MITMDUMP_VERSION=$(become_mitm mitmdump_version "$MITMDUMP")
-  [[ -n $MITMDUMP_VERSION ]]
 }
 
 # Reports go to files: a test may throw standard error away.

@@ -1,19 +1,15 @@
 # shellcheck shell=bash
-# The image's mitmproxy, in a virtual environment of its own below build/: sourced by
-# deps.sh, which makes it, and by the suites that run it.
+# The image's mitmproxy: sourced by deps.sh, which provides it, and by the suites that run it.
 
-# It needs a newer Python than Debian 12 has, and gets that of Debian 13.
+# shellcheck source=tests/lib/machine.sh
+source "$ROOT/tests/lib/machine.sh"
+
+# It needs a newer Python than Debian 12 has: there it is in a virtual environment of its own
+# below build/, with the Python of Debian 13. Elsewhere it is the one in build/venv.
 IMAGE_VERSION=12.3.1
 
 version_venv() { echo "$ROOT/build/mitmproxy-$1"; }
-
-# The mirror from which this machine installs its own packages.
-debian_mirror() {
-  local codename
-  # shellcheck disable=SC1091 # the machine's
-  codename=$(. /etc/os-release && echo "$VERSION_CODENAME")
-  apt-get --print-uris update | sed -n "s|^'\(.*\)/dists/$codename/[^/]*'.*|\1|p" | head -n 1
-}
+python_is_new() { /usr/bin/python3 -c 'import sys; sys.exit(sys.version_info < (3, 12))'; }
 
 # Is it whole? An upgrade of the system's Python leaves an environment without modules.
 version_is_there() {
@@ -27,8 +23,7 @@ image_version_is_there() {
   [[ -d $venv ]] && bind_version "$venv" && version_is_there "$IMAGE_VERSION"
 }
 
-# The image's: its virtual environment has the Python of Debian 13 in root/. Where this
-# machine's own is new enough, that one does.
+# The image's, with the Python of Debian 13 in root/.
 make_image_version() {
   local venv
   venv=$(version_venv "$IMAGE_VERSION")
@@ -43,10 +38,6 @@ make_image_version() {
 
 image_python() {
   local venv=$1 whole=$1/whole
-  if /usr/bin/python3 -c 'import sys; sys.exit(sys.version_info < (3, 12))'; then
-    /usr/bin/python3 -m venv "$venv"
-    return
-  fi
   debootstrap --variant=minbase --include=python3,python3-venv trixie "$whole" "$(debian_mirror)" || return
   # What is there beside Python and libraries would only be copied.
   mkdir -p "$venv/root/usr/bin" "$venv/bin"
@@ -60,61 +51,51 @@ image_python() {
 # the place where the environment lies: bind_version VENV, again after a copy or a move.
 bind_version() {
   local venv=$1 system=$1/root original loader libraries
-  # Others may be running it.
+  # Bound already: others may be running it.
   [[ $(sed -n 1p "$venv/bin/mitmdump" 2>/dev/null) != "#!$venv/bin/python3" ]] || return 0
-  if [[ -d $system ]]; then
-    original=$(echo "$system"/usr/bin/python3.??)
-    libraries=$(echo "$system"/usr/lib/*-linux-gnu*)
-    loader=$(patchelf --print-interpreter "$original")
-    # Links of lib64 into it are relative to a root; the file itself is in the library directory.
-    loader=$libraries/${loader##*/}
-    rm -f "$system/usr/bin/python3"
-    # An old-style path counts for the libraries of modules as well.
-    patchelf --set-interpreter "$loader" --force-rpath --set-rpath "$libraries" \
-      --output "$system/usr/bin/python3" "$original" || return
-    chmod 0755 "$system/usr/bin/python3"
-    ln -sfn ../root/usr/bin/python3 "$venv/bin/python3"
-    printf 'home = %s\ninclude-system-site-packages = false\n' "$system/usr/bin" >"$venv/pyvenv.cfg"
-  fi
-  bind_mitmdump "$venv"
-}
-
-# Its first line names the interpreter. Remove, do not overwrite: it may be a link to another.
-bind_mitmdump() {
-  rm -f "$1/bin/mitmdump"
-  printf '#!%s\nimport sys\nfrom mitmproxy.tools.main import mitmdump\nsys.exit(mitmdump())\n' \
-    "$1/bin/python3" >"$1/bin/mitmdump"
-  chmod 0755 "$1/bin/mitmdump"
+  original=$(echo "$system"/usr/bin/python3.??)
+  libraries=$(echo "$system"/usr/lib/*-linux-gnu*)
+  loader=$(patchelf --print-interpreter "$original")
+  # Links of lib64 into it are relative to a root; the file itself is in the library directory.
+  loader=$libraries/${loader##*/}
+  rm -f "$system/usr/bin/python3" "$venv/pyvenv.cfg"
+  # An old-style path counts for the libraries of modules as well.
+  patchelf --set-interpreter "$loader" --force-rpath --set-rpath "$libraries" \
+    --output "$system/usr/bin/python3" "$original" || return
+  chmod 0755 "$system/usr/bin/python3"
+  ln -sfn ../root/usr/bin/python3 "$venv/bin/python3"
+  printf 'home = %s\ninclude-system-site-packages = false\n' "$system/usr/bin" >"$venv/pyvenv.cfg"
+  bind_program "$venv"
 }
 
 fill_image_version() {
   local venv=$1 wheel
-  if [[ -d $venv/wheels ]]; then
-    wheel=$(echo "$venv"/wheels/pip-*.whl)
-  fi
+  wheel=$(echo "$venv"/wheels/pip-*.whl)
   # A wheel of pip can run as it is.
-  ${wheel:+env PYTHONPATH="$wheel"} "$venv/bin/python3" -m pip install --quiet --disable-pip-version-check \
-    --retries 1 --only-binary :all: --require-hashes -r "$ROOT/requirements-image.txt" || return
-  bind_mitmdump "$venv"
+  install_locked requirements.txt env PYTHONPATH="$wheel" "$venv/bin/python3" || return
+  bind_program "$venv"
 }
 
-# Print the path of that mitmdump, where the mitmproxy user can run it.
+# Print the path of that mitmdump, where the mitmproxy user can run it: in a copy, as in stage.sh.
 version_mitmdump() {
-  local venv copy
-  venv=$(version_venv "$1")
-  if [[ $(become_mitm mitmdump_version "$venv/bin/mitmdump") == "$1" ]]; then
-    echo "$venv/bin/mitmdump"
-    return
-  fi
-  # As in stage.sh: a copy, whose first line names the copy's interpreter.
-  copy=$STAGE/mitmproxy-$1
-  [[ -d $copy ]] || cp -a "$venv" "$copy"
-  bind_version "$copy"
+  local copy=$STAGE/mitmproxy-$1
+  (
+    # Suites run side by side.
+    flock 9
+    [[ -d $copy ]] || {
+      stage_tree "$(version_venv "$1")" "$copy"
+      bind_version "$copy"
+    }
+  ) 9>>"$STAGE/mitmproxy-$1.lock" || return
   echo "$copy/bin/mitmdump"
 }
 
 # Print the path of the image's mitmdump; status 1 where it cannot be had.
 mitmproxy_12() {
+  if [[ $MITMDUMP_VERSION == "$IMAGE_VERSION" ]]; then
+    echo "$MITMDUMP"
+    return
+  fi
   image_version_is_there || make_image_version >/dev/null 2>&1 || return
   version_mitmdump "$IMAGE_VERSION"
 }
