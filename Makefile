@@ -5,13 +5,12 @@ CC       ?= cc
 SANITIZE ?=
 WERROR   ?= $(if $(CI),1)
 
-# Where the shipped addons go. In the system prefix that is the path which the
-# programs look in by default; elsewhere it is below the prefix.
+# Where the shipped addons go, and where the programs look for them by default.
 SCRIPTS_DIR := $(if $(filter /usr/local,$(PREFIX)),/opt/opensandbox/mitmscripts,$(PREFIX)/share/opensandbox/mitmscripts)
 
-# The image, and what builds it: docker, podman or buildah, whichever is there.
+# The image, and what builds it: docker, if its daemon answers, or podman or buildah, whichever is there.
 IMAGE       ?= opensandbox-egress:$(VERSION)
-BUILDER     ?= $(notdir $(firstword $(foreach tool,docker podman buildah,$(shell command -v $(tool)))))
+BUILDER     ?= $(shell docker version >/dev/null 2>&1 && echo docker || basename "$$(command -v podman || command -v buildah || echo docker)")
 IMAGE_FLAGS ?=
 
 BUILD := build$(if $(SANITIZE),/sanitize)
@@ -40,7 +39,7 @@ SETUP   := $(call objects,setup)
 HEALTHD := $(call objects,healthd)
 MODULES := $(BUILD)/setup-ca.so $(BUILD)/setup-nft.so
 
-.PHONY: all deps demo check bench fuzz install image clean help lint
+.PHONY: all always deps demo check bench fuzz install image clean help lint
 .PRECIOUS: $(BUILD)/obj/%.o
 all: $(BUILD)/setup $(MODULES) $(BUILD)/healthd ## build both programs (SANITIZE=1: with ASan and UBSan, WERROR=1)
 
@@ -70,9 +69,16 @@ $(BUILD)/setup-nft.so: $(call objects,setup/nft)
 $(MODULES):
 	$(link)
 
+# A change of PREFIX compiles this anew.
+$(BUILD)/obj/common/config.o: DEFINES = -DSCRIPTS_DIR='"$(SCRIPTS_DIR)"'
+$(BUILD)/obj/common/config.o: $(BUILD)/scripts-dir
+$(BUILD)/scripts-dir: always
+	@mkdir -p $(@D)
+	@echo '$(SCRIPTS_DIR)' | cmp -s - $@ || echo '$(SCRIPTS_DIR)' >$@
+
 $(BUILD)/obj/%.o: %.c Makefile
 	@mkdir -p $(@D)
-	$(CC) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
+	$(CC) $(ALL_CFLAGS) $(DEFINES) -MMD -MP -c -o $@ $<
 
 fuzz: ## fuzz a parser (FUZZ=http, state or config, ENGINE=libfuzzer or afl, SECONDS=n)
 	./tests/fuzz/run.sh $(or $(ENGINE),libfuzzer) $(or $(FUZZ),http) $(SECONDS)
@@ -103,14 +109,14 @@ install: all ## install programs, addons and entrypoint (PREFIX, DESTDIR)
 # The format of OCI has no HEALTHCHECK; docker knows no other than its own.
 image: ## build the container image (IMAGE=name:tag, BUILDER=docker, podman or buildah)
 	BUILDAH_FORMAT=docker $(BUILDER) build $(IMAGE_FLAGS) -t $(IMAGE) --build-arg VERSION=$(VERSION) \
-	  --build-arg REVISION=$(shell git describe --always --dirty 2>/dev/null || echo unknown) .
+	  --build-arg REVISION=$(shell git -c safe.directory="*" describe --always --dirty 2>/dev/null || echo unknown) .
 
 lint: ## shellcheck and clang-format, as CI runs them
 	ls entrypoint.sh .ci/run tests/*.sh tests/*/*.sh tests/lib/oci-runtime tests/*.bats | xargs -P 2 -n 8 shellcheck -x
 	clang-format --dry-run --Werror common/*.[ch] setup/*.[ch] setup/*/*.[ch] healthd/*.[ch] tests/fuzz/*.[ch] tests/bench/*.c
 
 clean: ## remove what was built (build/venv stays: `rm -r build` removes it too)
-	rm -rf build/obj build/setup build/setup-*.so build/healthd build/sanitize build/fuzz build/bench \
+	rm -rf build/obj build/scripts-dir build/setup build/setup-*.so build/healthd build/sanitize build/fuzz build/bench \
 	      build/quick build/torture build/go
 
 help: ## list the targets

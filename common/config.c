@@ -50,7 +50,7 @@ static const struct variable {
      "user that mitmdump runs as"},
     {"MITMPROXY_BIN", parse_program, FIELD(bin), "mitmdump",
      "an executable's absolute path, or its name on PATH", "the mitmdump program"},
-    {"MITMPROXY_SCRIPTS_DIR", parse_path, FIELD(scripts_dir), "/opt/opensandbox/mitmscripts",
+    {"MITMPROXY_SCRIPTS_DIR", parse_path, FIELD(scripts_dir), SCRIPTS_DIR,
      "the absolute path of the directory with admission.py", "where the shipped addons are"},
     {"MITMPROXY_WRITABLE_SCRIPTS", parse_switch, FIELD(writable_scripts), "off",
      "1 true yes y on, or 0 false no n off",

@@ -64,6 +64,34 @@ readme_exists() {
   no_faults
 }
 
+@test "make install: the programs look where the prefix puts the addons" {
+  local prefix
+  for prefix in /usr /usr/local; do
+    attempt env -u MAKEFLAGS -u MAKELEVEL make -s -C "$ROOT" install BUILD="$BATS_TEST_TMPDIR/build" OPTIMIZE=-O0 \
+      PREFIX="$prefix" DESTDIR="$BATS_TEST_TMPDIR$prefix"
+    [[ $STATUS == 0 ]]
+    attempt "$BATS_TEST_TMPDIR$prefix$prefix/sbin/setup" --help
+    default=$(sed -n '/MITMPROXY_SCRIPTS_DIR/,/default/s/.*default: //p' <<<"$OUTPUT")
+    [[ -f $BATS_TEST_TMPDIR$prefix$default/admission.py ]] || fault "$prefix: $default"
+  done
+  no_faults
+}
+
+@test "make image takes docker only if its daemon answers, else podman, else buildah" {
+  local bin=$BATS_TEST_TMPDIR/bin tool
+  mkdir "$bin"
+  for tool in sh make basename git sed; do ln -s "$(command -v $tool)" "$bin/$tool"; done
+  builder() { env PATH="$bin" make -n -C "$ROOT" image | grep -oE '[a-z]+ build ' | head -n 1; }
+  printf '#!/bin/sh\nexit 1\n' >"$bin/docker"
+  printf '#!/bin/sh\n' >"$bin/buildah"
+  chmod 0755 "$bin/docker" "$bin/buildah"
+  same 'no daemon' 'buildah build ' "$(builder)"
+  cp "$bin/buildah" "$bin/podman"
+  same 'no daemon' 'podman build ' "$(builder)"
+  cp "$bin/buildah" "$bin/docker"
+  same 'a daemon' 'docker build ' "$(builder)"
+}
+
 @test "entrypoint.sh is POSIX sh, clean under shellcheck" {
   need shellcheck
   has "$(head -n 1 "$ROOT/entrypoint.sh")" '^#!/bin/sh'

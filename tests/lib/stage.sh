@@ -16,8 +16,12 @@ stage_up() {
   STAGE_OWNER=$BASHPID
   chmod 0755 "$STAGE"
   # Whatever make called us must not have its own flags in here.
+  # As it is installed by default: another prefix would be compiled in. Then to where the tests look.
   env -u MAKEFLAGS -u MAKELEVEL make -s -C "$ROOT" install \
-    PREFIX="$STAGE/usr" DESTDIR= SANITIZE="${SANITIZE-}"
+    PREFIX=/usr/local DESTDIR="$STAGE/installed" SANITIZE="${SANITIZE-}"
+  mkdir "$STAGE/usr" "$STAGE/usr/share"
+  mv "$STAGE"/installed/usr/local/* "$STAGE/usr/"
+  mv "$STAGE/installed/opt/opensandbox" "$STAGE/usr/share/"
   mkdir "$STAGE/pki"
   origin_make_certificates "$STAGE/pki"
   stage_mitmdump
