@@ -12,8 +12,6 @@
 set -euo pipefail
 
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
-# shellcheck source=tests/lib/mitmdump.sh
-source "$ROOT/tests/lib/mitmdump.sh"
 # shellcheck source=tests/lib/machine.sh
 source "$ROOT/tests/lib/machine.sh"
 
@@ -64,7 +62,7 @@ INSIDE='
   for command; do
     echo "== $command"
     chroot "$root" env -i HOME=/root PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin \
-      REQUIRE_ALL="$REQUIRE_ALL" WERROR="$WERROR" bash -c "cd \"\$1\" && $command" bash "$clone" </dev/null
+      SSL_CERT_FILE=/run/machine/certificates.pem REQUIRE_ALL="$REQUIRE_ALL" WERROR="$WERROR" bash -c "cd \"\$1\" && $command" bash "$clone" </dev/null
   done
 '
 

@@ -23,7 +23,7 @@ storage_driver() { [[ $(stat -f -c %T "$1") == overlayfs ]] && echo vfs || echo 
 # images_up: build, unless they are there already, the base image, the image, the application.
 images_up() {
   local tool
-  for tool in buildah podman debootstrap jq "$VENV/bin/pip" "$TOOLS/bin/python3"; do need "$tool"; done
+  for tool in buildah podman debootstrap jq "$TOOLS/bin/python3"; do need "$tool"; done
   mkdir -p "$IMAGES"
   # Suites run side by side.
   exec {IMAGES_LOCK}>"$IMAGES/lock"
@@ -107,7 +107,7 @@ build_flags() {
 
 build_image() {
   env -u MAKEFLAGS -u MAKELEVEL make -C "$ROOT" image IMAGE_FLAGS="$(build_flags | tr '\n' ' ')" \
-    BUILDER="buildah --root $IMAGES/store --runroot $IMAGES_RUN/store --storage-driver $(storage_driver "$IMAGES")"
+    BUILDER="buildah --root '$IMAGES/store' --runroot $IMAGES_RUN/store --storage-driver $(storage_driver "$IMAGES")"
 }
 
 # The application is somebody else's image, with curl in it and, for the tests, a Python.

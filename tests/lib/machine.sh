@@ -10,6 +10,14 @@ debian_mirror() {
   apt-get --print-uris update | sed -n "s|^'\(.*\)/dists/$codename/[^/]*'.*|\1|p" | head -n 1
 }
 
+# By whichever pip is there: none needs to be outside of build/.
+pip_configuration() {
+  local python
+  for python in "$ROOT"/build/{venv,tools}/bin/python3 /usr/bin/python3; do
+    "$python" -m pip config list 2>/dev/null && return
+  done
+}
+
 # machine_files DIR PLACE: certificates.pem, pip.conf and apt.conf in DIR, which will be seen as PLACE.
 machine_files() {
   mkdir -p "$1"
@@ -17,7 +25,7 @@ machine_files() {
   {
     echo '[global]'
     echo "cert = $2/certificates.pem"
-    "$VENV/bin/pip" config list 2>/dev/null |
+    pip_configuration |
       sed -nE "s/^[^=]*\.((extra-)?index-url|trusted-host|proxy)='(.*)'$/\1 = \3/p"
   } >"$1/pip.conf"
   echo "Acquire::https::CAInfo \"$2/certificates.pem\";" >"$1/apt.conf"
