@@ -70,7 +70,7 @@ direct() { in_origin nft list counter netdev watch direct | sed -n 's/.*packets 
 
 # escape UID WAY: what became of it, in ESCAPE.
 escape() {
-  ESCAPE=$(as_user "$1" /usr/bin/python3 "$ROOT/tests/lib/escape.py" "$2" "$OWN" "$TARGET" 443 $SOURCE 2>&1)
+  ESCAPE=$(as_user "$1" /usr/bin/python3 "$STAGE/lib/escape.py" "$2" "$OWN" "$TARGET" 443 $SOURCE 2>&1)
 }
 # tried WAY: the application tries it, and the origin hears nothing of it.
 tried() {
@@ -132,7 +132,7 @@ footsteps() {
   # It is under way.
   mood drop
   in_pod setpriv --reuid $MITM_UID --regid $MITM_UID --clear-groups /usr/bin/python3 \
-    "$ROOT/tests/lib/escape.py" plain "$OWN" "$TARGET" 443 $SOURCE 3>&- >/dev/null &
+    "$STAGE/lib/escape.py" plain "$OWN" "$TARGET" 443 $SOURCE 3>&- >/dev/null &
   wait_until 3 is_under_way
   forget
   escape $APP_UID plain
@@ -152,7 +152,7 @@ meeting() {
   prepare "$@"
   kill "$(<"$LAB/origin/pid")"
   wait_until 5 origin_is_gone
-  in_origin /usr/bin/python3 "$ROOT/tests/lib/escape.py" meet "$TARGET" "$OWN" $SOURCE 443 3>&- >"$LAB/meeting" &
+  in_origin /usr/bin/python3 "$STAGE/lib/escape.py" meet "$TARGET" "$OWN" $SOURCE 443 3>&- >"$LAB/meeting" &
   escape $APP_UID meet
   wait $! || true
   has "$ESCAPE" '^refused: nobody met$'
@@ -193,9 +193,9 @@ mixed_traffic() {
   prepare "$1" 4
   count_refused "$1"
   for address in 203.0.113.10 2001:db8::16; do
-    in_origin /usr/bin/python3 "$ROOT/tests/lib/mixed_traffic.py" serve $address $EXTRA 3>&- >"$LAB/server.log" 2>&1 &
+    in_origin /usr/bin/python3 "$STAGE/lib/mixed_traffic.py" serve $address $EXTRA 3>&- >"$LAB/server.log" 2>&1 &
     spawn "client-$address" setpriv --reuid $APP_UID --regid $APP_UID --clear-groups \
-      /usr/bin/python3 "$ROOT/tests/lib/mixed_traffic.py" ask 100 $address $EXTRA
+      /usr/bin/python3 "$STAGE/lib/mixed_traffic.py" ask 100 $address $EXTRA
     clients+=("$SPAWNED")
   done
   for mark in 20 40 60; do

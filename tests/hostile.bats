@@ -13,15 +13,13 @@ setup_file() { suite_up; }
 teardown_file() { suite_down; }
 setup() {
   lab_up
-  PKI=$LAB/ca CA_DIR=$LAB/secret VAULT=$LAB/vault
+  PKI=$LAB/ca CA_DIR=$LAB/secret VAULT=$LAB/vault ATTACK=$STAGE/lib/attack.py
   mkdir "$PKI"
   root one
   root two
   make_vault
 }
 teardown() { lab_down; }
-
-ATTACK=$BATS_TEST_DIRNAME/lib/attack.py
 
 # A directory like /etc: who can make setup touch it has won. SECRETS has lines of what
 # must not be told.

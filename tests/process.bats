@@ -124,7 +124,7 @@ with_soft_limit() {
   limits=$(grep '^Max open files' "/proc/$MITMDUMP_PID/limits")
   has "$limits" "^Max open files +$(ulimit -Hn) +$(ulimit -Hn) " || fault "mitmdump: $limits"
   has "$(grep '^Max open files' "/proc/$RESPONDER/limits")" '^Max open files +1024 ' || fault 'the test gives no soft limit'
-  attempt as_app timeout 120 /usr/bin/python3 "$ROOT/tests/lib/keep_alive.py" 203.0.113.10 shop.example.test "$BUNDLE" 600
+  attempt as_app timeout 120 /usr/bin/python3 "$STAGE/lib/keep_alive.py" 203.0.113.10 shop.example.test "$BUNDLE" 600
   [[ $STATUS == 0 ]] || fault 'not all connections live'
   has "$OUTPUT" '^600 of 600$' || fault 'not all connections live'
   same 'mitmdump is the same' "$MITMDUMP_PID" "$(mitmdump_pid)" || fault restarted

@@ -82,9 +82,9 @@ serve_udp() {
   ((IPV6 == 0)) || addresses+=" $HOST6 $INSIDE6 $OUTSIDE6" own+=' ::1 fd77::2'
   for port in 5353 80 443 $EXTRA; do
     # shellcheck disable=SC2086 # several addresses
-    in_origin /usr/bin/python3 "$ROOT/tests/lib/udp.py" serve "$port" $addresses 3>&- >"$LAB/udp.$port" 2>&1 &
+    in_origin /usr/bin/python3 "$STAGE/lib/udp.py" serve "$port" $addresses 3>&- >"$LAB/udp.$port" 2>&1 &
     # shellcheck disable=SC2086 # several addresses
-    in_pod /usr/bin/python3 "$ROOT/tests/lib/udp.py" serve "$port" $own 3>&- >"$LAB/udp.pod.$port" 2>&1 &
+    in_pod /usr/bin/python3 "$STAGE/lib/udp.py" serve "$port" $own 3>&- >"$LAB/udp.pod.$port" 2>&1 &
   done
   wait_until 5 serve_udp_on in_origin "$addresses"
   wait_until 5 serve_udp_on in_pod "$own"
@@ -118,7 +118,7 @@ past_proxy() {
 # udp USER ADDRESS PORT ANSWER
 udp() {
   local answer
-  answer=$(as_user "$1" /usr/bin/python3 "$ROOT/tests/lib/udp.py" ask "$2" "$3" 2>&1)
+  answer=$(as_user "$1" /usr/bin/python3 "$STAGE/lib/udp.py" ask "$2" "$3" 2>&1)
   [[ $answer == "$4" ]] || fault "UDP as $1 to $2 port $3: $answer, not $4"
 }
 udp_refused() { udp "$@" refused; }

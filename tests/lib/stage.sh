@@ -3,6 +3,7 @@
 # directory that is private to its owner, and mitmdump runs as somebody else.
 #
 #   $STAGE/usr    what `make install` installs
+#   $STAGE/lib    the tests' own programs in Python, which other users run as well
 #   $STAGE/venv   a copy of mitmdump
 #   $STAGE/pki    the origin's certificates, and the upstream trust directory
 #   $STAGE/asan   reports of the sanitizers
@@ -22,7 +23,8 @@ stage_up() {
   mkdir "$STAGE/usr" "$STAGE/usr/share"
   mv "$STAGE"/installed/usr/local/* "$STAGE/usr/"
   mv "$STAGE/installed/opt/opensandbox" "$STAGE/usr/share/"
-  mkdir "$STAGE/pki"
+  mkdir "$STAGE/lib" "$STAGE/pki"
+  cp "$ROOT"/tests/lib/*.py "$STAGE/lib/"
   origin_make_certificates "$STAGE/pki"
   stage_mitmdump
   stage_sanitizers

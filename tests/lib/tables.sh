@@ -84,10 +84,10 @@ start_probe() {
   local address
   for address in "${@:3}"; do
     in_origin ss -Hlun "src = $address and sport = :443" | grep -q . && continue
-    in_origin /usr/bin/python3 "$ROOT/tests/lib/udp.py" serve 443 "$address" 3>&- >>"$LAB/udp.log" 2>&1 &
+    in_origin /usr/bin/python3 "$STAGE/lib/udp.py" serve 443 "$address" 3>&- >>"$LAB/udp.log" 2>&1 &
   done
   spawn probe setpriv --reuid "$APP_UID" --regid "$APP_UID" --clear-groups \
-    /usr/bin/python3 "$ROOT/tests/lib/probe.py" "$@"
+    /usr/bin/python3 "$STAGE/lib/probe.py" "$@"
   PROBE=$SPAWNED PROBED=''
   wait_until 5 grep -q begin "$LAB/probe.log"
 }
