@@ -238,7 +238,7 @@ served() {
 
 # The certificates of mitmproxy-ca.pem: fields NUMBER OPTIONS...
 fields() {
-  awk -v n="$1" '/BEGIN CERT/ { i++ } i == n' "$CONFDIR/mitmproxy-ca.pem" | openssl x509 -noout "${@:2}"
+  awk -v n="$1" '/BEGIN CERT/ { i++ } i == n' "$CONFDIR/mitmproxy-ca.pem" | openssl x509 -noout "${NAME_FORM[@]}" "${@:2}"
 }
 # odd NAME ROOT: CA_DIR has a CA with another key identifier than the SHA-1 of its key.
 # BRIDGE is the name that is issued in, WARNING and WHO what is said of whom.
@@ -249,8 +249,8 @@ odd() {
   same "$name: warnings" "${WARNING:+1}" "$(grep -c "warn.*${WARNING-}" <<<"$OUTPUT" | grep -vx 0)" || fault "$name: warnings"
   # First a certificate of its key by itself, with the SHA-1, then the CA as it is.
   same "$name: bridge" "$(openssl x509 -in "$PKI/$name.crt" -noout -pubkey -dates)" "$(fields 1 -pubkey -dates)" || fault "$name: bridge"
-  same "$name: subject" "subject=${BRIDGE-CN = $name, OU = mitmproxy}" "$(fields 1 -subject)" || fault "$name: subject"
-  same "$name: issuer" "issuer=CN = $name" "$(fields 1 -issuer)" || fault "$name: issuer"
+  same "$name: subject" "subject=${BRIDGE-CN=$name, OU=mitmproxy}" "$(fields 1 -subject)" || fault "$name: subject"
+  same "$name: issuer" "issuer=CN=$name" "$(fields 1 -issuer)" || fault "$name: issuer"
   same "$name: identifier" "$(openssl pkey -in "$PKI/$name.key" -pubout -outform DER | sha1_of_key)" \
     "$(fields 1 -ext subjectKeyIdentifier | tail -n 1 | tr -d ' :' | tr A-F a-f)" || fault "$name: identifier"
   same "$name: original" "$(openssl x509 -in "$PKI/$name.crt" -noout -fingerprint)" "$(fields 2 -fingerprint)" || fault "$name: original"
@@ -271,8 +271,8 @@ odd() {
 }
 # Of the public key's bits, which come last in a SubjectPublicKeyInfo.
 sha1_of_key() {
-  /usr/bin/python3 -c '
-import sys, hashlib
+  "${MITMDUMP%/*}/python3" -c '
+import sys
 from cryptography.hazmat.primitives.serialization import load_der_public_key
 from cryptography.x509 import SubjectKeyIdentifier
 print(SubjectKeyIdentifier.from_public_key(load_der_public_key(sys.stdin.buffer.read())).digest.hex())'
@@ -286,13 +286,13 @@ print(SubjectKeyIdentifier.from_public_key(load_der_public_key(sys.stdin.buffer.
   EXTENSIONS=${ODD_EXTENSIONS/CA:TRUE/CA:TRUE,pathlen:0} root narrow
   tls_secret narrow
   # No room for a CA below: it has to have the same name.
-  BRIDGE='CN = narrow' WARNING=Java WHO='curl openssl urllib node' odd narrow narrow
+  BRIDGE=CN=narrow WARNING=Java WHO='curl openssl urllib node' odd narrow narrow
   fresh
   root top
   EXTENSIONS=${ODD_EXTENSIONS/CA:TRUE/CA:TRUE,pathlen:0} intermediate middle top rsa2048
   tls_secret middle top
   # (GnuTLS counts what is self-issued.)
-  BRIDGE='CN = middle' WHO=${ROTATION_CLIENTS[*]} odd middle top
+  BRIDGE=CN=middle WHO=${ROTATION_CLIENTS[*]} odd middle top
   # Nothing of that is needed, nor done, where mitmproxy and the CA agree.
   fresh
   root usual

@@ -46,11 +46,11 @@ everywhere() {
   export_is_right
   everywhere "$(fingerprint "$CONFDIR/mitmproxy-ca.pem")"
   local pem=$CONFDIR/mitmproxy-ca.pem text
-  text=$(openssl x509 -in "$pem" -noout -text)
+  text=$(openssl x509 -in "$pem" -noout -text "${NAME_FORM[@]}")
   echo "$text"
   has "$text" 'Version: 3'
-  has "$text" 'Subject: CN = mitmproxy, O = mitmproxy$'
-  has "$text" 'Issuer: CN = mitmproxy, O = mitmproxy$'
+  has "$text" 'Subject: CN=mitmproxy, O=mitmproxy$'
+  has "$text" 'Issuer: CN=mitmproxy, O=mitmproxy$'
   has "$text" 'NIST CURVE: P-256'
   has "$text" 'Signature Algorithm: ecdsa-with-SHA256'
   has "$(grep -A1 'Basic Constraints: critical' <<<"$text")" 'CA:TRUE'

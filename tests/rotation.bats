@@ -830,7 +830,7 @@ bring() {
   local pem=$CONFDIR/mitmproxy-ca.pem
   same key "$(openssl pkey -in "$PKI/new.key" -pubout)" "$(openssl pkey -in "$pem" -pubout)"
   same 'key of the first certificate' "$(openssl pkey -in "$PKI/new.key" -pubout)" "$(openssl x509 -in "$pem" -noout -pubkey)"
-  same names $'subject=CN = new\nissuer=CN = old' "$(openssl x509 -in "$pem" -noout -subject -issuer)"
+  same names $'subject=CN=new\nissuer=CN=old' "$(openssl x509 -in "$pem" -noout -subject -issuer "${NAME_FORM[@]}")"
   same 'key identifier' "$(openssl x509 -in "$PKI/new.crt" -noout -ext subjectKeyIdentifier)" \
     "$(openssl x509 -in "$pem" -noout -ext subjectKeyIdentifier)"
   openssl x509 -in "$pem" -out "$LAB/cross.crt"

@@ -4,7 +4,7 @@
 # make_ca DIRECTORY KIND: writes key.pem, cert.pem and ca.pem (key, then
 # certificate) into DIRECTORY. KIND is rsa or ec, or names what is wrong with it.
 make_ca() {
-  local dir=$1 kind=$2 start end extensions='basicConstraints=critical,CA:TRUE' key=(-algorithm EC -pkeyopt ec_paramgen_curve:P-256)
+  local dir=$1 kind=$2 start end extensions=$'basicConstraints=critical,CA:TRUE\nkeyUsage=critical,keyCertSign,cRLSign' key=(-algorithm EC -pkeyopt ec_paramgen_curve:P-256)
   mkdir -p "$dir"
   start=$(date -u -d '-1 day' +%Y%m%d%H%M%SZ) end=$(date -u -d '+1 year' +%Y%m%d%H%M%SZ)
   case $kind in
@@ -14,7 +14,7 @@ make_ca() {
     ends-*) end=$(date -u -d "+${kind#ends-} days" +%Y%m%d%H%M%SZ) ;; # days from now
     leaf) extensions='basicConstraints=critical,CA:FALSE' ;;
     no-constraints) extensions='subjectAltName=DNS:fixed.test' ;;
-    no-signing) extensions+=$'\nkeyUsage=critical,digitalSignature' ;;
+    no-signing) extensions=${extensions/keyCertSign,cRLSign/digitalSignature} ;;
   esac
   printf '%s\nsubjectKeyIdentifier=hash\n' "$extensions" >"$dir/extensions"
   cat >"$dir/ca.cnf" <<CONFIG

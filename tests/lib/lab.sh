@@ -6,6 +6,8 @@
 # No user is added to the machine: users here are numbers.
 
 umask 022
+# What programs print is read.
+export LC_ALL=C.UTF-8
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 # shellcheck source=tests/lib/mitmdump.sh
 source "$ROOT/tests/lib/mitmdump.sh"

@@ -14,9 +14,11 @@ origin_names() { awk 'NF { print $2 }' <<<"$HOSTS" | sort -u; }
 # Make an EC key and a certificate: issue DIRECTORY NAME SUBJECT EXTENSION [CA],
 # self-signed without the name of a CA in the same directory.
 issue() {
-  local dir=$1 name=$2 subject=$3 extension=$4 ca=${5-}
+  local dir=$1 name=$2 subject=$3 extension=$4 ca=${5-} usage=
+  # Python 3.13 takes no CA without it.
+  [[ -n $ca ]] || usage=keyUsage=critical,keyCertSign,cRLSign
   openssl req -x509 -config "$dir/req.conf" -newkey ec -pkeyopt ec_paramgen_curve:P-256 \
-    -nodes -days 30 -subj "/CN=$subject" -addext "$extension" \
+    -nodes -days 30 -subj "/CN=$subject" -addext "$extension" ${usage:+-addext "$usage"} \
     ${ca:+-CA "$dir/$ca.crt" -CAkey "$dir/$ca.key"} \
     -keyout "$dir/$name.key" -out "$dir/$name.crt" 2>"$dir/openssl.log" || {
     cat "$dir/openssl.log" >&2

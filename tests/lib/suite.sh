@@ -75,6 +75,9 @@ same() {
     return 1
   }
 }
+# For openssl(1): names as one version writes them, and another not by itself ("CN = x").
+# shellcheck disable=SC2034 # for the suites
+NAME_FORM=(-nameopt 'oneline,-space_eq')
 # has TEXT PATTERN (extended regular expression, matched line by line)
 has() {
   grep -qE -e "$2" <<<"$1" || {
