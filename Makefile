@@ -39,7 +39,7 @@ SETUP   := $(call objects,setup)
 HEALTHD := $(call objects,healthd)
 MODULES := $(BUILD)/setup-ca.so $(BUILD)/setup-nft.so
 
-.PHONY: all always deps demo check bench fuzz install image clean help lint
+.PHONY: all always deps demo check check-long bench fuzz install image clean help lint
 .PRECIOUS: $(BUILD)/obj/%.o
 all: $(BUILD)/setup $(MODULES) $(BUILD)/healthd ## build both programs (SANITIZE=1: with ASan and UBSan, WERROR=1)
 
@@ -91,9 +91,13 @@ demo: ## watch real HTTPS being intercepted (root)
 	+$(MAKE) --no-print-directory all
 	./tests/demo.sh
 
-check: deps ## prove it: build, then all tests (root; SANITIZE=1 with sanitizers, SUITE=name for one)
+check: deps ## prove it: build, then the tests (root; SANITIZE=1 with sanitizers, SUITE=name for one)
 	+$(MAKE) --no-print-directory all
-	BUILD=$(BUILD) SANITIZE=$(SANITIZE) ./tests/run.sh $(SUITE)
+	BUILD=$(BUILD) SANITIZE=$(SANITIZE) TIER=$(TIER) ./tests/run.sh $(SUITE)
+
+check-long: deps ## the tests that take long, which `make check` leaves out (root)
+	+$(MAKE) --no-print-directory all
+	BUILD=$(BUILD) SANITIZE=$(SANITIZE) TIER=long ./tests/run.sh
 
 bench: deps ## measure it beside the alternatives, into build/bench (root; BENCH=name, ROUNDS=n)
 	+$(MAKE) --no-print-directory all
@@ -120,6 +124,6 @@ clean: ## remove what was built (build/venv stays: `rm -r build` removes it too)
 	      build/quick build/torture build/go
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  %-8s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' Makefile
 
 -include tests/programs.mk $(wildcard $(BUILD)/obj/*/*.d $(BUILD)/obj/*/*/*.d)

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
-# `make check`: run the suites tests/*.bats, or those named (`rules` is
-# tests/rules.bats), as root. The last line is "N passed, N failed"; status 0
+# `make check`: run the suites tests/*.bats of a tier, or those named (`rules`
+# is tests/rules.bats), as root. The last line is "N passed, N failed"; status 0
 # only if something ran and nothing failed.
+#   TIER=short     all but those in LONG below; long: these; all
 #   SANITIZE=1     the programs are built with sanitizers; any report fails the run
 #   REQUIRE_ALL=1  a test that cannot run on this machine fails
 #   JOBS=n         so many suites at once (two for each processor)
@@ -10,14 +11,19 @@ set -euo pipefail
 # shellcheck source=tests/lib/lab.sh
 source "$(dirname "$0")/lib/lab.sh"
 
+# For a night, or before a release: they take long, and few changes reach what they try.
+LONG='torture endurance load restarts versions bench'
 # Begun first, or the end of the run would wait for one of them.
 SLOW='escape fault hostile backend rotation ca-source write-failure health pod-native'
 
-# Print the files of the suites named in the arguments, or of all.
+# Print the files of the suites named in the arguments, or of all of the tier.
 suites() {
   local name
-  # shellcheck disable=SC2046,SC2086 # words
-  (($# > 0)) || set -- $SLOW $(basename -as .bats "$ROOT"/tests/*.bats | grep -vxF "${SLOW// /$'\n'}")
+  if (($# == 0)); then
+    name=$(of_tier) || return
+    # shellcheck disable=SC2086 # words
+    set -- $name
+  fi
   for name in "$@"; do
     [[ $name == *.bats ]] || name=$ROOT/tests/$name.bats
     [[ -f $name ]] || {
@@ -27,6 +33,18 @@ suites() {
     echo "$name"
   done
 }
+
+of_tier() {
+  local others
+  others=$(basename -as .bats "$ROOT"/tests/*.bats | grep -vxF "$(words "$SLOW $LONG")")
+  case ${TIER:-short} in
+    short) words "$SLOW $others" ;;
+    long) words "$LONG" ;;
+    all) words "$SLOW $LONG $others" ;;
+    *) echo "no such tier: $TIER" >&2 && return 1 ;;
+  esac
+}
+words() { tr ' ' '\n' <<<"$1"; }
 
 # Print the sanitizers' reports; status 1 if there is one.
 sanitizer_reports() {
@@ -48,6 +66,9 @@ mapfile -t files <<<"$files"
 trap stage_down EXIT
 stage_up
 
+# Where every user may be.
+cd /
+
 status=0
 # Suites wait more than they work, and share nothing.
 jobs=()
@@ -60,6 +81,7 @@ failed=$(grep -c '^not ok ' "$STAGE/results" || true)
 ((status == 0 || failed > 0)) || failed=1
 sanitizer_reports || failed=$((failed + 1))
 
+sed -n 's/^ok [0-9]* \(.*\) in [0-9]*ms # skip/skipped: \1:/p' "$STAGE/results"
 echo
 echo "$((passed - skipped)) passed, $failed failed$( ((skipped == 0)) || echo ", $skipped skipped")"
 ((failed == 0 && passed > skipped))
