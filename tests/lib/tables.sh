@@ -81,9 +81,12 @@ feed_iptables() {
 # listens on the proxy port: start_probe PAUSE PORT ADDRESS..., stop_probe; then PROBED is its
 # line "connected N refused N other N answered N". (PAUSE: after each turn, for long tests.)
 start_probe() {
-  local address
+  local address where
   for address in "${@:3}"; do
-    in_origin ss -Hlun "src = $address and sport = :443" | grep -q . && continue
+    # (A newer ss takes IPv6 in brackets only.)
+    where=$address
+    [[ $address != *:* ]] || where="[$address]"
+    in_origin ss -Hlun "src $where:443" | grep -q . && continue
     in_origin /usr/bin/python3 "$STAGE/lib/udp.py" serve 443 "$address" 3>&- >>"$LAB/udp.log" 2>&1 &
   done
   spawn probe setpriv --reuid "$APP_UID" --regid "$APP_UID" --clear-groups \
