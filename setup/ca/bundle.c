@@ -121,8 +121,7 @@ static bool add_block(struct bundle *bundle, const struct pem_block *block)
     return added;
 }
 
-/* Returns how many certificates the text held. */
-static size_t add_pem(struct bundle *bundle, const char *pem, size_t size, const char *path)
+size_t bundle_add_pem(struct bundle *bundle, const char *pem, size_t size, const char *path)
 {
     struct pem_block block = {0};
     size_t found = 0, damaged = 0;
@@ -152,7 +151,7 @@ static size_t add_file(struct bundle *bundle, int directory, const char *name, c
     if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_size <= SOURCE_MAX_BYTES) {
         char *pem = file_read_open(fd, (size_t)st.st_size, path, &size, &ignored);
         if (pem != NULL)
-            found = add_pem(bundle, pem, size, path);
+            found = bundle_add_pem(bundle, pem, size, path);
         free(pem);
     }
     close(fd);
@@ -194,7 +193,7 @@ size_t bundle_add_directory(struct bundle *bundle, const char *path)
     return found;
 }
 
-const STACK_OF(X509) * bundle_certificates(const struct bundle *bundle)
+STACK_OF(X509) * bundle_certificates(const struct bundle *bundle)
 {
     return bundle->certificates;
 }

@@ -17,6 +17,9 @@ int bundle_add(struct bundle *bundle, X509 *certificate);
 /* What follows reads PEM text: blocks other than certificates are passed over, and of damaged
  * certificates it is logged how many a file has. */
 
+/* Adds those in a text; path stands in the message. Returns how many. */
+size_t bundle_add_pem(struct bundle *bundle, const char *pem, size_t size, const char *path);
+
 /* Adds the roots of the system, from where its distribution keeps them. Returns how many. */
 size_t bundle_add_system_roots(struct bundle *bundle);
 
@@ -25,6 +28,6 @@ size_t bundle_add_system_roots(struct bundle *bundle);
 size_t bundle_add_directory(struct bundle *bundle, const char *path);
 
 /* All of them; they belong to the bundle. */
-const STACK_OF(X509) * bundle_certificates(const struct bundle *bundle);
+STACK_OF(X509) * bundle_certificates(const struct bundle *bundle);
 
 #endif

@@ -55,12 +55,31 @@ bool certificates_are_of_one_ca(X509 *a, X509 *b)
            EVP_PKEY_eq(X509_get0_pubkey(a), X509_get0_pubkey(b)) == 1;
 }
 
+X509 *certificates_root(const STACK_OF(X509) * certificates)
+{
+    for (int i = 0; i < sk_X509_num(certificates); i++)
+        if (certificate_is_self_signed(sk_X509_value(certificates, i)))
+            return sk_X509_value(certificates, i);
+    return NULL;
+}
+
 X509 *ca_root(const struct ca *ca)
 {
-    for (int i = 0; i < sk_X509_num(ca->certificates); i++)
-        if (certificate_is_self_signed(sk_X509_value(ca->certificates, i)))
-            return sk_X509_value(ca->certificates, i);
-    return NULL;
+    return certificates_root(ca->certificates);
+}
+
+STACK_OF(X509) * ca_sent(const struct ca *ca)
+{
+    STACK_OF(X509) *sent = sk_X509_dup(ca->certificates);
+    if (sent == NULL || ca->cross == NULL)
+        return sent;
+    sk_X509_delete_ptr(sent, ca_root(ca));
+    for (int i = 0; i < sk_X509_num(ca->cross); i++)
+        if (sk_X509_push(sent, sk_X509_value(ca->cross, i)) < 1) {
+            sk_X509_free(sent);
+            return NULL;
+        }
+    return sent;
 }
 
 /* A key that needs a password is an error, never a prompt. */
@@ -104,7 +123,7 @@ static int count(const char *text, const char *word)
     return found;
 }
 
-/* What no text in PEM is, whatever it should hold. */
+/* Says what is wrong with a text that cannot be PEM. */
 static int check_text(const char *pem, size_t size, struct error *error)
 {
     if (size == 0)
@@ -162,21 +181,6 @@ int ca_parse(const char *pem, size_t size, struct ca *ca, struct error *error)
                                                    : -1;
 }
 
-int ca_generate(struct ca *ca, struct error *error)
-{
-    memset(ca, 0, sizeof(*ca));
-    ca->certificates = sk_X509_new_null();
-    ca->key = EVP_EC_gen("P-256");
-    if (ca->certificates == NULL || ca->key == NULL)
-        return error_set(error, 1, "make a CA key: %s", openssl_reason());
-    const struct issue issue = {.key = ca->key, .signer = ca->key};
-    X509 *certificate = certificate_issue(&issue, error);
-    if (certificate == NULL)
-        return -1;
-    sk_X509_push(ca->certificates, certificate);
-    return 0;
-}
-
 /* What a memory BIO holds, copied; the BIO is cleared and freed. */
 static char *take_bio(BIO *bio, size_t *size)
 {
@@ -204,8 +208,12 @@ static int write_certificates(BIO *bio, const STACK_OF(X509) * certificates)
 char *ca_to_pem(const struct ca *ca, size_t *size, struct error *error)
 {
     BIO *bio = BIO_new(BIO_s_secmem());
-    if (bio != NULL && PEM_write_bio_PrivateKey(bio, ca->key, NULL, NULL, 0, NULL, NULL) == 1 &&
-        write_certificates(bio, ca->certificates))
+    STACK_OF(X509) *sent = ca_sent(ca);
+    bool written = bio != NULL && sent != NULL &&
+                   PEM_write_bio_PrivateKey(bio, ca->key, NULL, NULL, 0, NULL, NULL) == 1 &&
+                   write_certificates(bio, sent);
+    sk_X509_free(sent);
+    if (written)
         return take_bio(bio, size);
     BIO_free(bio);
     error_set(error, 1, "write the CA as PEM: %s", openssl_reason());
@@ -236,5 +244,7 @@ void ca_free(struct ca *ca)
 {
     EVP_PKEY_free(ca->key);
     sk_X509_pop_free(ca->certificates, X509_free);
+    sk_X509_pop_free(ca->cross, X509_free);
+    sk_X509_pop_free(ca->other_roots, X509_free);
     memset(ca, 0, sizeof(*ca));
 }

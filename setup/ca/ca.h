@@ -8,15 +8,17 @@
 
 #include "common/error.h"
 
-/* A certificate authority as mitmproxy keeps one in mitmproxy-ca.pem. */
+/* A certificate authority. What is not there is NULL. */
 struct ca {
     EVP_PKEY *key;
-    STACK_OF(X509) * certificates; /* the first one is the CA's own, further ones its chain */
-};
+    STACK_OF(X509) * certificates; /* the CA's own first, then those above it up to the root */
 
-/* Makes a new CA: ECDSA P-256, valid from two days ago for ten years. 0, or -1 with error. The
- * caller frees it with ca_free. */
-int ca_generate(struct ca *ca, struct error *error);
+    /* Sent in the place of the root, for clients that trust only the CA before this one: the root's
+     * name and key in a certificate by that CA, then that CA's own certificates. */
+    STACK_OF(X509) * cross;
+
+    STACK_OF(X509) * other_roots; /* further ones in ca.crt of CA_DIR, which are exported as well */
+};
 
 /* Reads a CA from PEM text: one private key and at least one certificate, in any order. 0, or -1
  * with error (78) which does not name the file. The caller frees it with ca_free in both cases. */
@@ -26,8 +28,13 @@ int ca_parse(const char *pem, size_t size, struct ca *ca, struct error *error);
 int ca_parse_key(const char *pem, size_t size, struct ca *ca, struct error *error);
 int ca_parse_certificates(const char *pem, size_t size, struct ca *ca, struct error *error);
 
-/* The key (PKCS#8), then the certificates, as PEM in newly allocated memory; the caller clears it
- * (explicit_bzero) and frees it. NULL with error. */
+/* What mitmdump sends behind a leaf: the certificates, with the cross certificate and what follows
+ * it in the root's place if there is one. They belong to the CA; the stack is the caller's to free
+ * with sk_X509_free. NULL when memory is out. */
+STACK_OF(X509) * ca_sent(const struct ca *ca);
+
+/* The file as mitmproxy keeps it, in newly allocated memory: the key (PKCS#8), then what is sent.
+ * The caller clears it (explicit_bzero) and frees it. NULL with error. */
 char *ca_to_pem(const struct ca *ca, size_t *size, struct error *error);
 
 /* The CA's own certificate; it belongs to the CA. */
@@ -37,21 +44,8 @@ X509 *ca_certificate(const struct ca *ca);
  * is none. It belongs to the CA. */
 X509 *ca_root(const struct ca *ca);
 
-/* What certificate_issue makes a certificate of. */
-struct issue {
-    X509 *subject;               /* whose name and key it gets, or NULL for a new name */
-    EVP_PKEY *key;               /* the new key, where subject is NULL */
-    const X509_NAME *name;       /* NULL: the subject's */
-    X509 *issuer;                /* NULL: self-signed */
-    EVP_PKEY *signer;            /* the issuer's key */
-    const ASN1_TIME *not_before; /* NULL: two days ago */
-    const ASN1_TIME *not_after;  /* NULL: in ten years */
-    bool leaf;                   /* not a CA's */
-    bool hash_identifier;        /* the SHA-1 of the key, even if the subject has another one */
-};
-
-/* Makes a certificate. NULL with error; the caller frees it. */
-X509 *certificate_issue(const struct issue *issue, struct error *error);
+/* The same of any certificates. */
+X509 *certificates_root(const STACK_OF(X509) * certificates);
 
 bool certificate_is_self_signed(X509 *certificate);
 

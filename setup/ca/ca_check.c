@@ -23,9 +23,11 @@ bool certificate_has_expired(X509 *certificate)
     return X509_cmp_current_time(X509_get0_notAfter(certificate)) < 0;
 }
 
-bool certificate_ends_before(X509 *certificate, X509 *other)
+int64_t certificate_end(X509 *certificate)
 {
-    return ASN1_TIME_compare(X509_get0_notAfter(certificate), X509_get0_notAfter(other)) < 0;
+    struct tm utc = {0};
+    ASN1_TIME_to_tm(X509_get0_notAfter(certificate), &utc);
+    return (int64_t)timegm(&utc);
 }
 
 /* Those that TLS clients accept in certificates. */
@@ -117,15 +119,8 @@ static int check_validity(X509 *certificate, const char *path, struct error *err
     return 0;
 }
 
-/* Certificate number i has CAs below it, which must fit into its path length. */
-static int check_above(const struct ca *ca, int i, int below, const char *path, struct error *error)
+static int check_above(X509 *certificate, const char *path, struct error *error)
 {
-    X509 *certificate = sk_X509_value(ca->certificates, i);
-    long room = X509_get_pathlen(certificate);
-    if (room >= 0 && room < below)
-        return error_set(error, EX_CONFIG,
-                         "certificate %d of the chain has path length %ld, with %d CAs below it",
-                         i + 1, room, below);
     const EVP_PKEY *key = X509_get0_pubkey(certificate);
     if (!signs_for_clients(key))
         return error_set(error, EX_CONFIG, "the chain's key is %s, which clients do not know",
@@ -167,20 +162,39 @@ static int check_extensions(X509 *certificate, struct error *error)
     return 0;
 }
 
-/* The whole chain as a client sees it that trusts the root alone: names, path lengths, dates. */
-static int check_chain(const struct ca *ca, struct error *error)
+/* OpenSSL counts the CAs below each certificate without the first one, as if that were the leaf. */
+static int check_path_lengths(const STACK_OF(X509) * chain, struct error *error)
 {
-    X509 *root = ca_root(ca);
+    int below = 0;
+    for (int i = 0; i < sk_X509_num(chain); i++) {
+        X509 *certificate = sk_X509_value(chain, i);
+        long room = X509_get_pathlen(certificate);
+        if (room >= 0 && room < below)
+            return error_set(
+                error, EX_CONFIG,
+                "certificate %d of the chain has path length %ld, with %d CAs below it", i + 1,
+                room, below);
+        below += !certificate_is_self_issued(certificate);
+    }
+    return 0;
+}
+
+/* The whole chain as a client sees it that trusts its root alone: names, path lengths, dates. */
+static int check_chain(STACK_OF(X509) * chain, struct error *error)
+{
+    X509 *root = certificates_root(chain);
     X509_STORE *trusted = X509_STORE_new();
     X509_STORE_CTX *context = X509_STORE_CTX_new();
     int result = -1;
+    if (check_path_lengths(chain, error) != 0)
+        goto out;
     if (root == NULL) {
         error_set(error, EX_CONFIG,
                   "the chain does not end in a self-signed certificate that clients could trust");
         goto out;
     }
     if (trusted == NULL || context == NULL || X509_STORE_add_cert(trusted, root) != 1 ||
-        X509_STORE_CTX_init(context, trusted, ca_certificate(ca), ca->certificates) != 1) {
+        X509_STORE_CTX_init(context, trusted, sk_X509_value(chain, 0), chain) != 1) {
         error_set(error, 1, "check the chain: %s", openssl_reason());
         goto out;
     }
@@ -195,6 +209,14 @@ out:
     return result;
 }
 
+int ca_check_cross(const struct ca *ca, struct error *error)
+{
+    STACK_OF(X509) *sent = ca_sent(ca);
+    int result = sent != NULL ? check_chain(sent, error) : error_set(error, 1, "out of memory");
+    sk_X509_free(sent);
+    return result;
+}
+
 int ca_check(const struct ca *ca, const char *path, struct error *error)
 {
     return ca_check_key(ca, error) == 0 ? ca_check_certificates(ca, path, error) : -1;
@@ -205,14 +227,12 @@ int ca_check_certificates(const struct ca *ca, const char *path, struct error *e
     X509 *certificate = ca_certificate(ca);
     if (check_extensions(certificate, error) != 0 || check_validity(certificate, path, error) != 0)
         return -1;
-    int below = 0;
     for (int i = 0; i < sk_X509_num(ca->certificates); i++) {
-        if (check_signature(sk_X509_value(ca->certificates, i), error) != 0 ||
-            (i > 0 && check_above(ca, i, below, path, error) != 0))
+        X509 *above = sk_X509_value(ca->certificates, i);
+        if (check_signature(above, error) != 0 || (i > 0 && check_above(above, path, error) != 0))
             return -1;
-        below += !certificate_is_self_issued(sk_X509_value(ca->certificates, i));
     }
-    if (check_chain(ca, error) != 0)
+    if (check_chain(ca->certificates, error) != 0)
         return -1;
     if (X509_get_ext_by_NID(certificate, NID_name_constraints, -1) >= 0)
         log_warn("%s: nameConstraints: clients will refuse it for other hosts", path);

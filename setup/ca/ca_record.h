@@ -11,13 +11,12 @@
 /* What setup writes down of the CA that it has checked, for healthd. */
 struct ca_record {
     char file_sha256[CA_FILE_SHA256_SIZE];
-    int64_t root_ends; /* as expires: the first of all roots that ends, of earlier CAs too */
-    int64_t expires;   /* seconds since 1970: when the first certificate that clients need ends */
+    int64_t expires; /* seconds since 1970: when the first certificate that clients need ends */
 };
 
-/* Reads the file in the confdir as whoever calls. roots are the CA's roots as PEM, the current one
- * first. 0, or -1 with error. */
-int ca_record_make(const struct config *config, const char *roots, size_t roots_size,
+/* Reads the file in the confdir as whoever calls. root_pem is the CA's root. 0, or -1 with error.
+ */
+int ca_record_make(const struct config *config, const char *root_pem, size_t root_size,
                    struct ca_record *record, struct error *error);
 
 #endif

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <openssl/x509v3.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -60,23 +61,44 @@ static int parse_pair(const struct part *key, const struct part *certificates, s
     return 0;
 }
 
-/* cert-manager keeps the root in ca.crt, which tls.crt does not repeat. */
-static int add_root(const struct config *config, struct ca *ca, struct error *error)
+/* The certificates in ca.crt, none if it is not there. The caller frees them; NULL with error. */
+static STACK_OF(X509) * read_more(const struct config *config, struct error *error)
 {
     struct part part = {0};
     int there = part_read(config, SOURCE_ROOT, &part, error);
-    if (there <= 0)
-        return there;
-    STACK_OF(X509) *more = certificates_from_pem(part.text, part.size, error);
-    if (more == NULL) {
+    if (there < 0)
+        return NULL;
+    STACK_OF(X509) *more =
+        there == 0 ? sk_X509_new_null() : certificates_from_pem(part.text, part.size, error);
+    if (more == NULL)
         error_prefix(error, "%s", part.path);
-        part_free(&part);
-        return -1;
-    }
-    while (sk_X509_num(more) > 0)
-        sk_X509_push(ca->certificates, sk_X509_shift(more));
-    sk_X509_free(more);
     part_free(&part);
+    return more;
+}
+
+/* Roots that are no part of the chain: of the CA before this one, as it may be. */
+static void keep_other_roots(struct ca *ca, STACK_OF(X509) * more)
+{
+    for (int i = sk_X509_num(more) - 1; i >= 0; i--) {
+        X509 *certificate = sk_X509_value(more, i);
+        if (!certificate_is_self_signed(certificate) || X509_check_ca(certificate) == 0 ||
+            certificates_contain(ca->certificates, certificate))
+            X509_free(sk_X509_delete(more, i));
+    }
+    ca->other_roots = more;
+}
+
+/* cert-manager keeps the root in ca.crt, which tls.crt does not repeat. */
+static int complete(const struct config *config, struct ca *ca, struct error *error)
+{
+    STACK_OF(X509) *more = read_more(config, error);
+    if (more == NULL)
+        return -1;
+    if (!ca_sort_chain(ca) || certificate_has_expired(ca_root(ca))) {
+        X509_add_certs(ca->certificates, more, X509_ADD_FLAG_UP_REF);
+        ca_sort_chain(ca);
+    }
+    keep_other_roots(ca, more);
     return 0;
 }
 
@@ -89,13 +111,9 @@ static int read_pair(const struct config *config, struct part *key, struct part 
     there = part_read(config, SOURCE_KEY, key, error);
     if (there == 0)
         return error_set(error, EX_CONFIG, "%s: %s", key->path, strerror(ENOENT));
-    if (there < 0 || parse_pair(key, certificates, ca, error) != 0)
+    if (there < 0 || parse_pair(key, certificates, ca, error) != 0 ||
+        complete(config, ca, error) != 0)
         return -1;
-    if (!ca_sort_chain(ca) || certificate_has_expired(ca_root(ca))) {
-        if (add_root(config, ca, error) != 0)
-            return -1;
-        ca_sort_chain(ca);
-    }
     if (ca_check_certificates(ca, certificates->path, error) != 0)
         return error_prefix(error, "%s", certificates->path);
     return 1;
@@ -109,7 +127,8 @@ static int read_single(const struct config *config, struct part *part, struct ca
         return there;
     if (ca_parse(part->text, part->size, ca, error) != 0)
         return error_prefix(error, "%s", part->path);
-    ca_sort_chain(ca);
+    if (complete(config, ca, error) != 0)
+        return -1;
     return ca_check(ca, part->path, error) == 0 ? 1 : error_prefix(error, "%s", part->path);
 }
 

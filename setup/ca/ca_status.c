@@ -93,7 +93,7 @@ int ca_print(const struct config *config, const struct state *state)
     for (int i = 0; i < sk_X509_num(roots); i++) {
         char sha256[STATE_SHA256_SIZE];
         certificate_sha256(sk_X509_value(roots, i), sha256);
-        print_certificate(sk_X509_value(roots, i), i == 0 ? "subject" : "earlier CA", sha256);
+        print_certificate(sk_X509_value(roots, i), i == 0 ? "subject" : "other root", sha256);
         if (i == 0)
             wrong += judge_root(config, sk_X509_value(roots, i), sha256, state);
     }

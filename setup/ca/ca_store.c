@@ -1,34 +1,54 @@
 #include "setup/ca/ca_store.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "common/log.h"
-#include "setup/ca/ca_bridge.h"
-#include "setup/ca/ca_roots.h"
-#include "setup/ca/ca_rotate.h"
-#include "setup/ca/ca_vouch.h"
+#include "setup/ca/ca_chain.h"
+#include "setup/ca/ca_check.h"
+#include "setup/ca/ca_issue.h"
+#include "setup/ca/ca_replace.h"
 #include "setup/ca/confdir.h"
+
+/* The root alone, by mitmproxy's names. */
+#define ROOT_FILE "mitmproxy-ca-cert.pem"
+#define ROOT_FILE_CER "mitmproxy-ca-cert.cer"
 
 struct store {
     const struct exports *exports;
     struct confdir confdir;
-    struct ca ca;
-    STACK_OF(X509) * roots; /* the current one first, then earlier ones that have not expired */
+    char path[PATH_MAX]; /* of the CA's file */
+    struct ca ca;        /* that is in the confdir */
 };
 
-/* The roots become those, which belong to the store then; NULL is an error that has been said. */
-static int set_roots(struct store *store, STACK_OF(X509) * roots)
+/* The certificates in the root's file, none if it is not there or not readable as such: it can be
+ * made anew. */
+static STACK_OF(X509) * read_root(const struct confdir *confdir)
 {
-    if (roots == NULL)
-        return -1;
-    sk_X509_pop_free(store->roots, X509_free);
-    store->roots = roots;
-    return 0;
+    struct error ignored;
+    size_t size;
+    char *pem = confdir_read(confdir, ROOT_FILE, &size, &ignored);
+    STACK_OF(X509) *root = pem != NULL ? certificates_from_pem(pem, size, &ignored) : NULL;
+    free(pem);
+    return root != NULL ? root : sk_X509_new_null();
+}
+
+/* Of a CA that was cross-signed the root stands in its own file. That may be lost, or ahead of the
+ * CA's file, after an end between the two; then it is source's root, or one that was exported. */
+static void separate_cross(struct store *store, const struct ca *source)
+{
+    STACK_OF(X509) *roots = read_root(&store->confdir);
+    if (source != NULL)
+        X509_add_cert(roots, ca_root(source), X509_ADD_FLAG_UP_REF);
+    if (store->exports->known != NULL)
+        X509_add_certs(roots, store->exports->known, X509_ADD_FLAG_UP_REF);
+    ca_separate_cross(&store->ca, roots);
+    sk_X509_pop_free(roots, X509_free);
 }
 
 /* 1 if there is a CA in the confdir, 0 if there is none, -1 with error if it cannot be read. */
-static int load(struct store *store, const char *path, struct error *error)
+static int load(struct store *store, const struct ca *source, struct error *error)
 {
     size_t size;
     char *pem = confdir_read(&store->confdir, CA_FILE, &size, error);
@@ -36,16 +56,36 @@ static int load(struct store *store, const char *path, struct error *error)
         return errno == ENOENT ? 0 : -1;
     int result = ca_parse(pem, size, &store->ca, error);
     ca_file_release(pem, size);
-    return result == 0 ? 1 : error_prefix(error, "%s", path);
+    if (result != 0)
+        return error_prefix(error, "%s", store->path);
+    separate_cross(store, source);
+    ca_sort_chain(&store->ca);
+    return 1;
 }
 
-static int read_roots(struct store *store, bool must_be_good, const char *path, struct error *error)
+static char *root_to_pem(X509 *root, size_t *size, struct error *error)
 {
-    return set_roots(store, roots_read(&store->confdir, &store->ca, store->exports->known,
-                                       must_be_good, path, error));
+    STACK_OF(X509) *alone = sk_X509_new_null();
+    sk_X509_push(alone, root);
+    char *pem = certificates_to_pem(alone, size, error);
+    sk_X509_free(alone);
+    return pem;
 }
 
-static int write_ca(struct store *store, const struct ca *ca, struct error *error)
+static int write_root(const struct store *store, X509 *root, struct error *error)
+{
+    size_t size;
+    char *pem = root_to_pem(root, &size, error);
+    if (pem == NULL)
+        return -1;
+    int result = confdir_update(&store->confdir, ROOT_FILE, pem, size, error);
+    if (result == 0)
+        result = confdir_update(&store->confdir, ROOT_FILE_CER, pem, size, error);
+    free(pem);
+    return result;
+}
+
+static int write_ca(const struct store *store, const struct ca *ca, struct error *error)
 {
     size_t size;
     char *pem = ca_to_pem(ca, &size, error);
@@ -56,143 +96,91 @@ static int write_ca(struct store *store, const struct ca *ca, struct error *erro
     return result;
 }
 
-/* The CA that is there stays, but for what has expired in its chain. Where that cannot be taken out
- * it harms few clients, which is better than none served. */
-static int keep(struct store *store, const char *path, struct error *error)
+/* The public files first: with the key in place everything has to be. */
+static int install(const struct store *store, const struct ca *ca, const char *what,
+                   struct error *error)
+{
+    if (store->exports->read_only)
+        return error_set(error, 1, "%s: not changed: export directory %s: %s", store->path,
+                         store->exports->config->export_dir, strerror(EROFS));
+    if (write_root(store, ca_root(ca), error) != 0 || write_ca(store, ca, error) != 0)
+        return -1;
+    log_info("%s: %s", store->path, what);
+    return 0;
+}
+
+static int generate(struct store *store, struct error *error)
+{
+    if (ca_generate(&store->ca, error) != 0)
+        return error_prefix(error, "%s", store->path);
+    return install(store, &store->ca, "made a new CA (ECDSA P-256)", error);
+}
+
+/* The CA that is there stays. A cross certificate that has expired and cannot be taken out harms
+ * some clients; without mitmdump none would be served. */
+static int keep(struct store *store, struct error *error)
 {
     struct error failure;
-    if (ca_drop_expired(&store->ca, store->roots)) {
+    if (ca_drop_expired_cross(&store->ca)) {
         if (write_ca(store, &store->ca, &failure) == 0)
-            log_info("%s: certificates that have expired taken out", path);
+            log_info("%s: certificates that have expired taken out", store->path);
         else
-            log_warn("%s: has certificates that have expired: %s", path, failure.text);
-        if (ca_warn_of_lost(&store->ca, NULL, store->roots, path, error) != 0)
-            return -1;
+            log_warn("%s: has certificates that have expired: %s", store->path, failure.text);
     }
     return confdir_tighten(&store->confdir, CA_FILE, 0600, error);
 }
 
-static int keep_checked(struct store *store, const char *path, struct error *error)
+static bool is_same(const struct ca *a, const struct ca *b)
 {
-    if (read_roots(store, true, path, error) != 0)
-        return -1;
-    if (ca_needs_bridge(&store->ca))
-        log_warn("%s: subjectKeyIdentifier is not the SHA-1 of the key: with mitmproxy before "
-                 "12.2.3 clients will not accept what it issues",
-                 path);
-    return keep(store, path, error);
+    int count = sk_X509_num(a->certificates);
+    if (EVP_PKEY_eq(a->key, b->key) != 1 || sk_X509_num(b->certificates) != count)
+        return false;
+    for (int i = 0; i < count; i++)
+        if (X509_cmp(sk_X509_value(a->certificates, i), sk_X509_value(b->certificates, i)) != 0)
+            return false;
+    return true;
 }
 
-/* The public files first: with the key in place everything has to be. */
-static int install(struct store *store, struct ca *ca, const char *path, const char *what,
-                   struct error *error)
+static int replace(struct store *store, struct ca *source, struct error *error)
 {
-    if (store->exports->read_only)
-        return error_set(error, 1, "%s: not changed: export directory %s: %s", path,
-                         store->exports->config->export_dir, strerror(EROFS));
-    if (roots_write(&store->confdir, store->roots, error) != 0 || write_ca(store, ca, error) != 0)
-        return -1;
-    log_info("%s: %s", path, what);
-    return 0;
-}
-
-static int make(struct store *store, const char *path, struct error *error)
-{
-    if (ca_generate(&store->ca, error) != 0)
-        return error_prefix(error, "%s", path);
-    if (set_roots(store, roots_make(ca_root(&store->ca), NULL, error)) != 0)
-        return -1;
-    return install(store, &store->ca, path, "made a new CA (ECDSA P-256)", error);
-}
-
-static bool is_same_ca(const struct ca *a, const struct ca *b)
-{
-    return certificates_are_of_one_ca(sk_X509_value(a->certificates, ca_bridges(a)),
-                                      sk_X509_value(b->certificates, ca_bridges(b)));
-}
-
-/* source takes the place of the CA that is there. */
-static int replace(struct store *store, struct ca *source, const char *path, struct error *error)
-{
-    bool renewed = is_same_ca(source, &store->ca);
-    STACK_OF(X509) *roots = roots_make(ca_root(source), store->roots, error);
-    if (roots == NULL || ca_vouch(source, &store->ca, store->roots, path, error) != 0) {
-        sk_X509_pop_free(roots, X509_free);
-        return error_prefix(error, "%s", path);
-    }
-    set_roots(store, roots);
-    return install(store, source, path,
+    bool renewed = certificates_are_of_one_ca(ca_certificate(source), ca_certificate(&store->ca));
+    ca_replace(source, &store->ca, store->path);
+    return install(store, source,
                    renewed ? "certificate renewed from MITMPROXY_CA_DIR"
                            : "replaced by the CA of MITMPROXY_CA_DIR",
                    error);
 }
 
-/* Is the CA that is there what would be made of source? Then it begins like that, but that a
- * certificate of another CA's may stand in the root's place. */
-static bool is_installed(const struct store *store, const struct ca *source)
+/* Returns the root of the CA that is in place then, which belongs to the store or to source; NULL
+ * with error. */
+static X509 *settle_on_source(struct store *store, struct ca *source, struct error *error)
 {
-    const STACK_OF(X509) *there = store->ca.certificates;
-    X509 *root = ca_root(source);
-    bool brings_bridge = ca_bridges(source) > 0;
-    bool bridged = ca_bridges(&store->ca) > 0;
-    int at = bridged && !brings_bridge ? 1 : 0;
-    if (EVP_PKEY_eq(source->key, store->ca.key) != 1 ||
-        bridged != (brings_bridge || ca_needs_bridge(source)))
-        return false;
-    for (int i = 0; i < sk_X509_num(source->certificates); i++) {
-        X509 *certificate = sk_X509_value(source->certificates, i);
-        if (certificate == root)
-            continue;
-        if (at >= sk_X509_num(there) || X509_cmp(certificate, sk_X509_value(there, at++)) != 0)
-            return false;
-    }
-    X509 *last = sk_X509_value(there, at);
-    return last != NULL && certificates_are_of_one_ca(last, root) &&
-           (!certificate_is_self_signed(last) || X509_cmp(last, root) == 0);
-}
-
-/* There is a CA: it stays if it is what source would give, or gives way to that. */
-static int follow_source(struct store *store, struct ca *source, const char *path,
-                         struct error *error)
-{
-    if (read_roots(store, false, path, error) != 0)
-        return -1;
-    if (is_installed(store, source)) {
-        /* From the chain alone it cannot be told whose root an earlier one was. */
-        if (set_roots(store, roots_make(ca_root(source), store->roots, error)) != 0)
-            return -1;
-        return keep(store, path, error);
-    }
-    if (ca_bridge(source, path, error) != 0)
-        return error_prefix(error, "%s", path);
-    ca_drop_expired(&store->ca, store->roots);
-    return replace(store, source, path, error);
-}
-
-/* There is none. */
-static int take_source(struct store *store, struct ca *source, const char *path,
-                       struct error *error)
-{
-    if (ca_bridge(source, path, error) != 0)
-        return error_prefix(error, "%s", path);
-    if (set_roots(store, roots_make(ca_root(source), NULL, error)) != 0)
-        return -1;
-    return install(store, source, path, "taken from MITMPROXY_CA_DIR", error);
-}
-
-static int settle_ca(struct store *store, struct ca *source, struct error *error)
-{
-    char path[PATH_MAX];
-    confdir_path(&store->confdir, CA_FILE, path);
-    int there = load(store, path, error);
-    if (source != NULL && there < 0)
-        log_warn("%s; it gives way to the CA of MITMPROXY_CA_DIR", error->text);
-    if (source != NULL)
-        return there > 0 ? follow_source(store, source, path, error)
-                         : take_source(store, source, path, error);
+    int there = load(store, source, error);
+    int result;
     if (there < 0)
-        return -1;
-    return there == 1 ? keep_checked(store, path, error) : make(store, path, error);
+        log_warn("%s; it is replaced by the CA of MITMPROXY_CA_DIR", error->text);
+    if (there <= 0)
+        result = install(store, source, "taken from MITMPROXY_CA_DIR", error);
+    else if (is_same(source, &store->ca))
+        result = keep(store, error);
+    else
+        result = replace(store, source, error);
+    return result == 0 ? ca_root(source) : NULL;
+}
+
+/* The same without a source. */
+static X509 *settle(struct store *store, struct error *error)
+{
+    int there = load(store, NULL, error);
+    if (there < 0)
+        return NULL;
+    if (there == 0)
+        return generate(store, error) == 0 ? ca_root(&store->ca) : NULL;
+    if (ca_check(&store->ca, store->path, error) != 0) {
+        error_prefix(error, "%s", store->path);
+        return NULL;
+    }
+    return keep(store, error) == 0 ? ca_root(&store->ca) : NULL;
 }
 
 char *ca_store_prepare(const struct exports *exports, struct ca *source, size_t *size,
@@ -200,14 +188,14 @@ char *ca_store_prepare(const struct exports *exports, struct ca *source, size_t 
 {
     struct store store = {.exports = exports};
     char *pem = NULL;
-    if (confdir_open(&store.confdir, exports->config, error) == 0) {
-        if (settle_ca(&store, source, error) == 0 &&
-            roots_write(&store.confdir, store.roots, error) == 0 &&
-            confdir_complete(&store.confdir, error) == 0)
-            pem = certificates_to_pem(store.roots, size, error);
-        confdir_close(&store.confdir);
-    }
+    if (confdir_open(&store.confdir, exports->config, error) != 0)
+        return NULL;
+    confdir_path(&store.confdir, CA_FILE, store.path);
+    X509 *root = source != NULL ? settle_on_source(&store, source, error) : settle(&store, error);
+    if (root != NULL && write_root(&store, root, error) == 0 &&
+        confdir_complete(&store.confdir, error) == 0)
+        pem = root_to_pem(root, size, error);
+    confdir_close(&store.confdir);
     ca_free(&store.ca);
-    sk_X509_pop_free(store.roots, X509_free);
     return pem;
 }

@@ -9,10 +9,10 @@
 #include "setup/ca/export.h"
 
 /* The work in the confdir, done by a process that is the mitmproxy user: keeps the CA that is
- * there, puts source (NULL for none) in its place if that is another one, or makes one; and
+ * there, puts source (NULL for none) in its place if that is another one, or generates one; and
  * completes the files that mitmproxy would otherwise make or miss. source is changed. No other CA
- * is put in place where exports cannot take it. Returns the roots that clients have to trust as PEM
- * in newly allocated memory, the current one first (the key stays behind), or NULL with error. */
+ * is put in place where exports cannot take its root. Returns the CA's root as PEM in newly
+ * allocated memory (the key stays behind), or NULL with error. */
 char *ca_store_prepare(const struct exports *exports, struct ca *source, size_t *size,
                        struct error *error);
 

@@ -10,6 +10,7 @@
 #include "common/files.h"
 #include "common/log.h"
 #include "setup/ca/bundle.h"
+#include "setup/ca/ca_check.h"
 #include "setup/ca/hashed_directory.h"
 #include "setup/ca/trust_env.h"
 #include "setup/ca/truststore.h"
@@ -130,38 +131,42 @@ static int write_environment(const struct exports *exports, struct error *error)
     return write_file(exports, EXPORT_WGETRC, wgetrc, size, error);
 }
 
-/* The earlier roots come from the confdir, where the mitmproxy user could have put anything: one
- * counts only if an earlier run has exported it. */
-static void drop_unknown_roots(const struct exports *exports)
-{
-    for (int i = sk_X509_num(exports->roots) - 1; i > 0; i--)
-        if (!certificates_contain(exports->known, sk_X509_value(exports->roots, i)))
-            X509_free(sk_X509_delete(exports->roots, i));
-}
-
-/* NULL for none. */
-static STACK_OF(X509) * read_known_roots(int directory)
+/* What an earlier run has exported. Of a damaged file the certificates that are whole count. The
+ * confdir is not asked: the mitmproxy user could have put anything there. */
+static int read_known_roots(struct exports *exports, const STACK_OF(X509) * other_roots,
+                            struct error *error)
 {
     const struct file_limits limits = {.max_size = ROOTS_MAX_BYTES, .owner = geteuid()};
     struct error ignored;
     size_t size;
-    char *pem = file_read(directory, EXPORT_ROOTS, &limits, EXPORT_ROOTS, &size, &ignored);
-    STACK_OF(X509) *known = pem != NULL ? certificates_from_pem(pem, size, &ignored) : NULL;
+    struct bundle *known = bundle_new();
+    bool added = known != NULL;
+    for (int i = 0; added && i < sk_X509_num(other_roots); i++)
+        added = bundle_add(known, sk_X509_value(other_roots, i)) == 0;
+    char *pem = file_read(exports->directory, EXPORT_ROOTS, &limits, EXPORT_ROOTS, &size, &ignored);
+    if (added && pem != NULL)
+        bundle_add_pem(known, pem, size, EXPORT_ROOTS);
     free(pem);
-    return known;
+    if (added)
+        exports->known = X509_chain_up_ref(bundle_certificates(known));
+    bundle_free(known);
+    return exports->known != NULL ? 0 : error_set(error, 1, EXPORT_ROOTS ": out of memory");
 }
 
-int export_open(struct exports *exports, const struct config *config, struct error *error)
+int export_open(struct exports *exports, const struct config *config,
+                const STACK_OF(X509) * other_roots, struct error *error)
 {
     struct statvfs volume;
     *exports = (struct exports){.config = config};
     exports->directory = open_export_directory(config, error);
     if (exports->directory < 0)
         return -1;
-    exports->known = read_known_roots(exports->directory);
     exports->read_only =
         fstatvfs(exports->directory, &volume) == 0 && (volume.f_flag & ST_RDONLY) != 0;
-    return 0;
+    if (read_known_roots(exports, other_roots, error) == 0)
+        return 0;
+    close(exports->directory);
+    return -1;
 }
 
 void export_close(struct exports *exports)
@@ -182,12 +187,29 @@ static int write_all(const struct exports *exports, char sha256[static STATE_SHA
     return write_environment(exports, error);
 }
 
+/* The CA's root is there already. */
+static int add_known_roots(struct exports *exports, struct error *error)
+{
+    for (int i = 0; i < sk_X509_num(exports->known); i++) {
+        X509 *root = sk_X509_value(exports->known, i);
+        if (!certificate_has_expired(root) &&
+            X509_add_cert(exports->roots, root, X509_ADD_FLAG_UP_REF | X509_ADD_FLAG_NO_DUP) != 1)
+            return error_set(error, 1, EXPORT_ROOTS ": out of memory");
+    }
+    exports->first_end = INT64_MAX;
+    for (int i = 0; i < sk_X509_num(exports->roots); i++) {
+        int64_t end = certificate_end(sk_X509_value(exports->roots, i));
+        if (end < exports->first_end)
+            exports->first_end = end;
+    }
+    return 0;
+}
+
 int export_roots(struct exports *exports, const char *pem, size_t size,
                  char sha256[static STATE_SHA256_SIZE], struct error *error)
 {
     exports->roots = certificates_from_pem(pem, size, error);
-    if (exports->roots == NULL)
+    if (exports->roots == NULL || add_known_roots(exports, error) != 0)
         return -1;
-    drop_unknown_roots(exports);
     return fill_bundle(exports, error) == 0 ? write_all(exports, sha256, error) : -1;
 }

@@ -3,6 +3,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "common/config.h"
 #include "common/error.h"
@@ -15,16 +16,19 @@ struct exports {
     const struct config *config;
     int directory;
     bool read_only;         /* the volume */
-    STACK_OF(X509) * known; /* what an earlier run has exported as roots of ours, NULL for none */
-    STACK_OF(X509) * roots; /* the current one first */
+    STACK_OF(X509) * known; /* other roots of CA_DIR, and those that an earlier run has exported */
+    STACK_OF(X509) * roots; /* what is exported: the current one first */
+    int64_t first_end;      /* when the first of these expires, in seconds since 1970 */
     struct bundle *bundle;
 };
 
-/* Makes or claims the directory. 0, or -1 with error; else closed by the caller. */
-int export_open(struct exports *exports, const struct config *config, struct error *error);
+/* Opens or makes the directory. other_roots (NULL for none) are exported beside the CA's root. 0,
+ * or -1 with error; else closed by the caller. */
+int export_open(struct exports *exports, const struct config *config,
+                const STACK_OF(X509) * other_roots, struct error *error);
 
-/* Writes all of setup/export_names.h from the CA's roots (PEM text of size bytes, at least one, the
- * current one first), once. Fills sha256 with the current root's fingerprint. 0, or -1 with error;
+/* Writes all of setup/export_names.h, once: the CA's root (PEM text of size bytes), and all known
+ * ones that have not expired. Fills sha256 with the CA's root's fingerprint. 0, or -1 with error;
  * files that were there before are whole in any case. */
 int export_roots(struct exports *exports, const char *pem, size_t size,
                  char sha256[static STATE_SHA256_SIZE], struct error *error);

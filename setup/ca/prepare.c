@@ -133,7 +133,7 @@ static char *read_verdict(int in, size_t *size, struct verdict *verdict, struct 
     return NULL;
 }
 
-/* Returns the CA's roots as PEM, which the caller frees. */
+/* Returns the CA's root as PEM, which the caller frees. */
 static char *prepare_as_user(const struct exports *exports, struct ca *source, size_t *size,
                              struct verdict *verdict, struct error *error)
 {
@@ -168,13 +168,13 @@ static int prepare_both(struct exports *exports, struct ca *source, struct state
                         struct verdict *verdict, struct error *error)
 {
     size_t size = 0;
-    char *roots = prepare_as_user(exports, source, &size, verdict, error);
+    char *root = prepare_as_user(exports, source, &size, verdict, error);
     if (source != NULL)
         ca_free(source);
-    int result = roots != NULL ? export_roots(exports, roots, size, state->ca_sha256, error) : -1;
-    if (roots != NULL && result != 0)
+    int result = root != NULL ? export_roots(exports, root, size, state->ca_sha256, error) : -1;
+    if (root != NULL && result != 0)
         state->ca[0] = '\0';
-    free(roots);
+    free(root);
     return result;
 }
 
@@ -191,7 +191,7 @@ int ca_prepare(const struct config *config, struct state *state, struct ca_outlo
     if (given < 0)
         return -1;
     if (check_capabilities(config, error) == 0 && give_confdir(config, error) == 0 &&
-        export_open(&exports, config, error) == 0) {
+        export_open(&exports, config, source.other_roots, error) == 0) {
         result = prepare_both(&exports, given == 1 ? &source : NULL, state, &verdict, error);
         export_close(&exports);
     }
@@ -200,7 +200,7 @@ int ca_prepare(const struct config *config, struct state *state, struct ca_outlo
         return -1;
     strlcpy(state->ca_file_sha256, verdict.record.file_sha256, sizeof(state->ca_file_sha256));
     state->ca_expires = verdict.record.expires;
-    outlook->root_ends = verdict.record.root_ends;
+    outlook->root_ends = exports.first_end;
     outlook->warned = verdict.warned || log_warnings() != warnings;
     strlcpy(state->ca, "exported", sizeof(state->ca));
     return 0;
