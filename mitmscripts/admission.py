@@ -272,6 +272,7 @@ class Admission:
         self.bodies.limit = ctx.options.egress_stream_requests
         self.ignored = [compiled(pattern) for pattern in ctx.options.egress_ignore_hosts]
         if not patches.applied:
+            patches.check_ca(ctx.options.confdir)
             without = [name for name in ctx.options.egress_without.split(",") if name]
             objections = patches.Objections(objection_to_head, objection_to, objection_to_fields)
             patches.apply(self.bodies, objections, without)

@@ -12,26 +12,30 @@ import contextvars
 import inspect
 import logging
 import os
+import pathlib
 import re
 import time
 import typing
 
+from cryptography import x509
 from mitmproxy import version
 
 FIRST, LAST = (11, 0, 2), (12, 3, 1)
+VERSION = tuple(map(int, re.findall(r"\d+", version.VERSION)[:3]))
 
 
-def refuse_to_run(why):
+def end(why):
     """At once: mitmproxy would go on without its addons for a moment."""
-    os.write(
-        2,
-        f"mitmproxy {version.VERSION} does not fit: {why}; versions from "
-        f"{'.'.join(map(str, FIRST))} to {'.'.join(map(str, LAST))} do\n".encode(),
-    )
+    os.write(2, f"mitmproxy {version.VERSION} {why}\n".encode())
     os._exit(1)
 
 
-if not FIRST <= tuple(map(int, re.findall(r"\d+", version.VERSION)[:3])) <= LAST:
+def refuse_to_run(why):
+    first, last = (".".join(map(str, tried)) for tried in (FIRST, LAST))
+    end(f"does not fit: {why}; versions from {first} to {last} do")
+
+
+if not FIRST <= VERSION <= LAST:
     refuse_to_run("its version")
 
 try:
@@ -57,6 +61,29 @@ END_OF_HEAD = re.compile(rb"\n\r?\n")
 AMBIGUOUS = "The proxy refuses this request, which two parsers could understand differently: {}."
 
 applied = False
+
+
+def check_ca(confdir):
+    """Before 12.2.3 a leaf names the CA's key by the SHA-1 of that key. Clients look for a CA with
+    that identifier, and do not find one that has another."""
+    if VERSION >= (12, 2, 3):
+        return
+    try:
+        pem = pathlib.Path(confdir, "mitmproxy-ca.pem").read_bytes()
+    except OSError:
+        return  # mitmproxy itself says what is wrong, or makes one
+    ca = x509.load_pem_x509_certificates(pem)[0]
+    expected = x509.SubjectKeyIdentifier.from_public_key(ca.public_key())
+    try:
+        found = ca.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value
+    except x509.ExtensionNotFound:
+        return
+    if found != expected:
+        end(
+            f"does not work with the CA {ca.subject.rfc4514_string()[:100]!r}, whose "
+            "subjectKeyIdentifier is not the SHA-1 of its key: use mitmproxy 12.2.3 or newer, "
+            "or another CA"
+        )
 
 
 def say_refused(kind, what):

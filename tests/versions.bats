@@ -62,6 +62,14 @@ prepared() {
       tls_secret one
       NEW=one
       ;;
+    'other key identifier, rotated')
+      EXTENSIONS=$ODD_EXTENSIONS root one
+      EXTENSIONS=${ODD_EXTENSIONS/0102/ffff} root two
+      tls_secret one
+      in_pod setup prepare
+      tls_secret two
+      OLD=one NEW=two
+      ;;
     rotated)
       SUBJECT=/CN=mitmproxy root one rsa2048
       SUBJECT=/CN=mitmproxy root two
@@ -115,14 +123,27 @@ accepts() {
   done
   no_faults
 }
-KINDS=(generated "mitmproxy's own" 'RSA PKCS#1' 'RSA PKCS#8' 'EC SEC1' 'EC PKCS#8' intermediate 'other key identifier' rotated)
+KINDS=(generated "mitmproxy's own" 'RSA PKCS#1' 'RSA PKCS#8' 'EC SEC1' 'EC PKCS#8' intermediate 'other key identifier' 'other key identifier, rotated' rotated)
 
 # (With all of them and a confdir that can be written: ca-source.bats.)
 @test "the pinned mitmdump accepts every kind of CA, with a read-only confdir" {
-  accepts pinned generated "mitmproxy's own" 'RSA PKCS#1' 'EC SEC1' intermediate 'other key identifier' rotated
+  accepts pinned generated "mitmproxy's own" 'RSA PKCS#1' 'EC SEC1' intermediate rotated
 }
 @test "the image's mitmdump accepts every kind of CA, with a read-only confdir" {
   accepts "$IMAGE_VERSION" "${KINDS[@]}"
+}
+
+@test "a CA whose key identifier is not the SHA-1 of its key: the pinned mitmproxy, before 12.2.3, is not started with it" {
+  local kind
+  for kind in 'other key identifier' 'other key identifier, rotated'; do
+    rm -rf "$CONFDIR" "$EXPORT" "$LAB/run" "$CA_DIR"
+    prepared "$kind"
+    spawn healthd entrypoint.sh
+    not_ready "mitmproxy $MITMDUMP_VERSION does not work with the CA 'CN=$NEW', whose subjectKeyIdentifier is not the SHA-1 of its key: use mitmproxy 12\.2\.3 or newer" 10
+    refute listens $PROXY_PORT
+    kill "$SPAWNED"
+    await_exit "$SPAWNED" 6
+  done
 }
 
 # A mitmproxy of which it is not known whether the addons fit: $1 is what it calls itself.
