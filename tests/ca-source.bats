@@ -236,82 +236,41 @@ served() {
   no_faults
 }
 
-# The certificates of mitmproxy-ca.pem: fields NUMBER OPTIONS...
-fields() {
-  awk -v n="$1" '/BEGIN CERT/ { i++ } i == n' "$CONFDIR/mitmproxy-ca.pem" | openssl x509 -noout "${NAME_FORM[@]}" "${@:2}"
-}
-# odd NAME ROOT: CA_DIR has a CA with another key identifier than the SHA-1 of its key.
-# BRIDGE is the name that is issued in, WARNING and WHO what is said of whom.
-odd() {
-  local name=$1 root=$2 before
-  attempt in_pod setup
-  [[ $STATUS == 0 ]] || fault "$name: status $STATUS"
-  same "$name: warnings" "${WARNING:+1}" "$(grep -c "warn.*${WARNING-}" <<<"$OUTPUT" | grep -vx 0)" || fault "$name: warnings"
-  # First a certificate of its key by itself, with the SHA-1, then the CA as it is.
-  same "$name: bridge" "$(openssl x509 -in "$PKI/$name.crt" -noout -pubkey -dates)" "$(fields 1 -pubkey -dates)" || fault "$name: bridge"
-  same "$name: subject" "subject=${BRIDGE-CN=$name, OU=mitmproxy}" "$(fields 1 -subject)" || fault "$name: subject"
-  same "$name: issuer" "issuer=CN=$name" "$(fields 1 -issuer)" || fault "$name: issuer"
-  same "$name: identifier" "$(openssl pkey -in "$PKI/$name.key" -pubout -outform DER | sha1_of_key)" \
-    "$(fields 1 -ext subjectKeyIdentifier | tail -n 1 | tr -d ' :' | tr A-F a-f)" || fault "$name: identifier"
-  same "$name: original" "$(openssl x509 -in "$PKI/$name.crt" -noout -fingerprint)" "$(fields 2 -fingerprint)" || fault "$name: original"
-  same "$name: exported" "$(fingerprint "$PKI/$root.crt")" "$(fingerprint "$EXPORT/mitmproxy-ca-cert.pem")" || fault "$name: exported"
-  before=$(files | grep -v "$LAB/run")
-  attempt in_pod setup
-  [[ $STATUS == 0 ]] || fault "$name: second run: status $STATUS"
-  same "$name: files" "$before" "$(files | grep -v "$LAB/run")" || fault "$name: the second run changes something"
-  attempt in_pod env -u ${P}MITMPROXY_CA_DIR setup
-  [[ $STATUS == 0 ]] || fault "$name: without CA_DIR: status $STATUS"
-  lacks "$OUTPUT" warn || fault "$name: without CA_DIR: a warning"
-  same "$name: files" "$before" "$(files | grep -v "$LAB/run")" || fault "$name: without CA_DIR something changes"
-  again
-  # shellcheck disable=SC2086 # some words
-  trusting "$PKI/$root.crt" ${WHO-${ROTATION_CLIENTS[*]} wget}
-  # shellcheck disable=SC2086
-  intercepted ${WHO-${CLIENTS[*]}}
-}
-# Of the public key's bits, which come last in a SubjectPublicKeyInfo.
-sha1_of_key() {
-  "${MITMDUMP%/*}/python3" -c '
-import sys
-from cryptography.hazmat.primitives.serialization import load_der_public_key
-from cryptography.x509 import SubjectKeyIdentifier
-print(SubjectKeyIdentifier.from_public_key(load_der_public_key(sys.stdin.buffer.read())).digest.hex())'
-}
-@test "a CA whose key identifier is not the SHA-1 of its key: every client, with what is exported and with its root alone" {
+# Pods whose volumes live in memory know of no earlier run.
+@test "further roots in ca.crt are exported: an application finds the earlier one as well" {
+  local name ca
   from_ca_dir
-  EXTENSIONS=$ODD_EXTENSIONS root plain rsa2048
-  tls_secret plain
-  odd plain plain
-  fresh
-  EXTENSIONS=${ODD_EXTENSIONS/CA:TRUE/CA:TRUE,pathlen:0} root narrow
-  tls_secret narrow
-  # No room for a CA below: it has to have the same name.
-  BRIDGE=CN=narrow WARNING=Java WHO='curl openssl urllib node' odd narrow narrow
-  fresh
-  root top
-  EXTENSIONS=${ODD_EXTENSIONS/CA:TRUE/CA:TRUE,pathlen:0} intermediate middle top rsa2048
-  tls_secret middle top
-  # (GnuTLS counts what is self-issued.)
-  BRIDGE=CN=middle WHO=${ROTATION_CLIENTS[*]} odd middle top
-  # Nothing of that is needed, nor done, where mitmproxy and the CA agree.
-  fresh
-  root usual
-  tls_secret usual
-  in_pod setup
-  same 'certificates of a usual CA' 1 "$(grep -c 'BEGIN CERT' "$CONFDIR/mitmproxy-ca.pem")"
-  no_faults
-}
-@test "a CA in the confdir with another key identifier is not rewritten, but warned of; the same in CA_DIR works" {
-  EXTENSIONS=$ODD_EXTENSIONS root plain
-  pem plain >"$LAB/pem"
-  place_ca "$LAB/pem" $MITM_UID 0600 $MITM_UID 0700
+  root earlier
+  root current
+  root middle-top
+  START='-9 days' END='-1 day' root ended
+  EXTENSIONS=basicConstraints=critical,CA:FALSE root leaf
+  intermediate middle middle-top
+  cat "$PKI/earlier.crt" "$PKI/current.crt" "$PKI/ended.crt" "$PKI/leaf.crt" "$PKI/middle.crt" >"$LAB/roots"
+  for ca in tls single; do
+    fresh
+    if [[ $ca == tls ]]; then
+      secret "$CA_DIR" tls.crt="$PKI/current.crt" tls.key="$PKI/current.key" ca.crt="$LAB/roots"
+    else
+      pem current >"$LAB/pem"
+      secret "$CA_DIR" mitmproxy-ca.pem="$LAB/pem" ca.crt="$LAB/roots"
+    fi
+    served "$ca" current
+    same "$ca: roots" "$({ fingerprint "$PKI/current.crt" && fingerprint "$PKI/earlier.crt"; } | sort)" \
+      "$(fingerprints "$EXPORT/mitmproxy-ca-roots.pem")" || fault "$ca: roots"
+    cat "$EXPORT"/certs/* >"$LAB/hashed"
+    for name in current earlier; do
+      grep -qx "$(fingerprint "$PKI/$name.crt")" <(fingerprints "$BUNDLE") || fault "$ca: $name in the bundle"
+      grep -qx "$(fingerprint "$PKI/$name.crt")" <(fingerprints "$LAB/hashed") || fault "$ca: $name in certs"
+    done
+    has "$(in_pod setup status)" "$(fingerprint "$PKI/earlier.crt")" || fault "$ca: status"
+  done
+  # A damaged ca.crt is refused: who relies on the earlier root would break.
+  sed '3s/^...../!!!!!/' "$PKI/earlier.crt" >"$LAB/roots"
+  secret "$CA_DIR" tls.crt="$PKI/current.crt" tls.key="$PKI/current.key" ca.crt="$LAB/roots"
   attempt in_pod setup
-  [[ $STATUS == 0 ]]
-  has "$OUTPUT" 'warn.*subjectKeyIdentifier.*12\.2\.3'
-  cmp "$LAB/pem" "$CONFDIR/mitmproxy-ca.pem"
-  from_ca_dir
-  tls_secret plain
-  odd plain plain
+  [[ $STATUS == 78 ]] || fault "damaged: status $STATUS"
+  has "$OUTPUT" 'error .*/ca.crt: damaged certificate' || fault damaged
   no_faults
 }
 

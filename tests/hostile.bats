@@ -117,7 +117,7 @@ KINDS=('link to a secret' 'link to a CA' 'link to a new name' 'link to a directo
 @test "planted in the confdir: links, hard links, FIFOs, devices, directories in the place of each file" {
   template
   local kind name
-  for name in mitmproxy-ca.pem mitmproxy-ca-cert.pem mitmproxy-ca-cert.cer mitmproxy-ca-previous.pem \
+  for name in mitmproxy-ca.pem mitmproxy-ca-cert.pem mitmproxy-ca-cert.cer \
     mitmproxy-dhparam.pem config.yaml; do
     for kind in "${KINDS[@]}"; do
       as_left
@@ -134,7 +134,7 @@ KINDS=('link to a secret' 'link to a CA' 'link to a new name' 'link to a directo
   tls_secret one
   right() { [[ $(fingerprint "$EXPORT/mitmproxy-ca-cert.pem") == "$(fingerprint "$PKI/one.crt")" ]]; }
   local kind name
-  for name in mitmproxy-ca.pem mitmproxy-ca-previous.pem; do
+  for name in mitmproxy-ca.pem mitmproxy-ca-cert.pem; do
     for kind in 'link to a CA' 'hard link to a CA' FIFO; do
       as_left
       plant "$kind" "$CONFDIR/$name"
