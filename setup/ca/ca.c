@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 const char *openssl_reason(void)
 {
@@ -39,6 +40,18 @@ bool certificate_is_issued_by(X509 *certificate, X509 *issuer)
     /* A signature by another key leaves words in the queue. */
     ERR_clear_error();
     return issued;
+}
+
+bool certificate_has_expired(X509 *certificate)
+{
+    return X509_cmp_current_time(X509_get0_notAfter(certificate)) < 0;
+}
+
+int64_t certificate_end(X509 *certificate)
+{
+    struct tm utc = {0};
+    ASN1_TIME_to_tm(X509_get0_notAfter(certificate), &utc);
+    return (int64_t)timegm(&utc);
 }
 
 bool certificates_contain(const STACK_OF(X509) * certificates, X509 *certificate)
@@ -80,6 +93,53 @@ STACK_OF(X509) * ca_sent(const struct ca *ca)
             return NULL;
         }
     return sent;
+}
+
+/* Where one CA has several certificates: a valid one leads further than another, and a self-signed
+ * one to the end. */
+static int rank(X509 *certificate)
+{
+    bool valid = X509_cmp_current_time(X509_get0_notBefore(certificate)) < 0 &&
+                 !certificate_has_expired(certificate);
+    return 2 * valid + certificate_is_self_signed(certificate);
+}
+
+/* The best one that is not in the chain yet. */
+static X509 *find_issuer(const STACK_OF(X509) * among, const STACK_OF(X509) * chain,
+                         X509 *certificate)
+{
+    X509 *found = NULL;
+    for (int i = 0; i < sk_X509_num(among); i++) {
+        X509 *issuer = sk_X509_value(among, i);
+        if (!certificates_contain(chain, issuer) && certificate_is_issued_by(certificate, issuer) &&
+            (found == NULL || rank(issuer) > rank(found)))
+            found = issuer;
+    }
+    return found;
+}
+
+/* From the CA's own certificate up to its root; NULL if it leads to none, or memory is out. */
+static STACK_OF(X509) * find_chain(const STACK_OF(X509) * certificates)
+{
+    STACK_OF(X509) *chain = sk_X509_new_null();
+    X509 *last = sk_X509_value(certificates, 0);
+    while (chain != NULL && last != NULL && X509_add_cert(chain, last, X509_ADD_FLAG_UP_REF) == 1) {
+        if (certificate_is_self_signed(last))
+            return chain;
+        last = find_issuer(certificates, chain, last);
+    }
+    sk_X509_pop_free(chain, X509_free);
+    return NULL;
+}
+
+bool ca_sort_chain(struct ca *ca)
+{
+    STACK_OF(X509) *chain = find_chain(ca->certificates);
+    if (chain == NULL)
+        return false;
+    sk_X509_pop_free(ca->certificates, X509_free);
+    ca->certificates = chain;
+    return true;
 }
 
 /* A key that needs a password is an error, never a prompt. */

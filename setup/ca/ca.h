@@ -5,6 +5,7 @@
 #include <openssl/x509.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "common/error.h"
 
@@ -46,6 +47,16 @@ X509 *ca_root(const struct ca *ca);
 
 /* The same of any certificates. */
 X509 *certificates_root(const STACK_OF(X509) * certificates);
+
+/* Brings the certificates into the order in which each was issued by the next, from the first one
+ * to its root, and takes out those that are no part of that. False, and nothing is changed, if the
+ * first one leads to no root. */
+bool ca_sort_chain(struct ca *ca);
+
+bool certificate_has_expired(X509 *certificate);
+
+/* When it ends, in seconds since 1970. */
+int64_t certificate_end(X509 *certificate);
 
 bool certificate_is_self_signed(X509 *certificate);
 

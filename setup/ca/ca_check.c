@@ -18,18 +18,6 @@ void time_to_text(const ASN1_TIME *when, char text[static 32])
         strftime(text, 32, "%Y-%m-%d %H:%M:%S UTC", &utc);
 }
 
-bool certificate_has_expired(X509 *certificate)
-{
-    return X509_cmp_current_time(X509_get0_notAfter(certificate)) < 0;
-}
-
-int64_t certificate_end(X509 *certificate)
-{
-    struct tm utc = {0};
-    ASN1_TIME_to_tm(X509_get0_notAfter(certificate), &utc);
-    return (int64_t)timegm(&utc);
-}
-
 /* Those that TLS clients accept in certificates. */
 static bool has_usual_curve(const EVP_PKEY *key)
 {

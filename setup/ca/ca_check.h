@@ -1,9 +1,6 @@
 #ifndef SETUP_CA_CA_CHECK_H
 #define SETUP_CA_CA_CHECK_H
 
-#include <stdbool.h>
-#include <stdint.h>
-
 #include "common/error.h"
 #include "setup/ca/ca.h"
 
@@ -20,12 +17,6 @@ int ca_check_certificates(const struct ca *ca, const char *path, struct error *e
 /* Would clients that trust only the CA before, with whose root the cross certificates end, accept
  * what this one issues? 0, or -1 with error. */
 int ca_check_cross(const struct ca *ca, struct error *error);
-
-/* Is the certificate's end over? */
-bool certificate_has_expired(X509 *certificate);
-
-/* When it ends, in seconds since 1970. */
-int64_t certificate_end(X509 *certificate);
 
 /* "2030-01-31 12:00:00 UTC" */
 void time_to_text(const ASN1_TIME *when, char text[static 32]);

@@ -1,4 +1,4 @@
-#include "setup/ca/give.h"
+#include "setup/ca/ca_handover.h"
 
 #include <errno.h>
 #include <string.h>
@@ -55,11 +55,11 @@ static int open_ca(int directory, const struct config *config, const char *path,
     if (check_ca(fd, path, error) == 0)
         return fd;
     close(fd);
-    /* With a CA in CA_DIR this one would only have been asked to vouch for it. */
+    /* A CA in CA_DIR replaces this one, which would only have signed it. */
     return config->ca_dir[0] != '\0' ? -1 : -2;
 }
 
-static int give_ca(int fd, const char *path, const struct user *user, struct error *error)
+static int hand_over_ca(int fd, const char *path, const struct user *user, struct error *error)
 {
     if (fchmod(fd, 0600) == 0 && fchown(fd, user->uid, user->gid) == 0)
         return 0;
@@ -68,9 +68,9 @@ static int give_ca(int fd, const char *path, const struct user *user, struct err
                      errno == EPERM ? " (needs CAP_CHOWN)" : "");
 }
 
-/* Everything is checked before anything is given. */
-static int give(int directory, const struct claim *claim, const struct config *config,
-                struct error *error)
+/* Everything is checked before anything is handed over. */
+static int hand_over(int directory, const struct claim *claim, const struct config *config,
+                     struct error *error)
 {
     char path[PATH_MAX];
     ca_file_path(config, path);
@@ -79,13 +79,13 @@ static int give(int directory, const struct claim *claim, const struct config *c
     int ca = open_ca(directory, config, path, error);
     if (ca == -2)
         return -1;
-    int result = ca >= 0 ? give_ca(ca, path, &config->user, error) : 0;
+    int result = ca >= 0 ? hand_over_ca(ca, path, &config->user, error) : 0;
     if (ca >= 0)
         close(ca);
     return result == 0 ? claim_directory(directory, claim, error) : -1;
 }
 
-int give_confdir(const struct config *config, struct error *error)
+int confdir_hand_over(const struct config *config, struct error *error)
 {
     const struct claim claim = {
         .what = "confdir",
@@ -102,7 +102,7 @@ int give_confdir(const struct config *config, struct error *error)
         return 0;
     if (directory < 0)
         return error_prefix(error, "confdir");
-    int result = give(directory, &claim, config, error);
+    int result = hand_over(directory, &claim, config, error);
     close(directory);
     return result;
 }

@@ -3,7 +3,6 @@
 #include <string.h>
 
 #include "setup/ca/ca.h"
-#include "setup/ca/ca_check.h"
 
 /* Clients need the root and every certificate below it. A cross certificate has the root's key; it
  * and what follows it is for those clients that trust only the CA before. */

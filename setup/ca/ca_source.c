@@ -9,7 +9,6 @@
 #include <unistd.h>
 
 #include "common/files.h"
-#include "setup/ca/ca_chain.h"
 #include "setup/ca/ca_check.h"
 #include "setup/ca/ca_store.h"
 #include "setup/sources.h"

@@ -5,7 +5,6 @@
 #include <string.h>
 
 #include "common/log.h"
-#include "setup/ca/ca_chain.h"
 #include "setup/ca/ca_check.h"
 #include "setup/ca/ca_issue.h"
 #include "setup/ca/ca_replace.h"

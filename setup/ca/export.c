@@ -10,7 +10,6 @@
 #include "common/files.h"
 #include "common/log.h"
 #include "setup/ca/bundle.h"
-#include "setup/ca/ca_check.h"
 #include "setup/ca/hashed_directory.h"
 #include "setup/ca/trust_env.h"
 #include "setup/ca/truststore.h"

@@ -11,7 +11,7 @@ static void *take(size_t size, const char *file, int line)
     return malloc(size);
 }
 
-static void give_back(void *memory, const char *file, int line)
+static void clear_and_free(void *memory, const char *file, int line)
 {
     (void)file, (void)line;
     if (memory != NULL)
@@ -25,7 +25,7 @@ static void *resize(void *memory, size_t size, const char *file, int line)
     if (memory == NULL)
         return take(size, file, line);
     if (size == 0) {
-        give_back(memory, file, line);
+        clear_and_free(memory, file, line);
         return NULL;
     }
     void *resized = malloc(size);
@@ -33,11 +33,11 @@ static void *resize(void *memory, size_t size, const char *file, int line)
         return NULL;
     size_t old_size = malloc_usable_size(memory);
     memcpy(resized, memory, old_size < size ? old_size : size);
-    give_back(memory, file, line);
+    clear_and_free(memory, file, line);
     return resized;
 }
 
 void key_memory_clear_on_free(void)
 {
-    CRYPTO_set_mem_functions(take, resize, give_back);
+    CRYPTO_set_mem_functions(take, resize, clear_and_free);
 }

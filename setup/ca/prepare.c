@@ -19,11 +19,11 @@
 #include "common/log.h"
 #include "common/privileges.h"
 #include "setup/ca/ca.h"
+#include "setup/ca/ca_handover.h"
 #include "setup/ca/ca_record.h"
 #include "setup/ca/ca_source.h"
 #include "setup/ca/ca_store.h"
 #include "setup/ca/export.h"
-#include "setup/ca/give.h"
 
 /* A key is made in milliseconds; a slow disk takes its time. */
 enum { WORK_LIMIT_MS = 30 * 1000 };
@@ -190,7 +190,7 @@ int ca_prepare(const struct config *config, struct state *state, struct ca_outlo
     int given = ca_source_read(config, &source, error);
     if (given < 0)
         return -1;
-    if (check_capabilities(config, error) == 0 && give_confdir(config, error) == 0 &&
+    if (check_capabilities(config, error) == 0 && confdir_hand_over(config, error) == 0 &&
         export_open(&exports, config, source.other_roots, error) == 0) {
         result = prepare_both(&exports, given == 1 ? &source : NULL, state, &verdict, error);
         export_close(&exports);
