@@ -32,7 +32,8 @@ bool certificate_is_self_issued(X509 *certificate)
     return (X509_get_extension_flags(certificate) & EXFLAG_SI) != 0;
 }
 
-bool certificate_is_issued_by(X509 *certificate, X509 *issuer)
+/* By name and signature. */
+static bool is_issued_by(X509 *certificate, X509 *issuer)
 {
     bool issued =
         X509_NAME_cmp(X509_get_issuer_name(certificate), X509_get_subject_name(issuer)) == 0 &&
@@ -111,7 +112,7 @@ static X509 *find_issuer(const STACK_OF(X509) * among, const STACK_OF(X509) * ch
     X509 *found = NULL;
     for (int i = 0; i < sk_X509_num(among); i++) {
         X509 *issuer = sk_X509_value(among, i);
-        if (!certificates_contain(chain, issuer) && certificate_is_issued_by(certificate, issuer) &&
+        if (!certificates_contain(chain, issuer) && is_issued_by(certificate, issuer) &&
             (found == NULL || rank(issuer) > rank(found)))
             found = issuer;
     }

@@ -63,9 +63,6 @@ bool certificate_is_self_signed(X509 *certificate);
 /* Are subject and issuer one? Such a certificate does not count against a path length. */
 bool certificate_is_self_issued(X509 *certificate);
 
-/* By name and signature. */
-bool certificate_is_issued_by(X509 *certificate, X509 *issuer);
-
 /* Do they have the same name and the same key? */
 bool certificates_are_of_one_ca(X509 *a, X509 *b);
 
