@@ -65,9 +65,12 @@ readme_exists() {
 }
 
 @test "make install: the programs look where the prefix puts the addons" {
-  local prefix
+  local prefix default
+  # What is built already need not be built again.
+  mkdir "$BATS_TEST_TMPDIR/build"
+  cp -a "$ROOT"/build/{obj,healthd,setup*} "$BATS_TEST_TMPDIR/build/" 2>/dev/null || true
   for prefix in /usr /usr/local; do
-    attempt env -u MAKEFLAGS -u MAKELEVEL make -s -C "$ROOT" install BUILD="$BATS_TEST_TMPDIR/build" OPTIMIZE=-O0 \
+    attempt env -u MAKEFLAGS -u MAKELEVEL make -s -C "$ROOT" install BUILD="$BATS_TEST_TMPDIR/build" \
       PREFIX="$prefix" DESTDIR="$BATS_TEST_TMPDIR$prefix"
     [[ $STATUS == 0 ]]
     attempt "$BATS_TEST_TMPDIR$prefix$prefix/sbin/setup" --help

@@ -70,7 +70,7 @@ EOF
     cat <<EOF
   server {
     server_name $name; $listen
-    ssl_certificate $pki/$name.crt; ssl_certificate_key $pki/$name.key;
+    ssl_certificate "$pki/$name.crt"; ssl_certificate_key "$pki/$name.key";
     include $dir/locations;
   }
 EOF
