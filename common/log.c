@@ -22,8 +22,6 @@ static struct {
     int fd;
 } logger = {"opensandbox-egress", LEVEL_INFO, FORMAT_TEXT, STDERR_FILENO};
 
-static unsigned int warnings;
-
 /* Two processes that find room in a pipe at the same time may fill it twice over. So a pipe or
  * terminal is opened anew where that is allowed: not to block is a property of the opening, and
  * others have the old one. */
@@ -176,15 +174,9 @@ void log_info(const char *format, ...)
     va_end(args);
 }
 
-unsigned int log_warnings(void)
-{
-    return warnings;
-}
-
 void log_warn(const char *format, ...)
 {
     va_list args;
-    warnings++;
     va_start(args, format);
     log_at(LEVEL_WARN, format, args);
     va_end(args);

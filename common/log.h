@@ -17,9 +17,6 @@ void log_info(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void log_warn(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void log_error(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
-/* How many warnings this process has given, whether or not the log's level shows them. */
-unsigned int log_warnings(void);
-
 /* Passes on one line of another program, at level info whatever the log's level is. */
 void log_foreign(const char *program, const char *line);
 

@@ -3,7 +3,6 @@
 #include <errno.h>
 #include <grp.h>
 #include <linux/capability.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
@@ -150,37 +149,4 @@ int privileges_drop(uid_t uid, gid_t gid, struct error *error)
     if (become_undumpable() != 0)
         return error_set(error, 1, "make this process undumpable: %s", strerror(errno));
     return drop_prove(uid, can_change ? gid : getegid(), can_change, error);
-}
-
-int privileges_lend(uid_t uid, gid_t gid, struct lent_privileges *lent)
-{
-    struct capabilities now;
-    *lent = (struct lent_privileges){.uid = geteuid(), .gid = getegid(), .count = -1};
-    if (lent->uid == uid)
-        return 0;
-    lent->count = getgroups(LENT_GROUPS_MAX, lent->groups);
-    if (lent->count < 0)
-        return -1;
-    /* The effective capabilities go with the effective uid 0, and come back with it. */
-    if (setgroups(0, NULL) == 0 && setresgid((gid_t)-1, gid, (gid_t)-1) == 0 &&
-        setresuid((uid_t)-1, uid, (uid_t)-1) == 0 && capabilities_read(&now) == 0 &&
-        now.sets[0].effective == 0 && now.sets[1].effective == 0 && become_undumpable() == 0)
-        return 0;
-    privileges_return(lent);
-    return -1;
-}
-
-void privileges_return(const struct lent_privileges *lent)
-{
-    if (lent->count < 0)
-        return;
-    if (setresuid((uid_t)-1, lent->uid, (uid_t)-1) != 0 ||
-        setresgid((gid_t)-1, lent->gid, (gid_t)-1) != 0)
-        abort();
-    /* Without CAP_SETGID they have not been given up. */
-    if (setgroups((size_t)lent->count, lent->groups) != 0 && errno != EPERM)
-        abort();
-    /* MUST come after the ids have changed back. */
-    if (become_undumpable() != 0)
-        abort();
 }

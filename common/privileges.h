@@ -19,23 +19,4 @@ const char *capability_name(int capability);
  * and must end. */
 int privileges_drop(uid_t uid, gid_t gid, struct error *error);
 
-/* Who a process was that has become another user for a while. */
-enum { LENT_GROUPS_MAX = 64 };
-struct lent_privileges {
-    uid_t uid;
-    gid_t gid;
-    int count; /* of groups; -1: nothing was changed */
-    gid_t groups[LENT_GROUPS_MAX];
-};
-
-/* Opens and looks at files as uid:gid from now on, without supplementary groups and without a
- * capability in effect, until privileges_return. That user can neither send signals to the process
- * nor trace it: the process is undumpable then. For looking only: whoever takes such a process over
- * is root. A process that is that user already stays as it is. 0, or -1: then nothing is changed,
- * but that it may be undumpable. */
-int privileges_lend(uid_t uid, gid_t gid, struct lent_privileges *lent);
-
-/* The process is still undumpable after that. Ends it (abort(3)) where that fails. */
-void privileges_return(const struct lent_privileges *lent);
-
 #endif

@@ -96,11 +96,6 @@ int progress_resume(const struct config *config, struct error *error)
     return make_place(config, error) == 0 ? state_make_lock(&place, group_of(config), error) : -1;
 }
 
-const struct state_place *progress_place(void)
-{
-    return &place;
-}
-
 /* Takes over what an earlier run wrote that still holds. */
 static void take_over(struct state *state)
 {

@@ -21,9 +21,6 @@ int progress_adopt(const struct config *config, struct state *state, struct erro
  * -1 with error. */
 int progress_resume(const struct config *config, struct error *error);
 
-/* Where the state file is, opened by what is above. */
-const struct state_place *progress_place(void);
-
 /* Waits until no other setup works, and takes over what it has written. Returns a descriptor,
  * closed to let the next one work, or -1 with error (69) after a minute. */
 int progress_lock(struct state *state, struct error *error);

@@ -107,8 +107,6 @@ everywhere() {
   in_pod setup
   local before
   before=$(files)
-  # (Without the record of tests/prepared.bats everything is done again.)
-  rm "$LAB"/run/.*.prepared
   attempt in_pod setup
   [[ $STATUS == 0 ]]
   same files "$(grep -v "$LAB/run" <<<"$before")" "$(files | grep -v "$LAB/run")"
@@ -123,7 +121,6 @@ fixed() {
   for _ in 1 2 3; do
     attempt in_pod setup
     [[ $STATUS == 0 ]] || return 1
-    rm -f "$LAB"/run/.*.prepared
   done
   same 'the CA' "$before" "$(identity "$CONFDIR/mitmproxy-ca.pem")" &&
     confdir_is_right && export_is_right && everywhere "$(fingerprint "$LAB/$1/cert.pem")"
@@ -277,7 +274,7 @@ spoilt() {
   confdir_is_right
   refute grep -rq 'PRIVATE KEY' "$EXPORT" "$LAB/run"
   refute grep -rqF "$(sed -n 2p "$CONFDIR/mitmproxy-ca.pem")" "$EXPORT" "$LAB/run"
-  [[ -z $(find "$EXPORT" "$LAB/run" -name '*.tmp*' -o -name '.*' ! -name '*lock' ! -name '*.prepared' -type f) ]]
+  [[ -z $(find "$EXPORT" "$LAB/run" -name '*.tmp*' -o -name '.*' ! -name '*lock' -type f) ]]
   become $APP_UID cat "$BUNDLE" >"$LAB/read"
   refute become $APP_UID ls "$CONFDIR"
 }

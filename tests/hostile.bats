@@ -247,9 +247,9 @@ is_held() { ! flock -n "$LAB/run/.state.setup-lock" true; }
     done
   done
   # Files of root's that the mitmproxy user can open and hold, moved to the lock's name.
-  for name in state .state.prepared .state.lock 'hard link'; do
+  for name in state .state.other .state.lock 'hard link'; do
     as_left
-    [[ $name != .state.prepared ]] || install -m 0644 /dev/null "$LAB/run/$name"
+    [[ $name != .state.other ]] || install -m 0644 /dev/null "$LAB/run/$name"
     if [[ $name == 'hard link' ]]; then
       # As fs.protected_hardlinks=0 would let it: the lock itself, with another name as well.
       rm -f "$LAB/run/.state.setup-lock"

@@ -161,15 +161,12 @@ end_stopped() {
   wait "$SPAWNED" 2>/dev/null || true
   wait_until 5 pod_is_empty
 }
-# What prepare makes a record of, and looks at as the mitmproxy user, has not changed just now.
-settled() { [[ -z $(find "$STAGE/usr" "$STAGE/pki" "$MITMDUMP" -newerct '3 seconds ago' -print -quit) ]]; }
 # made_anew KIND: so that setup generates a CA, keeps the one that it has, takes over one of that kind,
 # or takes one over in the place of another ("rotated").
 made_anew() {
   rm -rf "$CONFDIR" "$EXPORT" "$LAB/run"
   unset ${P}MITMPROXY_CA_DIR
   case $1 in kept | rotated) in_pod setup prepare 2>/dev/null ;; esac
-  rm -f "$LAB/run/.state.prepared"
   case $1 in generated | kept) return ;; esac
   root "$1" "${1/rotated/ec-P-256}"
   tls_secret "$1"
@@ -178,7 +175,6 @@ made_anew() {
 
 @test "the key is cleared where it was used: in the child before it answers, in setup before it goes on" {
   local kind moment
-  wait_until 5 settled
   while read -r kind moment; do
     made_anew "$kind"
     stop_setup "$moment" || fault "$kind"
@@ -207,10 +203,8 @@ WITHOUT_PTRACE=(setpriv --bounding-set -sys_ptrace)
   spawn dumpable "${WITHOUT_PTRACE[@]}" sleep 20
   wait_until 2 in_pod "${WITHOUT_PTRACE[@]}" readlink "/proc/$SPAWNED/exe"
   end_stopped
-  wait_until 5 settled
   made_anew kept
   for moment in export answer return again; do
-    rm -f "$LAB/run/.state.prepared"
     stop_setup "$moment" "${WITHOUT_PTRACE[@]}" || fault "$moment"
     # Its files in /proc are root's, not of whom it has become.
     same "$moment" 0 "$(stat -c %u "/proc/$STOPPED/mem")" || fault "$moment: it is dumpable"

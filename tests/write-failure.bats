@@ -59,7 +59,7 @@ as_left() {
     cp -a "$LAB/template/${volume##*/}" "$volume"
   done
 }
-names() { find "${VOLUMES[@]}" ! -path '*/certs/*' ! -name filler ! -name '*.prepared' -printf '%p %y %m %U:%G\n' | sort; }
+names() { find "${VOLUMES[@]}" ! -path '*/certs/*' ! -name filler -printf '%p %y %m %U:%G\n' | sort; }
 content() { find "$1" -type f ! -name filler -print0 | sort -z | xargs -0 sha256sum; }
 
 # whole WHAT: every file in the three places is one that was, or one that is new and whole; nobody has lost a CA.
@@ -130,8 +130,8 @@ every_call() {
       as_left
       attempt faulty "$name:$number:$errno" setup prepare
       path=$(sed -n "s/^$number //p" "$LAB/calls" | sed 's/ (deleted)$//')
-      if [[ ($name == fsync && -d $path || $path == *.prepared*) && $STATUS == 0 ]]; then
-        # The file is in its place already, or is one that only saves time.
+      if [[ $name == fsync && -d $path && $STATUS == 0 ]]; then
+        # The file is in its place already.
         whole "$name $number ($path)"
       else
         # A temporary file is called after what it becomes.

@@ -16,7 +16,17 @@
 #include "common/files.h"
 #include "common/log.h"
 #include "setup/ca/pem_block.h"
-#include "setup/sources.h"
+
+/* The system's roots are in the first of these that has certificates: of Debian and Alpine; of Red
+ * Hat; of SUSE; of Red Hat, a newer place; of Alpine, and of OpenBSD's libressl. */
+static const char *const system_bundles[] = {
+    "/etc/ssl/certs/ca-certificates.crt",
+    "/etc/pki/tls/certs/ca-bundle.crt",
+    "/etc/ssl/ca-bundle.pem",
+    "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem",
+    "/etc/ssl/cert.pem",
+    NULL,
+};
 
 enum { SOURCE_MAX_BYTES = 16 * 1024 * 1024 };
 
@@ -168,9 +178,13 @@ size_t bundle_add_system_roots(struct bundle *bundle)
     return 0;
 }
 
+/* As openssl-rehash(1) names files: eight hexadecimal digits, a dot, a number. */
 static int has_hashed_name(const struct dirent *entry)
 {
-    return is_hashed_name(entry->d_name);
+    const char *name = entry->d_name;
+    if (strspn(name, "0123456789abcdef") != 8 || name[8] != '.')
+        return 0;
+    return name[9] != '\0' && strspn(name + 9, "0123456789") == strlen(name + 9);
 }
 
 size_t bundle_add_directory(struct bundle *bundle, const char *path)

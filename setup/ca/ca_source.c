@@ -11,7 +11,11 @@
 #include "common/files.h"
 #include "setup/ca/ca_check.h"
 #include "setup/ca/ca_store.h"
-#include "setup/sources.h"
+
+/* The files of a Kubernetes TLS Secret; the root is cert-manager's addition. */
+#define SOURCE_CERTIFICATES "tls.crt"
+#define SOURCE_KEY "tls.key"
+#define SOURCE_ROOT "ca.crt"
 
 /* One file of the directory: its text, "" if it is not there. */
 struct part {

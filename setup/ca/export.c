@@ -195,12 +195,6 @@ static int add_known_roots(struct exports *exports, struct error *error)
             X509_add_cert(exports->roots, root, X509_ADD_FLAG_UP_REF | X509_ADD_FLAG_NO_DUP) != 1)
             return error_set(error, 1, EXPORT_ROOTS ": out of memory");
     }
-    exports->first_end = INT64_MAX;
-    for (int i = 0; i < sk_X509_num(exports->roots); i++) {
-        int64_t end = certificate_end(sk_X509_value(exports->roots, i));
-        if (end < exports->first_end)
-            exports->first_end = end;
-    }
     return 0;
 }
 

@@ -3,7 +3,6 @@
 
 #include <stdbool.h>
 #include <stddef.h>
-#include <stdint.h>
 
 #include "common/config.h"
 #include "common/error.h"
@@ -18,7 +17,6 @@ struct exports {
     bool read_only;         /* the volume */
     STACK_OF(X509) * known; /* other roots of CA_DIR, and those that an earlier run has exported */
     STACK_OF(X509) * roots; /* what is exported: the current one first */
-    int64_t first_end;      /* when the first of these expires, in seconds since 1970 */
     struct bundle *bundle;
 };
 

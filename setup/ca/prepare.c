@@ -46,7 +46,6 @@ struct verdict {
     int failed;
     struct error error;
     struct ca_record record;
-    bool warned;
 };
 
 /* The child: becomes the mitmproxy user and does the work in the confdir, so that whoever owns the
@@ -55,7 +54,6 @@ static int work_as_user(const struct exports *exports, struct ca *source, int ou
 {
     const struct config *config = exports->config;
     struct verdict verdict = {0};
-    unsigned int before = log_warnings();
     size_t size = 0;
     char *pem = NULL;
     if (privileges_drop(config->user.uid, config->user.gid, &verdict.error) == 0 &&
@@ -66,7 +64,6 @@ static int work_as_user(const struct exports *exports, struct ca *source, int ou
         ca_free(source);
     verdict.failed =
         pem == NULL || ca_record_make(config, pem, size, &verdict.record, &verdict.error) != 0;
-    verdict.warned = log_warnings() != before;
     bool sent = write(out, &verdict, sizeof(verdict)) == (ssize_t)sizeof(verdict) &&
                 (pem == NULL || write(out, pem, size) == (ssize_t)size);
     free(pem);
@@ -178,10 +175,8 @@ static int prepare_both(struct exports *exports, struct ca *source, struct state
     return result;
 }
 
-int ca_prepare(const struct config *config, struct state *state, struct ca_outlook *outlook,
-               struct error *error)
+int ca_prepare(const struct config *config, struct state *state, struct error *error)
 {
-    unsigned int warnings = log_warnings();
     struct ca source;
     struct exports exports;
     struct verdict verdict = {0};
@@ -200,8 +195,6 @@ int ca_prepare(const struct config *config, struct state *state, struct ca_outlo
         return -1;
     strlcpy(state->ca_file_sha256, verdict.record.file_sha256, sizeof(state->ca_file_sha256));
     state->ca_expires = verdict.record.expires;
-    outlook->root_ends = exports.first_end;
-    outlook->warned = verdict.warned || log_warnings() != warnings;
     strlcpy(state->ca, "exported", sizeof(state->ca));
     return 0;
 }

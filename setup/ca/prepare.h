@@ -7,7 +7,6 @@
 #include "setup/ca/module.h"
 
 /* As prepare of struct ca_module. */
-int ca_prepare(const struct config *config, struct state *state, struct ca_outlook *outlook,
-               struct error *error);
+int ca_prepare(const struct config *config, struct state *state, struct error *error);
 
 #endif

@@ -24,7 +24,7 @@ import steps
 from row import Result
 
 ORDER = (
-    "redirect minimum rerun growth empty start ready restart tls health memory size wakeups"
+    "redirect minimum growth empty start ready restart tls health memory size wakeups"
 ).split()
 STEPS = "steps"  # a table of its own: steps.py
 
