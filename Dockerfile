@@ -30,7 +30,7 @@ COPY setup /src/setup
 COPY healthd /src/healthd
 COPY mitmscripts /src/mitmscripts
 RUN make -s -C /src -j "$(nproc)" install DESTDIR=/out \
- && strip --strip-unneeded /out/usr/local/sbin/setup /out/usr/local/sbin/healthd /out/usr/local/lib/opensandbox-egress/*.so \
+ && strip --strip-unneeded /out/usr/local/sbin/setup /out/usr/local/sbin/healthd /out/usr/local/libexec/opensandbox-egress/* \
  && install -D -m 0644 /src/LICENSE /out/usr/share/doc/opensandbox-egress/copyright \
  && python3 -m compileall -q -j 0 --invalidation-mode unchecked-hash lib /out/opt
 

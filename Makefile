@@ -25,7 +25,7 @@ OPTIMIZE ?= -Os -g -D_FORTIFY_SOURCE=3 -fstack-protector-strong -fstack-clash-pr
 else
 OPTIMIZE ?= -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 endif
-ALL_CFLAGS  = -std=c11 -D_GNU_SOURCE -DVERSION='"$(VERSION)"' -I. $(WARNINGS) $(OPTIMIZE) $(PIC) \
+ALL_CFLAGS  = -std=c11 -D_GNU_SOURCE -DVERSION='"$(VERSION)"' -I. $(WARNINGS) $(OPTIMIZE) -fPIE \
               $(call pkg,--cflags,$(PACKAGES)) $(CFLAGS)
 ALL_LDFLAGS = $(OPTIMIZE) -Wl,-z,relro,-z,now,-z,pack-relative-relocs,--as-needed,--gc-sections $(LDFLAGS)
 
@@ -35,39 +35,37 @@ PACKAGES = libbsd-overlay libmd
 
 objects = $(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard $1/*.c))
 COMMON  := $(call objects,common)
-SETUP   := $(call objects,setup)
+SETUP   := $(call objects,setup) $(call objects,setup/prepare)
 HEALTHD := $(call objects,healthd)
-MODULES := $(BUILD)/setup-ca.so $(BUILD)/setup-nft.so
+LIBEXEC := $(BUILD)/setup-ca $(BUILD)/setup-nft
 
 .PHONY: all always deps demo check check-long bench fuzz install image clean help lint
 .PRECIOUS: $(BUILD)/obj/%.o
-all: $(BUILD)/setup $(MODULES) $(BUILD)/healthd ## build both programs (SANITIZE=1: with ASan and UBSan, WERROR=1)
+all: $(BUILD)/setup $(LIBEXEC) $(BUILD)/healthd ## build all programs (SANITIZE=1: with ASan and UBSan, WERROR=1)
 
-# KIND and LIBS are what each is linked as, and with.
-link = $(CC) $(ALL_LDFLAGS) $(KIND) -o $@ $^ $(call pkg,--libs,$(LIBS)) $(OWN)
+# LIBS is what each is linked with.
+link = $(CC) $(ALL_LDFLAGS) -pie -o $@ $^ $(call pkg,--libs,$(LIBS)) $(OWN)
 OWN  = $(call pkg,--libs,$(PACKAGES))
-PIC  = -fPIE
 
-$(BUILD)/healthd: KIND = -pie
 $(BUILD)/healthd: LIBS = libseccomp
 $(BUILD)/healthd: $(HEALTHD) $(COMMON)
 	$(link)
 
 # libbsd is linked in where that can be done: each library less to load is a good part of a run.
-$(BUILD)/setup: KIND = -pie -rdynamic
 $(BUILD)/setup: LIBS = libip4tc libip6tc
-$(BUILD)/setup: OWN  = -Wl,-B$(if $(filter /%,$(shell $(CC) -print-file-name=libbsd.a)),static,dynamic) $(call pkg,--libs,$(PACKAGES)) -Wl,-Bdynamic
+$(BUILD)/setup $(LIBEXEC): OWN = -Wl,-B$(if $(filter /%,$(shell $(CC) -print-file-name=libbsd.a)),static,dynamic) $(call pkg,--libs,$(PACKAGES)) -Wl,-Bdynamic
 $(BUILD)/setup: $(SETUP) $(COMMON)
 	$(link)
 
-$(BUILD)/obj/setup/ca/%.o $(BUILD)/obj/setup/nft/%.o: PIC = -fPIC
-$(MODULES): KIND = -shared
-$(BUILD)/setup-ca.so:  LIBS = libcrypto
-$(BUILD)/setup-nft.so: LIBS = libnftables
-$(BUILD)/setup-ca.so:  $(call objects,setup/ca)
-$(BUILD)/setup-nft.so: $(call objects,setup/nft)
-$(MODULES):
+# What setup executes. Who may not read a program may not trace it either, from its first instruction
+# on: the mitmproxy user shall not get between setup and the process that has the key.
+$(BUILD)/setup-ca:  LIBS = libcrypto
+$(BUILD)/setup-nft: LIBS = libnftables
+$(BUILD)/setup-ca:  $(call objects,setup/ca)
+$(BUILD)/setup-nft: $(call objects,setup/nft)
+$(LIBEXEC): $(COMMON)
 	$(link)
+	chmod go-r $@
 
 # A change of PREFIX compiles this anew.
 $(BUILD)/obj/common/config.o: DEFINES = -DSCRIPTS_DIR='"$(SCRIPTS_DIR)"'
@@ -104,9 +102,9 @@ bench: deps ## measure it beside the alternatives, into build/bench (root; BENCH
 	BUILD=$(BUILD) SANITIZE=$(SANITIZE) BENCH='$(BENCH)' ROUNDS=$(ROUNDS) ./tests/bench/run.sh
 
 install: all ## install programs, addons and entrypoint (PREFIX, DESTDIR)
-	install -d $(DESTDIR)$(PREFIX)/sbin $(DESTDIR)$(PREFIX)/lib/opensandbox-egress $(DESTDIR)$(SCRIPTS_DIR)
+	install -d $(DESTDIR)$(PREFIX)/sbin $(DESTDIR)$(PREFIX)/libexec/opensandbox-egress $(DESTDIR)$(SCRIPTS_DIR)
 	install -m 0755 $(BUILD)/setup $(BUILD)/healthd $(DESTDIR)$(PREFIX)/sbin/
-	install -m 0644 $(MODULES) $(DESTDIR)$(PREFIX)/lib/opensandbox-egress/
+	install -m 0711 $(LIBEXEC) $(DESTDIR)$(PREFIX)/libexec/opensandbox-egress/
 	install -m 0755 entrypoint.sh $(DESTDIR)$(PREFIX)/sbin/entrypoint.sh
 	install -m 0644 mitmscripts/*.py $(DESTDIR)$(SCRIPTS_DIR)/
 
@@ -120,7 +118,7 @@ lint: ## shellcheck and clang-format, as CI runs them
 	clang-format --dry-run --Werror common/*.[ch] setup/*.[ch] setup/*/*.[ch] healthd/*.[ch] tests/fuzz/*.[ch] tests/bench/*.c
 
 clean: ## remove what was built (build/venv stays: `rm -r build` removes it too)
-	rm -rf build/obj build/scripts-dir build/setup build/setup-*.so build/healthd build/sanitize build/fuzz build/bench \
+	rm -rf build/obj build/scripts-dir build/setup $(addprefix build/,setup-ca setup-nft) build/healthd build/sanitize build/fuzz build/bench \
 	      build/quick build/torture build/go
 
 help: ## list the targets

@@ -239,16 +239,10 @@ static int report_other_variables(const struct config *config)
     return errors;
 }
 
-int config_load(struct config *config, const char *program, enum config_need need)
+/* Reports every value that did not parse, for the reason there, and whatever else is wrong. */
+static int report_all(struct config *config, const char *const reasons[static VARIABLE_COUNT])
 {
-    const char *reasons[VARIABLE_COUNT];
     int errors = 0;
-    memset(config, 0, sizeof(*config));
-    config->need = need;
-    config->log_level = LEVEL_INFO;
-    for (size_t i = 0; i < VARIABLE_COUNT; i++)
-        reasons[i] = load(&variables[i], config);
-    log_init(program, config->log_level, config->log_format);
     for (size_t i = 0; i < VARIABLE_COUNT; i++) {
         char full_name[80];
         if (reasons[i] == NULL)
@@ -257,11 +251,23 @@ int config_load(struct config *config, const char *program, enum config_need nee
         config_report(config, variables[i].name, getenv(full_name), reasons[i]);
         errors++;
     }
+    errors += foreign_policy_check_elsewhere(config) + report_other_variables(config);
+    return errors + config_check(config);
+}
+
+int config_load(struct config *config, const char *program, enum config_need need)
+{
+    const char *reasons[VARIABLE_COUNT];
+    memset(config, 0, sizeof(*config));
+    config->need = need;
+    config->log_level = LEVEL_INFO;
+    for (size_t i = 0; i < VARIABLE_COUNT; i++)
+        reasons[i] = load(&variables[i], config);
+    log_init(program, config->log_level, config->log_format);
     take_default_confdir(config);
     if (config->export_mount[0] == '\0')
         strlcpy(config->export_mount, config->export_dir, sizeof(config->export_mount));
-    errors += foreign_policy_check_elsewhere(config) + report_other_variables(config);
-    return errors + config_check(config);
+    return need == CONFIG_IS_CHECKED ? 0 : report_all(config, reasons);
 }
 
 void config_print_help(FILE *out)

@@ -70,8 +70,9 @@ struct http_address {
 
 /* What a configuration is needed for. */
 enum config_need {
-    CONFIG_MUST_HOLD,   /* what is wrong is an error */
-    CONFIG_MAY_BE_WRONG /* what is wrong is a warning: its fields are zero */
+    CONFIG_MUST_HOLD,    /* what is wrong is an error */
+    CONFIG_MAY_BE_WRONG, /* what is wrong is a warning: its fields are zero */
+    CONFIG_IS_CHECKED    /* by the program that has executed this one: nothing is said of it */
 };
 
 struct config {

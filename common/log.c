@@ -44,6 +44,11 @@ void log_init(const char *program, enum log_level level, enum log_format format)
     logger.format = format;
 }
 
+int log_descriptor(void)
+{
+    return logger.fd;
+}
+
 void log_set_program(const char *program)
 {
     logger.program = program;

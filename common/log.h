@@ -12,6 +12,10 @@ void log_init(const char *program, enum log_level level, enum log_format format)
 /* Replaces the program name of this process's lines. The string must live as long as it is used. */
 void log_set_program(const char *program);
 
+/* Where the lines go: standard error, or the same pipe or terminal opened anew so that no write
+ * blocks. */
+int log_descriptor(void);
+
 void log_debug(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void log_info(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void log_warn(const char *format, ...) __attribute__((format(printf, 1, 2)));

@@ -93,6 +93,19 @@ static bool capabilities_are_empty(void)
     return true;
 }
 
+int capabilities_drop(struct error *error)
+{
+    /* MUST come before the capabilities go: it needs CAP_SETPCAP. */
+    if (bounding_set_drop(error) != 0 || capabilities_clear(error) != 0)
+        return -1;
+    /* MUST hold before anything is executed: root would have the bounding set again. */
+    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0)
+        return error_set(error, EX_NOPERM, "set no_new_privs: %s", strerror(errno));
+    if (!capabilities_are_empty())
+        return error_set(error, EX_NOPERM, "privilege drop: capabilities are left");
+    return 0;
+}
+
 static bool identity_is(uid_t uid, gid_t gid)
 {
     uid_t real_uid, effective_uid, saved_uid;

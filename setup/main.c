@@ -15,7 +15,7 @@
 #include "common/log.h"
 #include "common/privileges.h"
 #include "common/state.h"
-#include "setup/prepare.h"
+#include "setup/prepare/prepare.h"
 #include "setup/progress.h"
 #include "setup/redirect.h"
 #include "setup/status.h"
@@ -204,7 +204,7 @@ static int work(const struct config *config, const struct arguments *arguments, 
     return result;
 }
 
-/* The CA's key is in this process's memory for a while. */
+/* The files of the CA's key are open in this process for a while, and nobody else's business. */
 static void forbid_core_dumps(void)
 {
     const struct rlimit none = {0, 0};

@@ -11,8 +11,7 @@
 #include "common/files.h"
 #include "common/state.h"
 #include "setup/bystanders.h"
-#include "setup/ca/module.h"
-#include "setup/module.h"
+#include "setup/ca_program.h"
 #include "setup/redirect.h"
 
 static void print_configuration(const struct config *config)
@@ -28,13 +27,13 @@ static void print_configuration(const struct config *config)
 }
 
 /* Returns how many things are wrong with what is exported. */
-static int print_ca(const struct config *config, const struct state *state)
+static int print_ca(const struct state *state)
 {
     struct error error;
     printf("CA\n");
-    const struct ca_module *module = module_find(CA_MODULE, CA_MODULE_OBJECT, &error);
-    if (module != NULL)
-        return module->print(config, state);
+    int wrong = ca_program_print_status(state->ca_sha256, &error);
+    if (wrong >= 0)
+        return wrong;
     printf("  UNKNOWN: %s\n", error.text);
     return 1;
 }
@@ -114,7 +113,7 @@ int status_print(const struct config *config)
     bool readable = state_read(config->state_file, config->user.uid, &state, &error) == 0;
     print_configuration(config);
     if (config->transparent)
-        wrong += print_ca(config, &state) + print_key(config);
+        wrong += print_ca(&state) + print_key(config);
     wrong += print_rules(config);
     if (config->transparent)
         wrong += print_state(config, &state, readable, &error);

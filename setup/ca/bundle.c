@@ -143,7 +143,7 @@ size_t bundle_add_pem(struct bundle *bundle, const char *pem, size_t size, const
         else
             damaged++;
     }
-    if (damaged > 0)
+    if (damaged > 0 && path != NULL)
         log_warn("%s: damaged certificates, which are left out: %zu", path, damaged);
     return found;
 }

@@ -17,7 +17,7 @@ int bundle_add(struct bundle *bundle, X509 *certificate);
 /* What follows reads PEM text: blocks other than certificates are passed over, and of damaged
  * certificates it is logged how many a file has. */
 
-/* Adds those in a text; path stands in the message. Returns how many. */
+/* Adds those in a text; path stands in the message, NULL for none. Returns how many. */
 size_t bundle_add_pem(struct bundle *bundle, const char *pem, size_t size, const char *path);
 
 /* Adds the roots of the system, from where its distribution keeps them. Returns how many. */

@@ -1,41 +1,38 @@
 #include "setup/ca/ca_source.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <openssl/x509v3.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include "common/files.h"
 #include "setup/ca/ca_check.h"
-#include "setup/ca/ca_store.h"
 
-/* The files of a Kubernetes TLS Secret; the root is cert-manager's addition. */
-#define SOURCE_CERTIFICATES "tls.crt"
-#define SOURCE_KEY "tls.key"
-#define SOURCE_ROOT "ca.crt"
-
-/* One file of the directory: its text, "" if it is not there. */
+/* One file of the directory: its text, NULL if it is not there. */
 struct part {
     char path[PATH_MAX];
     char *text;
     size_t size;
 };
 
-/* The directory is the administrator's and read-only. Its links are followed: kubelet makes each
- * file a link through "..data". */
-static int part_read(const struct config *config, const char *name, struct part *part,
+/* The directory, by what setup has opened of it. */
+struct source {
+    const struct config *config;
+    const int *handed;
+};
+
+static int part_read(const struct source *source, enum handed_over name, struct part *part,
                      struct error *error)
 {
     struct stat st;
-    snprintf(part->path, sizeof(part->path), "%.4000s/%s", config->ca_dir, name);
-    int fd = open(part->path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
-    if (fd < 0 && errno == ENOENT)
+    int fd = source->handed[name];
+    snprintf(part->path, sizeof(part->path), "%.4000s/%s", source->config->ca_dir,
+             handed_over_names[name]);
+    if (fd == -ENOENT)
         return 0;
     if (fd < 0)
-        return error_set(error, EX_CONFIG, "%s: %s", part->path, strerror(errno));
+        return error_set(error, EX_CONFIG, "%s: %s", part->path, strerror(-fd));
     if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode))
         error_set(error, EX_CONFIG, "%s: not a regular file", part->path);
     else if (st.st_size > CA_FILE_MAX_BYTES)
@@ -43,7 +40,6 @@ static int part_read(const struct config *config, const char *name, struct part 
                   (intmax_t)st.st_size, CA_FILE_MAX_BYTES);
     else
         part->text = file_read_open(fd, CA_FILE_MAX_BYTES, part->path, &part->size, error);
-    close(fd);
     return part->text != NULL ? 1 : -1;
 }
 
@@ -65,10 +61,10 @@ static int parse_pair(const struct part *key, const struct part *certificates, s
 }
 
 /* The certificates in ca.crt, none if it is not there. The caller frees them; NULL with error. */
-static STACK_OF(X509) * read_more(const struct config *config, struct error *error)
+static STACK_OF(X509) * read_more(const struct source *source, struct error *error)
 {
     struct part part = {0};
-    int there = part_read(config, SOURCE_ROOT, &part, error);
+    int there = part_read(source, SOURCE_ROOT, &part, error);
     if (there < 0)
         return NULL;
     STACK_OF(X509) *more =
@@ -92,9 +88,9 @@ static void keep_other_roots(struct ca *ca, STACK_OF(X509) * more)
 }
 
 /* cert-manager keeps the root in ca.crt, which tls.crt does not repeat. */
-static int complete(const struct config *config, struct ca *ca, struct error *error)
+static int complete(const struct source *source, struct ca *ca, struct error *error)
 {
-    STACK_OF(X509) *more = read_more(config, error);
+    STACK_OF(X509) *more = read_more(source, error);
     if (more == NULL)
         return -1;
     if (!ca_sort_chain(ca) || certificate_has_expired(ca_root(ca))) {
@@ -105,58 +101,47 @@ static int complete(const struct config *config, struct ca *ca, struct error *er
     return 0;
 }
 
-static int read_pair(const struct config *config, struct part *key, struct part *certificates,
+static int read_pair(const struct source *source, struct part *key, struct part *certificates,
                      struct ca *ca, struct error *error)
 {
-    int there = part_read(config, SOURCE_CERTIFICATES, certificates, error);
+    int there = part_read(source, SOURCE_CERTIFICATES, certificates, error);
     if (there <= 0)
         return there;
-    there = part_read(config, SOURCE_KEY, key, error);
+    there = part_read(source, SOURCE_KEY, key, error);
     if (there == 0)
         return error_set(error, EX_CONFIG, "%s: %s", key->path, strerror(ENOENT));
     if (there < 0 || parse_pair(key, certificates, ca, error) != 0 ||
-        complete(config, ca, error) != 0)
+        complete(source, ca, error) != 0)
         return -1;
     if (ca_check_certificates(ca, certificates->path, error) != 0)
         return error_prefix(error, "%s", certificates->path);
     return 1;
 }
 
-static int read_single(const struct config *config, struct part *part, struct ca *ca,
+static int read_single(const struct source *source, struct part *part, struct ca *ca,
                        struct error *error)
 {
-    int there = part_read(config, CA_FILE, part, error);
+    int there = part_read(source, SOURCE_SINGLE, part, error);
     if (there <= 0)
         return there;
     if (ca_parse(part->text, part->size, ca, error) != 0)
         return error_prefix(error, "%s", part->path);
-    if (complete(config, ca, error) != 0)
+    if (complete(source, ca, error) != 0)
         return -1;
     return ca_check(ca, part->path, error) == 0 ? 1 : error_prefix(error, "%s", part->path);
 }
 
-/* Else each file in it would be missing, which says less. */
-static int check_directory(const struct config *config, struct error *error)
+int ca_source_read(const struct config *config, const int *handed, struct ca *ca,
+                   struct error *error)
 {
-    int fd = open(config->ca_dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
-    if (fd < 0)
-        return error_set(error, EX_CONFIG, CONFIG_PREFIX "MITMPROXY_CA_DIR=\"%s\": %s",
-                         config->ca_dir, strerror(errno));
-    close(fd);
-    return 0;
-}
-
-int ca_source_read(const struct config *config, struct ca *ca, struct error *error)
-{
+    const struct source source = {config, handed};
     struct part key = {0}, certificates = {0}, single = {0};
     memset(ca, 0, sizeof(*ca));
     if (config->ca_dir[0] == '\0')
         return 0;
-    if (check_directory(config, error) != 0)
-        return -1;
-    int found = read_pair(config, &key, &certificates, ca, error);
+    int found = read_pair(&source, &key, &certificates, ca, error);
     if (found == 0)
-        found = read_single(config, &single, ca, error);
+        found = read_single(&source, &single, ca, error);
     if (found == 0)
         found = error_set(error, EX_CONFIG,
                           CONFIG_PREFIX "MITMPROXY_CA_DIR=\"%s\": has neither tls.crt with tls.key "

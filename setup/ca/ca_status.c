@@ -9,9 +9,10 @@
 #include <unistd.h>
 
 #include "common/files.h"
+#include "common/state.h"
 #include "setup/ca/ca.h"
 #include "setup/ca/ca_check.h"
-#include "setup/ca/export.h"
+#include "setup/export_names.h"
 
 static void print_certificate(X509 *certificate, const char *what, const char *sha256)
 {
@@ -71,21 +72,21 @@ static int count_missing(const struct config *config)
 
 /* Returns how many things are wrong with the current root. */
 static int judge_root(const struct config *config, X509 *root, const char *sha256,
-                      const struct state *state)
+                      const char *expected)
 {
     int wrong = judge_exported_certificate(config, root) + count_missing(config);
     if (certificate_has_expired(root)) {
         printf("  EXPIRED\n");
         wrong++;
     }
-    if (strcmp(sha256, state->ca_sha256) != 0) {
-        printf("  DIFFERS from the one that setup wrote down: %s\n", state->ca_sha256);
+    if (strcmp(sha256, expected) != 0) {
+        printf("  DIFFERS from the one that setup wrote down: %s\n", expected);
         wrong++;
     }
     return wrong;
 }
 
-int ca_print(const struct config *config, const struct state *state)
+int ca_status_print(const struct config *config, const char *expected)
 {
     struct error error = {.text = "no certificate in " EXPORT_ROOTS};
     STACK_OF(X509) *roots = read_exported(config, EXPORT_ROOTS, &error);
@@ -95,7 +96,7 @@ int ca_print(const struct config *config, const struct state *state)
         certificate_sha256(sk_X509_value(roots, i), sha256);
         print_certificate(sk_X509_value(roots, i), i == 0 ? "subject" : "other root", sha256);
         if (i == 0)
-            wrong += judge_root(config, sk_X509_value(roots, i), sha256, state);
+            wrong += judge_root(config, sk_X509_value(roots, i), sha256, expected);
     }
     if (sk_X509_num(roots) == 0) {
         printf("  NOT exported: %s\n", error.text);

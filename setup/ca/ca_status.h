@@ -2,9 +2,9 @@
 #define SETUP_CA_CA_STATUS_H
 
 #include "common/config.h"
-#include "common/state.h"
 
-/* As print of struct ca_module. */
-int ca_print(const struct config *config, const struct state *state);
+/* Prints the exported roots to standard output. Returns how many things are wrong with them; sha256
+ * is the current one's as setup wrote it down. */
+int ca_status_print(const struct config *config, const char *sha256);
 
 #endif

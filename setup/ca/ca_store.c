@@ -15,7 +15,7 @@
 #define ROOT_FILE_CER "mitmproxy-ca-cert.cer"
 
 struct store {
-    const struct exports *exports;
+    const struct exported *exported;
     struct confdir confdir;
     char path[PATH_MAX]; /* of the CA's file */
     struct ca ca;        /* that is in the confdir */
@@ -38,10 +38,11 @@ static STACK_OF(X509) * read_root(const struct confdir *confdir)
 static void separate_cross(struct store *store, const struct ca *source)
 {
     STACK_OF(X509) *roots = read_root(&store->confdir);
-    if (source != NULL)
+    if (source != NULL) {
         X509_add_cert(roots, ca_root(source), X509_ADD_FLAG_UP_REF);
-    if (store->exports->known != NULL)
-        X509_add_certs(roots, store->exports->known, X509_ADD_FLAG_UP_REF);
+        X509_add_certs(roots, source->other_roots, X509_ADD_FLAG_UP_REF);
+    }
+    X509_add_certs(roots, bundle_certificates(store->exported->known), X509_ADD_FLAG_UP_REF);
     ca_separate_cross(&store->ca, roots);
     sk_X509_pop_free(roots, X509_free);
 }
@@ -62,19 +63,24 @@ static int load(struct store *store, const struct ca *source, struct error *erro
     return 1;
 }
 
-static char *root_to_pem(X509 *root, size_t *size, struct error *error)
+/* The root, and the further ones that source has (NULL for none). */
+static char *roots_to_pem(X509 *root, const struct ca *source, size_t *size, struct error *error)
 {
-    STACK_OF(X509) *alone = sk_X509_new_null();
-    sk_X509_push(alone, root);
-    char *pem = certificates_to_pem(alone, size, error);
-    sk_X509_free(alone);
+    char *pem = NULL;
+    STACK_OF(X509) *roots = sk_X509_new_null();
+    if (roots != NULL && sk_X509_push(roots, root) > 0 &&
+        (source == NULL || X509_add_certs(roots, source->other_roots, X509_ADD_FLAG_NO_DUP) == 1))
+        pem = certificates_to_pem(roots, size, error);
+    else
+        error_set(error, 1, "out of memory");
+    sk_X509_free(roots);
     return pem;
 }
 
 static int write_root(const struct store *store, X509 *root, struct error *error)
 {
     size_t size;
-    char *pem = root_to_pem(root, &size, error);
+    char *pem = roots_to_pem(root, NULL, &size, error);
     if (pem == NULL)
         return -1;
     int result = confdir_update(&store->confdir, ROOT_FILE, pem, size, error);
@@ -99,9 +105,9 @@ static int write_ca(const struct store *store, const struct ca *ca, struct error
 static int install(const struct store *store, const struct ca *ca, const char *what,
                    struct error *error)
 {
-    if (store->exports->read_only)
+    if (store->exported->read_only)
         return error_set(error, 1, "%s: not changed: export directory %s: %s", store->path,
-                         store->exports->config->export_dir, strerror(EROFS));
+                         store->exported->config->export_dir, strerror(EROFS));
     if (write_root(store, ca_root(ca), error) != 0 || write_ca(store, ca, error) != 0)
         return -1;
     log_info("%s: %s", store->path, what);
@@ -182,18 +188,18 @@ static X509 *settle(struct store *store, struct error *error)
     return keep(store, error) == 0 ? ca_root(&store->ca) : NULL;
 }
 
-char *ca_store_prepare(const struct exports *exports, struct ca *source, size_t *size,
+char *ca_store_prepare(const struct exported *exported, struct ca *source, size_t *size,
                        struct error *error)
 {
-    struct store store = {.exports = exports};
+    struct store store = {.exported = exported};
     char *pem = NULL;
-    if (confdir_open(&store.confdir, exports->config, error) != 0)
+    if (confdir_open(&store.confdir, exported->config, error) != 0)
         return NULL;
     confdir_path(&store.confdir, CA_FILE, store.path);
     X509 *root = source != NULL ? settle_on_source(&store, source, error) : settle(&store, error);
     if (root != NULL && write_root(&store, root, error) == 0 &&
         confdir_complete(&store.confdir, error) == 0)
-        pem = root_to_pem(root, size, error);
+        pem = roots_to_pem(root, source, size, error);
     confdir_close(&store.confdir);
     ca_free(&store.ca);
     return pem;

@@ -1,57 +1,27 @@
 #include "setup/ca/export.h"
 
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "common/files.h"
 #include "common/log.h"
 #include "setup/ca/bundle.h"
+#include "setup/ca/ca.h"
 #include "setup/ca/hashed_directory.h"
+#include "setup/ca/messages.h"
 #include "setup/ca/trust_env.h"
 #include "setup/ca/truststore.h"
-#include "setup/claim.h"
+#include "setup/export_names.h"
 
-enum { ROOTS_MAX_BYTES = 256 * 1024 };
-
-/* Ours, or a temporary file of ours. mitmscripts is in the default export directory, where the
- * image has its addons. */
-static bool is_exported_file(const char *name)
-{
-    static const char *const names[] = {EXPORT_CERTIFICATE, EXPORT_ROOTS,  EXPORT_BUNDLE,
-                                        EXPORT_TRUSTSTORE,  EXPORT_HASHED, EXPORT_ENVIRONMENT,
-                                        EXPORT_WGETRC,      "mitmscripts"};
-    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
-        if (strcmp(name, names[i]) == 0 ||
-            (name[0] == '.' && strncmp(name + 1, names[i], strlen(names[i])) == 0))
-            return true;
-    return false;
-}
-
-static int open_export_directory(const struct config *config, struct error *error)
-{
-    const struct claim claim = {
-        .what = "export directory",
-        .variable = "EXPORT_DIR",
-        .path = config->export_dir,
-        .uid = (uid_t)-1,
-        .gid = (gid_t)-1,
-        .mode = 0755,
-        .is_ours = is_exported_file,
-    };
-    int directory = directory_make(config->export_dir, 0755, error);
-    if (directory < 0)
-        return error_prefix(error, "export directory");
-    if (claim_directory(directory, &claim, error) != 0) {
-        close(directory);
-        return -1;
-    }
-    directory_clean(directory);
-    return directory;
-}
+/* The export directory, and what goes there. */
+struct exports {
+    const struct config *config;
+    int directory;
+    STACK_OF(X509) * roots; /* of ours: the current one first */
+    struct bundle *bundle;
+};
 
 /* Takes data over; NULL data means that it could not be made, and error has why. */
 static int write_file(const struct exports *exports, const char *name, void *data, size_t size,
@@ -75,9 +45,9 @@ static int write_certificates(const struct exports *exports, const char *name,
     return write_file(exports, name, pem, size, error);
 }
 
-/* The system's roots, those that mitmdump is told to trust (a host that is passed through shows its
- * own certificate), and the CA's. */
-static int fill_bundle(struct exports *exports, struct error *error)
+/* The system's roots, and those that mitmdump is told to trust: a host that is passed through shows
+ * its own certificate. */
+static int add_others_roots(struct exports *exports, struct error *error)
 {
     const char *trust_dir = exports->config->upstream_trust_dir;
     exports->bundle = bundle_new();
@@ -89,6 +59,11 @@ static int fill_bundle(struct exports *exports, struct error *error)
         log_warn("no root certificates found on this system or in %s: " EXPORT_BUNDLE
                  " holds the CA alone",
                  trust_dir);
+    return 0;
+}
+
+static int add_own_roots(struct exports *exports, struct error *error)
+{
     for (int i = 0; i < sk_X509_num(exports->roots); i++)
         if (bundle_add(exports->bundle, sk_X509_value(exports->roots, i)) != 0)
             return error_set(error, 1, EXPORT_BUNDLE ": out of memory");
@@ -130,52 +105,6 @@ static int write_environment(const struct exports *exports, struct error *error)
     return write_file(exports, EXPORT_WGETRC, wgetrc, size, error);
 }
 
-/* What an earlier run has exported. Of a damaged file the certificates that are whole count. The
- * confdir is not asked: the mitmproxy user could have put anything there. */
-static int read_known_roots(struct exports *exports, const STACK_OF(X509) * other_roots,
-                            struct error *error)
-{
-    const struct file_limits limits = {.max_size = ROOTS_MAX_BYTES, .owner = geteuid()};
-    struct error ignored;
-    size_t size;
-    struct bundle *known = bundle_new();
-    bool added = known != NULL;
-    for (int i = 0; added && i < sk_X509_num(other_roots); i++)
-        added = bundle_add(known, sk_X509_value(other_roots, i)) == 0;
-    char *pem = file_read(exports->directory, EXPORT_ROOTS, &limits, EXPORT_ROOTS, &size, &ignored);
-    if (added && pem != NULL)
-        bundle_add_pem(known, pem, size, EXPORT_ROOTS);
-    free(pem);
-    if (added)
-        exports->known = X509_chain_up_ref(bundle_certificates(known));
-    bundle_free(known);
-    return exports->known != NULL ? 0 : error_set(error, 1, EXPORT_ROOTS ": out of memory");
-}
-
-int export_open(struct exports *exports, const struct config *config,
-                const STACK_OF(X509) * other_roots, struct error *error)
-{
-    struct statvfs volume;
-    *exports = (struct exports){.config = config};
-    exports->directory = open_export_directory(config, error);
-    if (exports->directory < 0)
-        return -1;
-    exports->read_only =
-        fstatvfs(exports->directory, &volume) == 0 && (volume.f_flag & ST_RDONLY) != 0;
-    if (read_known_roots(exports, other_roots, error) == 0)
-        return 0;
-    close(exports->directory);
-    return -1;
-}
-
-void export_close(struct exports *exports)
-{
-    bundle_free(exports->bundle);
-    sk_X509_pop_free(exports->roots, X509_free);
-    sk_X509_pop_free(exports->known, X509_free);
-    close(exports->directory);
-}
-
 static int write_all(const struct exports *exports, char sha256[static STATE_SHA256_SIZE],
                      struct error *error)
 {
@@ -186,23 +115,68 @@ static int write_all(const struct exports *exports, char sha256[static STATE_SHA
     return write_environment(exports, error);
 }
 
-/* The CA's root is there already. */
-static int add_known_roots(struct exports *exports, struct error *error)
+/* NULL with error if there is none. The caller frees them. */
+static STACK_OF(X509) * read_roots(int in, struct error *error)
 {
-    for (int i = 0; i < sk_X509_num(exports->known); i++) {
-        X509 *root = sk_X509_value(exports->known, i);
-        if (!certificate_has_expired(root) &&
-            X509_add_cert(exports->roots, root, X509_ADD_FLAG_UP_REF | X509_ADD_FLAG_NO_DUP) != 1)
-            return error_set(error, 1, EXPORT_ROOTS ": out of memory");
-    }
-    return 0;
+    size_t size = 0;
+    char *pem = file_read_open(in, ROOTS_MAX_BYTES, "the CA's roots", &size, error);
+    STACK_OF(X509) *roots = pem != NULL ? certificates_from_pem(pem, size, error) : NULL;
+    free(pem);
+    if (roots == NULL || sk_X509_num(roots) > 0)
+        return roots;
+    sk_X509_free(roots);
+    error_set(error, 1, "the CA has no roots");
+    return NULL;
 }
 
-int export_roots(struct exports *exports, const char *pem, size_t size,
-                 char sha256[static STATE_SHA256_SIZE], struct error *error)
+/* Those that an earlier run has exported, in the order of that time. Of a damaged file the
+ * certificates that are whole count. The confdir is not asked: the mitmproxy user could have put
+ * anything there. */
+static int add_known_roots(const struct exports *exports, struct error *error)
 {
-    exports->roots = certificates_from_pem(pem, size, error);
+    const struct file_limits limits = {.max_size = ROOTS_MAX_BYTES, .owner = geteuid()};
+    struct error ignored;
+    size_t size = 0;
+    char *pem = file_read(exports->directory, EXPORT_ROOTS, &limits, EXPORT_ROOTS, &size, &ignored);
+    struct bundle *known = bundle_new();
+    bool added = known != NULL;
+    if (added && pem != NULL)
+        bundle_add_pem(known, pem, size, EXPORT_ROOTS);
+    if (added)
+        added = X509_add_certs(exports->roots, bundle_certificates(known),
+                               X509_ADD_FLAG_UP_REF | X509_ADD_FLAG_NO_DUP) == 1;
+    bundle_free(known);
+    free(pem);
+    return added ? 0 : error_set(error, 1, EXPORT_ROOTS ": out of memory");
+}
+
+/* The current one stays: it has been checked. */
+static void drop_expired_roots(const struct exports *exports)
+{
+    for (int i = sk_X509_num(exports->roots) - 1; i > 0; i--)
+        if (certificate_has_expired(sk_X509_value(exports->roots, i)))
+            X509_free(sk_X509_delete(exports->roots, i));
+}
+
+static int collect_roots(struct exports *exports, int in, struct error *error)
+{
+    if (add_others_roots(exports, error) != 0)
+        return -1;
+    exports->roots = read_roots(in, error);
     if (exports->roots == NULL || add_known_roots(exports, error) != 0)
         return -1;
-    return fill_bundle(exports, error) == 0 ? write_all(exports, sha256, error) : -1;
+    drop_expired_roots(exports);
+    return add_own_roots(exports, error);
+}
+
+int export_roots(const struct config *config, int directory, int in,
+                 char sha256[static STATE_SHA256_SIZE], struct error *error)
+{
+    struct exports exports = {.config = config, .directory = directory};
+    int result = collect_roots(&exports, in, error);
+    if (result == 0)
+        result = write_all(&exports, sha256, error);
+    bundle_free(exports.bundle);
+    sk_X509_pop_free(exports.roots, X509_free);
+    return result;
 }

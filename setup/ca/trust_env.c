@@ -5,8 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "setup/ca/export.h"
 #include "setup/ca/truststore.h"
+#include "setup/export_names.h"
 
 /* Each program's own documentation names its variable. Those that replace the built-in roots get
  * the bundle; NODE_EXTRA_CA_CERTS and DENO_CERT add to them. */

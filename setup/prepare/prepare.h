@@ -1,5 +1,5 @@
-#ifndef SETUP_PREPARE_H
-#define SETUP_PREPARE_H
+#ifndef SETUP_PREPARE_PREPARE_H
+#define SETUP_PREPARE_PREPARE_H
 
 #include "common/config.h"
 #include "common/error.h"

@@ -1,0 +1,82 @@
+/* setup-nft: runs commands of nft(8) from standard input in one transaction, and prints what they
+ * print, or what was wrong with them. A program of its own, which setup executes, because
+ * libnftables takes longer to load than the rest of setup takes to run, and ends the process where
+ * netlink does not work. */
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/netlink.h>
+#include <nftables/libnftables.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+#include "common/error.h"
+#include "common/files.h"
+#include "setup/nft/exit_status.h"
+
+enum { COMMANDS_MAX_BYTES = 1024 * 1024 };
+
+/* Has the kernel netlink for netfilter at all? */
+static bool has_netlink(void)
+{
+    int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_NETFILTER);
+    if (fd >= 0)
+        close(fd);
+    return fd >= 0 || (errno != EPROTONOSUPPORT && errno != EAFNOSUPPORT);
+}
+
+/* Of a file libnftables says which line was wrong; of a text it shows the first line, whichever it
+ * was. Without /proc there is only the text. */
+static int run_commands(struct nft_ctx *nft, const char *commands)
+{
+    char path[32];
+    int file = memfd_create("commands", MFD_CLOEXEC);
+    bool written = file >= 0 && dprintf(file, "%s", commands) >= 0;
+    snprintf(path, sizeof(path), "/proc/self/fd/%d", file);
+    int result = written && access(path, R_OK) == 0 ? nft_run_cmd_from_filename(nft, path)
+                                                    : nft_run_cmd_from_buffer(nft, commands);
+    if (file >= 0)
+        close(file);
+    return result;
+}
+
+/* With dry_run the kernel checks the commands, and changes nothing. Returns an nft_exit_status. */
+static int run(const char *commands, bool dry_run)
+{
+    struct nft_ctx *nft = nft_ctx_new(NFT_CTX_DEFAULT);
+    if (nft == NULL)
+        return NFT_FAILED;
+    nft_ctx_set_dry_run(nft, dry_run);
+    nft_ctx_buffer_output(nft);
+    nft_ctx_buffer_error(nft);
+    bool succeeded = run_commands(nft, commands) == 0;
+    fputs(succeeded ? nft_ctx_get_output_buffer(nft) : nft_ctx_get_error_buffer(nft), stdout);
+    bool written = fflush(stdout) == 0;
+    nft_ctx_free(nft);
+    return succeeded && written ? NFT_SUCCEEDED : NFT_REFUSED;
+}
+
+int main(int argc, char **argv)
+{
+    struct error error;
+    size_t size;
+    bool dry_run = argc == 2 && strcmp(argv[1], "check") == 0;
+    prctl(PR_SET_NAME, "setup-nft"); /* it is executed by descriptor: its name would be a number */
+    if (!dry_run && (argc != 2 || strcmp(argv[1], "run") != 0)) {
+        fputs("usage: setup-nft run | check, with commands of nft(8) on standard input\n", stderr);
+        return EX_USAGE;
+    }
+    /* The library's own last words would stand among the lines of setup's log. */
+    int null = open("/dev/null", O_WRONLY | O_CLOEXEC);
+    if (null >= 0)
+        dup2(null, STDERR_FILENO);
+    if (!has_netlink())
+        return NFT_NO_NETLINK;
+    char *commands = file_read_open(STDIN_FILENO, COMMANDS_MAX_BYTES, "commands", &size, &error);
+    return commands != NULL ? run(commands, dry_run) : NFT_FAILED;
+}

@@ -1,0 +1,27 @@
+#ifndef SETUP_PREPARE_HANDOVER_H
+#define SETUP_PREPARE_HANDOVER_H
+
+#include <stdbool.h>
+
+#include "common/config.h"
+#include "common/error.h"
+
+/* The confdir on its way from root, who makes it, to the mitmproxy user, who owns it from then on:
+ * root has no business in it any more. */
+struct handover {
+    int directory; /* -1: not there yet, or not to be entered */
+    int ca;        /* a CA that the administrator has put there as root, or -1 */
+};
+
+/* Looks at what is there, and opens that CA without reading it. Changes nothing. 0, or -1 with
+ * error. In both cases the caller closes it. */
+int handover_look(struct handover *handover, const struct config *config, struct error *error);
+
+/* Makes the confdir where there is none, and hands it over to the mitmproxy user, with_ca with that
+ * CA. 0, or -1 with error. */
+int confdir_hand_over(struct handover *handover, const struct config *config, bool with_ca,
+                      struct error *error);
+
+void handover_close(struct handover *handover);
+
+#endif
