@@ -756,18 +756,18 @@ nft_chain_flushed() { nft flush chain inet $NFT_TABLE "$IN"; }
   [[ $STATUS == 0 ]]
 }
 
-# Without its module nft cannot be used, and nobody is told that all is well.
-@test "setup-nft.so missing: named, exit 1, nothing begun; status does not know" {
+# Without setup-nft nft cannot be used, and nobody is told that all is well.
+@test "setup-nft missing: named, exit 1, nothing begun; status does not know" {
   copy_programs
-  rm "$LAB/usr/lib/opensandbox-egress/setup-nft.so"
+  rm "$LAB/usr/libexec/opensandbox-egress/setup-nft"
   attempt with REDIRECT_BACKEND=nft "$LAB/usr/sbin/setup"
   [[ $STATUS == 1 ]]
-  has "$OUTPUT" 'cannot be loaded: .*setup-nft.so'
+  has "$OUTPUT" 'cannot be executed: .*/setup-nft: No such file'
   lacks "$OUTPUT" 'made a new CA|not put back'
   with REDIRECT_BACKEND=nft setup
   attempt with REDIRECT_BACKEND=nft setup status
   [[ $STATUS == 0 ]]
   attempt with MITMPROXY_TRANSPARENT=off "$LAB/usr/sbin/setup" status
   [[ $STATUS == 1 ]]
-  has "$OUTPUT" 'UNKNOWN: .*setup-nft.so'
+  has "$OUTPUT" 'UNKNOWN: .*/setup-nft: No such file'
 }

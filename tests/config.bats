@@ -593,7 +593,7 @@ cleared() {
     mount -t tmpfs none /run
     mount -t tmpfs none /opt
     mkdir -p /run/opensandbox-egress /opt/opensandbox/mitmscripts
-    touch /opt/opensandbox/mitmscripts/stream.py
+    cp "$STAGE"/usr/share/opensandbox/mitmscripts/*.py /opt/opensandbox/mitmscripts
     setup status || true
     setup
     cat /run/opensandbox-egress/state

@@ -102,7 +102,7 @@ PYTHON
   no_faults
 }
 
-@test "memory that held the key is cleared, and no core can be written of it" {
+@test "setup has no key in its memory while it works on the rules, and no core can be written of it" {
   local kind pid limits
   for kind in generated ec-P-256 rsa2048 rotated; do
     [[ $kind == rotated ]] || rm -rf "$CONFDIR" "$EXPORT" "$LAB/run"
@@ -142,9 +142,11 @@ stop_setup() {
   local moment=$1
   shift
   preload_library stopped
-  become_mitm touch "$LAB/home/stop"
+  mkdir -p "$LAB/stop"
+  chmod 0777 "$LAB/stop"
+  : >"$LAB/stop/here"
   spawn stopped "$@" env ASAN_OPTIONS="${ASAN_OPTIONS-}:verify_asan_link_order=0" LD_PRELOAD="$STAGE/stopped.so" \
-    STOP_AT="$moment" STOP_FILE="$LAB/home/stop" SUID_DUMPABLE=1 setup prepare
+    STOP_AT="$moment" STOP_FILE="$LAB/stop/here" SUID_DUMPABLE=1 setup prepare
   wait_until 10 find_stopped || {
     echo "not stopped ($moment): $(<"$LAB/stopped.log")"
     return 1
@@ -167,49 +169,108 @@ made_anew() {
   rm -rf "$CONFDIR" "$EXPORT" "$LAB/run"
   unset ${P}MITMPROXY_CA_DIR
   case $1 in kept | rotated) in_pod setup prepare 2>/dev/null ;; esac
+  # (What is exported already would not be written again.)
+  case $1 in kept) rm -r "$EXPORT" ;; esac
   case $1 in generated | kept) return ;; esac
   root "$1" "${1/rotated/ec-P-256}"
   tls_secret "$1"
   give MITMPROXY_CA_DIR="$CA_DIR"
 }
+name_of() { tr '\0' ' ' <"/proc/$1/cmdline"; }
 
-@test "the key is cleared where it was used: in the child before it answers, in setup before it goes on" {
-  local kind moment
+@test "the key is cleared where it was used before setup hears of it, and no other process has had it" {
+  local kind moment pid
+  for kind in generated kept ec-P-256 rsa2048 rotated; do
+    for moment in answer export; do
+      made_anew "$kind"
+      stop_setup "$moment" || fault "$kind"
+      MARKS=$(key_marks "$CONFDIR/mitmproxy-ca.pem")
+      for pid in $(ip netns pids "$POD"); do
+        same "$kind, $moment" '' "$(marked_memory "$pid")" || fault "$kind: the key is in the memory of $(name_of "$pid") ($moment)"
+      done
+      end_stopped
+    done
+  done
+  no_faults
+}
+
+NET_ADMIN=12
+# has_capability PID NUMBER: in any of its sets but the bounding one.
+has_capability() {
+  local set
+  while read -r set; do
+    (((0x$set >> $2) & 1)) && return 0
+  done < <(awk '/^Cap(Inh|Prm|Eff|Amb):/ { print $2 }' "/proc/$1/status")
+  return 1
+}
+# Root has no key where it writes, and no capability either.
+export_is_unprivileged() {
+  has "$(name_of "$STOPPED")" '^setup-ca export ' &&
+    has "$(<"/proc/$STOPPED/status")" '^CapPrm:	0{16}$' &&
+    has "$(<"/proc/$STOPPED/status")" '^CapEff:	0{16}$' &&
+    has "$(<"/proc/$STOPPED/status")" '^NoNewPrivs:	1$' &&
+    refute grep -q "$CONFDIR" <(find "/proc/$STOPPED/fd" -printf '%l\n')
+}
+@test "the process that has the key and the process that has CAP_NET_ADMIN are two" {
+  local kind moment pid holders admins
   while read -r kind moment; do
     made_anew "$kind"
     stop_setup "$moment" || fault "$kind"
-    MARKS=$(key_marks "$CONFDIR/mitmproxy-ca.pem")
-    same "$kind, $moment" '' "$(marked_memory "$STOPPED")" || fault "$kind: the key is still in memory ($moment)"
+    MARKS=$(key_marks "$(find "$CONFDIR" -name '.mitmproxy-ca.pem.*' | grep . || echo "$PKI/$kind.key")")
+    holders='' admins=''
+    for pid in $(ip netns pids "$POD"); do
+      [[ -z $(marked_memory "$pid") ]] || holders+=" $pid"
+      ! has_capability "$pid" $NET_ADMIN || admins+=" $pid"
+    done
+    echo "$kind, $moment: key$holders, CAP_NET_ADMIN$admins"
+    same "$kind, $moment: who has the key" " $STOPPED" "$holders" || fault "$kind, $moment"
+    same "$kind, $moment: who has CAP_NET_ADMIN" " $SPAWNED" "$admins" || fault "$kind, $moment"
+    has "$(name_of "$STOPPED")" '^setup-ca confdir ' || fault "$kind, $moment"
+    has "$(<"/proc/$STOPPED/status")" "^Uid:	$MITM_UID	$MITM_UID	$MITM_UID	" || fault "$kind, $moment: uid"
+    has "$(<"/proc/$STOPPED/status")" '^CapPrm:	0{16}$' || fault "$kind, $moment: capabilities"
+    has "$(<"/proc/$STOPPED/status")" '^NoNewPrivs:	1$' || fault "$kind, $moment: NoNewPrivs"
     end_stopped
   done <<'TABLE'
-generated answer
-generated return
-kept answer
-kept return
-ec-P-256 answer
-ec-P-256 export
-rsa2048 answer
-rsa2048 export
-rotated answer
-rotated export
+generated key
+ec-P-256 judged
+ec-P-256 key
+rsa2048 judged
+rotated judged
+rotated key
 TABLE
+  made_anew ec-P-256
+  stop_setup export
+  export_is_unprivileged || fault 'the export'
+  end_stopped
   no_faults
 }
 
 # Root without CAP_SYS_PTRACE can look into a process that has not more, if it is dumpable.
 WITHOUT_PTRACE=(setpriv --bounding-set -sys_ptrace)
-@test "no core can be written of setup, and no debugger gets in, whoever it has become meanwhile" {
-  local moment
+@test "no core can be written of setup and what it executes, and no debugger gets in" {
+  local moment pid
   spawn dumpable "${WITHOUT_PTRACE[@]}" sleep 20
   wait_until 2 in_pod "${WITHOUT_PTRACE[@]}" readlink "/proc/$SPAWNED/exe"
   end_stopped
-  made_anew kept
-  for moment in export answer return again; do
+  for moment in judged key answer export; do
+    made_anew ec-P-256
     stop_setup "$moment" "${WITHOUT_PTRACE[@]}" || fault "$moment"
-    # Its files in /proc are root's, not of whom it has become.
-    same "$moment" 0 "$(stat -c %u "/proc/$STOPPED/mem")" || fault "$moment: it is dumpable"
-    refute in_pod "${WITHOUT_PTRACE[@]}" readlink "/proc/$STOPPED/exe" || fault "$moment: root can look into it"
+    for pid in $(ip netns pids "$POD"); do
+      # Its files in /proc are root's, not of whom it has become.
+      same "$moment: $(name_of "$pid")" 0 "$(stat -c %u "/proc/$pid/mem")" || fault "$moment: it is dumpable"
+      refute in_pod "${WITHOUT_PTRACE[@]}" readlink "/proc/$pid/exe" || fault "$moment: root can look into it"
+      has "$(<"/proc/$pid/limits")" '^Max core file size +0 +0 ' || fault "$moment: core"
+    done
     end_stopped
+  done
+  no_faults
+}
+
+@test "who is not root can neither read the programs that setup executes, nor so trace them" {
+  local program
+  for program in setup-ca setup-nft; do
+    same "$program" 711 "$(stat -c %a "$STAGE/usr/libexec/opensandbox-egress/$program")" || fault "$program"
+    refute become_mitm cat "$STAGE/usr/libexec/opensandbox-egress/$program" >/dev/null || fault "$program"
   done
   no_faults
 }

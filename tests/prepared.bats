@@ -170,3 +170,18 @@ padded() { cat "$1" - < <(head -c $((4096 - $(stat -c %s "$1"))) /dev/zero | tr 
   few
   same 'exported' "$(fingerprint "$LAB/second/cert.pem")" "$(fingerprint "$EXPORT/mitmproxy-ca-cert.pem")"
 }
+
+@test "setup-ca missing, or not to be executed: named, exit 1, nothing touched; status does not know" {
+  copy_programs
+  local program=$LAB/usr/libexec/opensandbox-egress/setup-ca what
+  for what in 'Permission denied' 'No such file'; do
+    if [[ $what == No* ]]; then rm "$program"; else chmod 0600 "$program"; fi
+    attempt in_pod "$LAB/usr/sbin/setup" prepare
+    [[ $STATUS == 1 ]] || fault "$what: status $STATUS"
+    has "$OUTPUT" "error .*cannot be executed: .*setup-ca: $what" || fault "$what"
+    [[ ! -e $CONFDIR && ! -e $EXPORT ]] || fault "$what: something is made"
+    attempt in_pod "$LAB/usr/sbin/setup" status
+    has "$OUTPUT" "UNKNOWN: .*setup-ca: $what" || fault "$what: status"
+  done
+  no_faults
+}

@@ -7,8 +7,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <unistd.h>
+
+#include "inherited.h"
 
 static const struct {
     const char *name;
@@ -66,10 +67,10 @@ static struct {
 
 __attribute__((constructor)) static void share(void)
 {
-    shared = mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    if (shared == MAP_FAILED)
-        abort();
-    shared->first = getpid();
+    int first;
+    shared = inherited_memory("FAULT_SHARED", sizeof(*shared), &first);
+    if (first)
+        shared->first = getpid();
 }
 
 static unsigned int count(enum call call)

@@ -4,7 +4,7 @@
  *   FAULT=NAME:NUMBER:ERRNO   the NUMBER-th call of NAME (0: none) fails with ERRNO
  *   FAULT_LOG=FILE            a line for each call of NAME: its number and its file
  *
- * Calls are counted over a process and its children. Only what is about regular
+ * Calls are counted over a process and all that it starts. Only what is about regular
  * files and directories counts, so that logging goes on.
  */
 #include <dlfcn.h>
@@ -15,9 +15,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+#include "inherited.h"
 
 static char wanted[32];
 static int number, error;
@@ -26,11 +27,10 @@ static atomic_int *count;
 __attribute__((constructor)) static void start(void)
 {
     const char *fault = getenv("FAULT");
+    int first;
     if (fault == NULL || sscanf(fault, "%31[a-z]:%d:%d", wanted, &number, &error) != 3)
         wanted[0] = '\0';
-    count = mmap(NULL, sizeof(*count), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    if (count == MAP_FAILED)
-        abort();
+    count = inherited_memory("FAULT_COUNT", sizeof(*count), &first);
 }
 
 /* Is it this call's turn to fail? */

@@ -1,15 +1,15 @@
 /*
- * Preloaded into setup, or healthd: the first process that comes to the moment which STOP_AT names,
- * finds the file that STOP_FILE names and removes it, stops itself.
+ * Preloaded into setup and what it executes, or healthd: the first process that comes to the moment
+ * which STOP_AT names, finds the file that STOP_FILE names and removes it, stops itself.
  *
  *   drop    about to give up its privileges for good
- *   answer  the child has done its work in the confdir, and is about to say so
+ *   judged  the work in the confdir has read the CA that it was given, and is about to say so
+ *   key     it is about to put mitmproxy-ca.pem in its place
+ *   answer  it has done its work, and is about to say so
  *   begun   it has said the first part of that
  *   end     it has said all, and is about to end
  *   lock    about to lock a file that is its owner's alone, having opened it
- *   export  the parent has heard it, and is about to open the first file or directory after that
- *   return  about to become root again, having been another user for a while
- *   again   it is root again, and is about to open the first file or directory after that
+ *   export  the export is about to make its first file or directory
  *
  * With SUID_DUMPABLE in the environment it is as if fs.suid_dumpable were 1, which no test may set
  * for the whole machine: whoever changes its effective user or group is dumpable from then on.
@@ -30,7 +30,13 @@
     type (*real)(__VA_ARGS__);                                                                     \
     *(void **)&real = dlsym(RTLD_NEXT, name)
 
-static const char *last = ""; /* the moment that the next file to be opened belongs to */
+static const char *command = ""; /* of setup-ca: what it is executed for */
+
+__attribute__((constructor)) static void start(int count, char **arguments)
+{
+    if (count > 1 && strcmp(arguments[0], "setup-ca") == 0)
+        command = arguments[1];
+}
 
 static int is_wanted(const char *moment)
 {
@@ -59,15 +65,15 @@ int prctl(int option, ...)
     return real(option, arguments[0], arguments[1], arguments[2], arguments[3]);
 }
 
-/* The child's is the only pipe that setup writes to, but for what its caller may have given it. */
+/* The work in the confdir has two answers, of which the second one has two parts. */
 static int answers;
 
 ssize_t write(int fd, const void *data, size_t size)
 {
+    static const char *const moments[] = {"judged", "answer", "begun"};
     REAL(ssize_t, "write", int, const void *, size_t);
-    struct stat st;
-    if (fd > STDERR_FILENO && fstat(fd, &st) == 0 && S_ISFIFO(st.st_mode))
-        come_to(answers++ == 0 ? "answer" : "begun");
+    if (fd == STDOUT_FILENO && strcmp(command, "confdir") == 0 && answers < 3)
+        come_to(moments[answers++]);
     return real(fd, data, size);
 }
 
@@ -80,6 +86,14 @@ void _exit(int status)
     real(status);
 }
 
+int renameat(int from_directory, const char *from, int to_directory, const char *to)
+{
+    REAL(int, "renameat", int, const char *, int, const char *);
+    if (strcmp(to, "mitmproxy-ca.pem") == 0)
+        come_to("key");
+    return real(from_directory, from, to_directory, to);
+}
+
 int flock(int fd, int operation)
 {
     REAL(int, "flock", int, int);
@@ -87,13 +101,6 @@ int flock(int fd, int operation)
     if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && (st.st_mode & 077) == 0)
         come_to("lock");
     return real(fd, operation);
-}
-
-pid_t waitpid(pid_t pid, int *status, int options)
-{
-    REAL(pid_t, "waitpid", pid_t, int *, int);
-    last = "export";
-    return real(pid, status, options);
 }
 
 static int changed(int result)
@@ -115,10 +122,6 @@ int setresuid(uid_t real_uid, uid_t effective_uid, uid_t saved_uid)
 {
     REAL(int, "setresuid", uid_t, uid_t, uid_t);
     uid_t before = geteuid();
-    if (before != 0 && effective_uid == 0 && real_uid == (uid_t)-1) {
-        come_to("return");
-        last = "again";
-    }
     int result = real(real_uid, effective_uid, saved_uid);
     return geteuid() != before ? changed(result) : result;
 }
@@ -133,8 +136,7 @@ int openat(int fd, const char *name, int flags, ...)
         mode = va_arg(arguments, mode_t);
         va_end(arguments);
     }
-    const char *moment = last;
-    last = "";
-    come_to(moment);
+    if ((flags & O_CREAT) && strcmp(command, "export") == 0)
+        come_to("export");
     return real(fd, name, flags, mode);
 }

@@ -204,7 +204,7 @@ fake_mitmdump() {
 # What is installed, in LAB/usr, for a test that damages it.
 copy_programs() {
   mkdir "$LAB/usr"
-  cp -r "$STAGE/usr/sbin" "$STAGE/usr/lib" "$LAB/usr/"
+  cp -rp "$STAGE/usr/sbin" "$STAGE/usr/libexec" "$LAB/usr/"
 }
 
 # For suites about healthd's HTTP alone: one lab and one healthd for all tests of the file, 200
