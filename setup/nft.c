@@ -96,14 +96,15 @@ static char *normalize(char *text)
 /* The text of our table, "" if there is none. */
 static char *read_live(struct error *error)
 {
-    if (nft_table_is_there() == 0)
-        return strdup("");
-    char *tables = run("list tables", false, error);
-    if (tables == NULL)
-        return NULL;
-    bool there = strstr(tables, "table " NFT_TABLE "\n") != NULL;
-    free(tables);
-    return there ? normalize(run("list table " NFT_TABLE, false, error)) : strdup("");
+    int there = nft_table_is_there();
+    if (there < 0) {
+        char *tables = run("list tables", false, error);
+        if (tables == NULL)
+            return NULL;
+        there = strstr(tables, "table " NFT_TABLE "\n") != NULL;
+        free(tables);
+    }
+    return there != 0 ? normalize(run("list table " NFT_TABLE, false, error)) : strdup("");
 }
 
 static char *print_to_text(void (*print)(const struct ruleset *set, FILE *out),
