@@ -33,9 +33,12 @@ ALL_LDFLAGS = $(OPTIMIZE) -Wl,-z,relro,-z,now,-z,pack-relative-relocs,--as-neede
 pkg      = $(shell pkg-config $1 $2)
 PACKAGES = libbsd-overlay libmd
 
-objects = $(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard $1/*.c))
+# The objects of folders, and of all below them.
+objects = $(patsubst %.c,$(BUILD)/obj/%.o,$(sort $(shell find $1 -name '*.c')))
 COMMON  := $(call objects,common)
-SETUP   := $(call objects,setup) $(call objects,setup/prepare)
+SETUP_CA  := $(call objects,setup/ca setup/trust setup/x509)
+SETUP_NFT := $(BUILD)/obj/setup/nft/main.o
+SETUP   := $(filter-out $(SETUP_CA) $(SETUP_NFT),$(call objects,setup))
 HEALTHD := $(call objects,healthd)
 LIBEXEC := $(BUILD)/setup-ca $(BUILD)/setup-nft
 
@@ -61,15 +64,15 @@ $(BUILD)/setup: $(SETUP) $(COMMON)
 # on: the mitmproxy user shall not get between setup and the process that has the key.
 $(BUILD)/setup-ca:  LIBS = libcrypto
 $(BUILD)/setup-nft: LIBS = libnftables
-$(BUILD)/setup-ca:  $(call objects,setup/ca)
-$(BUILD)/setup-nft: $(call objects,setup/nft)
+$(BUILD)/setup-ca:  $(SETUP_CA)
+$(BUILD)/setup-nft: $(SETUP_NFT)
 $(LIBEXEC): $(COMMON)
 	$(link)
 	chmod go-r $@
 
 # A change of PREFIX compiles this anew.
-$(BUILD)/obj/common/config.o: DEFINES = -DSCRIPTS_DIR='"$(SCRIPTS_DIR)"'
-$(BUILD)/obj/common/config.o: $(BUILD)/scripts-dir
+$(BUILD)/obj/common/config/config.o: DEFINES = -DSCRIPTS_DIR='"$(SCRIPTS_DIR)"'
+$(BUILD)/obj/common/config/config.o: $(BUILD)/scripts-dir
 $(BUILD)/scripts-dir: always
 	@mkdir -p $(@D)
 	@echo '$(SCRIPTS_DIR)' | cmp -s - $@ || echo '$(SCRIPTS_DIR)' >$@
@@ -115,7 +118,7 @@ image: ## build the container image (IMAGE=name:tag, BUILDER=docker, podman or b
 
 lint: ## shellcheck and clang-format, as CI runs them
 	ls entrypoint.sh .ci/run tests/*.sh tests/*/*.sh tests/lib/oci-runtime tests/*.bats | xargs -P 2 -n 8 shellcheck -x
-	clang-format --dry-run --Werror common/*.[ch] setup/*.[ch] setup/*/*.[ch] healthd/*.[ch] tests/fuzz/*.[ch] tests/bench/*.c
+	find common setup healthd tests/fuzz tests/bench -name '*.[ch]' | xargs clang-format --dry-run --Werror
 
 clean: ## remove what was built (build/venv stays: `rm -r build` removes it too)
 	rm -rf build/obj build/scripts-dir build/setup $(addprefix build/,setup-ca setup-nft) build/healthd build/sanitize build/fuzz build/bench \
@@ -124,4 +127,4 @@ clean: ## remove what was built (build/venv stays: `rm -r build` removes it too)
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' Makefile
 
--include tests/programs.mk $(wildcard $(BUILD)/obj/*/*.d $(BUILD)/obj/*/*/*.d)
+-include tests/programs.mk $(shell find $(BUILD)/obj -name '*.d' 2>/dev/null)

@@ -8,17 +8,17 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "common/clock.h"
-#include "common/config.h"
-#include "common/config_check.h"
-#include "common/descriptors.h"
-#include "common/error.h"
-#include "common/log.h"
-#include "healthd/listeners.h"
-#include "healthd/probe.h"
-#include "healthd/responder.h"
-#include "healthd/runner.h"
-#include "healthd/signals.h"
+#include "common/base/clock.h"
+#include "common/base/error.h"
+#include "common/base/log.h"
+#include "common/config/check.h"
+#include "common/config/config.h"
+#include "common/process/descriptors.h"
+#include "healthd/ask.h"
+#include "healthd/http/sockets.h"
+#include "healthd/link/signals.h"
+#include "healthd/responder/responder.h"
+#include "healthd/runner/runner.h"
 
 static void print_help(void)
 {

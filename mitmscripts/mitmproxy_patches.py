@@ -87,7 +87,7 @@ def check_ca(confdir):
 
 
 def say_refused(kind, what):
-    """One line, whose beginning healthd counts by its kind (healthd/output.c)."""
+    """One line, whose beginning healthd counts by its kind (healthd/runner/output.c)."""
     line = "".join(c if c.isprintable() else "?" for c in what)
     logging.warning("opensandbox-egress refused %s: %s", kind, line)
 

@@ -2,7 +2,7 @@
 
 mitmdump listens before its addons have all been started, and ends for an error
 that one of them logs meanwhile: it watches its log for as long as it starts.
-What is written here when it no longer does is for healthd (healthd/output.c),
+What is written here when it no longer does is for healthd (healthd/runner/output.c),
 which does not call a mitmdump ready before.
 """
 

@@ -9,17 +9,17 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "common/config.h"
-#include "common/descriptors.h"
-#include "common/error.h"
-#include "common/log.h"
-#include "common/privileges.h"
-#include "common/state.h"
+#include "common/base/error.h"
+#include "common/base/log.h"
+#include "common/config/config.h"
+#include "common/process/descriptors.h"
+#include "common/process/privileges.h"
+#include "common/state/state.h"
 #include "setup/prepare/prepare.h"
-#include "setup/progress.h"
-#include "setup/redirect.h"
-#include "setup/status.h"
-#include "setup/wait.h"
+#include "setup/record/progress.h"
+#include "setup/redirect/redirect.h"
+#include "setup/redirect/wait.h"
+#include "setup/status/status.h"
 
 enum command { COMMAND_ALL, COMMAND_PREPARE, COMMAND_REDIRECT, COMMAND_CLEAR, COMMAND_STATUS };
 

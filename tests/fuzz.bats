@@ -38,7 +38,7 @@ mutant() {
     fault "$file: $edit changes nothing"
     return 0
   fi
-  mapfile -t objects < <(printf '%s\n' $OBJECTS/common/*.o $OBJECTS/healthd/{http_request,http_answer,span}.o | grep -vx "$OBJECTS/${file%.c}.o")
+  mapfile -t objects < <(printf '%s\n' $(find "$OBJECTS/common" -name '*.o') $OBJECTS/healthd/http/{request,answer,span}.o | grep -vx "$OBJECTS/${file%.c}.o")
   [[ $target != config ]] || objects+=("$OBJECTS"/tests/fuzz/config_*.o)
   # shellcheck disable=SC2046 # words
   cc -std=c11 -D_GNU_SOURCE -I. -O1 -fsanitize=address,undefined -fno-sanitize-recover=all -w \
@@ -54,37 +54,37 @@ mutant() {
 }
 
 @test "a broken HTTP parser is noticed" {
-  mutant http healthd/http_request.c 's/fields->hosts > 1/fields->hosts > 2/'
-  mutant http healthd/http_request.c 's/is_http11 && fields->hosts == 0/false/'
-  mutant http healthd/http_request.c 's/whole ? line : rest/rest/'
-  mutant http healthd/http_request.c "s/, '?', &before_query/, '#', \&before_query/"
-  mutant http healthd/http_request.c 's/target.size < HTTP_PATH_SIZE/target.size <= HTTP_PATH_SIZE/'
-  mutant http healthd/http_answer.c 's/: out_size - 1/: out_size/'
-  mutant http healthd/http_request.c 's/size >= HTTP_REQUEST_MAX/size > HTTP_REQUEST_MAX/'
-  mutant http healthd/http_answer.c 's/answer->head_only ? ""/answer->canary ? ""/'
+  mutant http healthd/http/request.c 's/fields->hosts > 1/fields->hosts > 2/'
+  mutant http healthd/http/request.c 's/is_http11 && fields->hosts == 0/false/'
+  mutant http healthd/http/request.c 's/whole ? line : rest/rest/'
+  mutant http healthd/http/request.c "s/, '?', &before_query/, '#', \&before_query/"
+  mutant http healthd/http/request.c 's/target.size < HTTP_PATH_SIZE/target.size <= HTTP_PATH_SIZE/'
+  mutant http healthd/http/answer.c 's/: out_size - 1/: out_size/'
+  mutant http healthd/http/request.c 's/size >= HTTP_REQUEST_MAX/size > HTTP_REQUEST_MAX/'
+  mutant http healthd/http/answer.c 's/answer->head_only ? ""/answer->canary ? ""/'
   no_faults
 }
 
 @test "a broken state file parser is noticed" {
-  mutant state common/state_text.c 's/< key->size ? 0 : -1/< key->size ? 0 : 0/'
-  mutant state common/characters.c 's/{0x7f, 0x9f}/{0x80, 0x9f}/'
-  mutant state common/characters.c 's/{0x7f, 0x9f}/{0x7f, 0x7f}/'
-  mutant state common/state_text.c 's/"version=1"/"version=2"/'
-  mutant state common/state_text.c 's/  *memset(state, 0, sizeof(\*state));$//'
-  mutant state common/state_text.c 's/strndup(text, size)/strdup(text)/'
-  mutant state common/state_text.c 's/make_printable(printable);//'
+  mutant state common/state/text.c 's/< key->size ? 0 : -1/< key->size ? 0 : 0/'
+  mutant state common/base/characters.c 's/{0x7f, 0x9f}/{0x80, 0x9f}/'
+  mutant state common/base/characters.c 's/{0x7f, 0x9f}/{0x7f, 0x7f}/'
+  mutant state common/state/text.c 's/"version=1"/"version=2"/'
+  mutant state common/state/text.c 's/  *memset(state, 0, sizeof(\*state));$//'
+  mutant state common/state/text.c 's/strndup(text, size)/strdup(text)/'
+  mutant state common/state/text.c 's/make_printable(printable);//'
   no_faults
 }
 
 @test "a broken configuration parser is noticed" {
-  mutant config common/reserved_options.c 's/("listen_port"/("listen_post"/'
-  mutant config common/config_parsers.c 's/list->count == CONFIG_LIST_MAX/list->count > CONFIG_LIST_MAX/'
-  mutant config common/config_parsers.c 's/strtonum(value, 1, 65535/strtonum(value, 0, 65535/'
-  mutant config common/network_parsers.c 's/ports->count == EXTRA_PORTS_MAX/false/'
-  mutant config common/network_parsers.c 's/bit = cidr->prefix/bit = cidr->prefix + 1/'
-  mutant config common/user.c 's/"0123456789"/"+0123456789"/'
-  mutant config common/config.c 's/length >= CONFIG_VALUE_MAX/length > CONFIG_VALUE_MAX/'
-  mutant config common/config_check.c 's/config->port == config->http.port/false/'
-  mutant config common/log.c 's/is_unprintable(utf8_code(at, length))/false/'
+  mutant config common/config/reserved_options.c 's/("listen_port"/("listen_post"/'
+  mutant config common/config/parsers.c 's/list->count == CONFIG_LIST_MAX/list->count > CONFIG_LIST_MAX/'
+  mutant config common/config/parsers.c 's/strtonum(value, 1, 65535/strtonum(value, 0, 65535/'
+  mutant config common/config/network_parsers.c 's/ports->count == EXTRA_PORTS_MAX/false/'
+  mutant config common/config/network_parsers.c 's/bit = cidr->prefix/bit = cidr->prefix + 1/'
+  mutant config common/config/user.c 's/"0123456789"/"+0123456789"/'
+  mutant config common/config/config.c 's/length >= CONFIG_VALUE_MAX/length > CONFIG_VALUE_MAX/'
+  mutant config common/config/check.c 's/config->port == config->http.port/false/'
+  mutant config common/base/log.c 's/is_unprintable(utf8_code(at, length))/false/'
   no_faults
 }

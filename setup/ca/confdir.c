@@ -11,8 +11,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "common/files.h"
-#include "setup/ca/ca_store.h"
+#include "common/files/files.h"
+#include "setup/ca/store.h"
 
 /* Only the mitmproxy user could hold it for longer. */
 enum { LOCK_WAIT_MS = 2000 };

@@ -5,8 +5,8 @@
 #include <stddef.h>
 #include <sys/types.h>
 
-#include "common/config.h"
-#include "common/error.h"
+#include "common/base/error.h"
+#include "common/config/config.h"
 
 /* mitmproxy's directory, for a process that is the mitmproxy user. */
 struct confdir {
@@ -23,7 +23,7 @@ void confdir_close(struct confdir *confdir);
 /* The path of a file in it, for messages. */
 void confdir_path(const struct confdir *confdir, const char *name, char path[static PATH_MAX]);
 
-/* As file_read, file_replace and file_update (mode 0644) of common/files.h. */
+/* As file_read, file_replace and file_update (mode 0644) of common/files/files.h. */
 char *confdir_read(const struct confdir *confdir, const char *name, size_t *size,
                    struct error *error);
 int confdir_write(const struct confdir *confdir, const char *name, const char *data, size_t size,

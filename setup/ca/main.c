@@ -12,18 +12,18 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
-#include "common/config.h"
-#include "common/files.h"
-#include "common/log.h"
-#include "setup/ca/bundle.h"
-#include "setup/ca/ca.h"
-#include "setup/ca/ca_check.h"
-#include "setup/ca/ca_source.h"
-#include "setup/ca/ca_status.h"
-#include "setup/ca/ca_store.h"
-#include "setup/ca/export.h"
-#include "setup/ca/key_memory.h"
+#include "common/base/log.h"
+#include "common/config/config.h"
+#include "common/files/files.h"
+#include "setup/ca/check.h"
 #include "setup/ca/messages.h"
+#include "setup/ca/source.h"
+#include "setup/ca/status.h"
+#include "setup/ca/store.h"
+#include "setup/trust/bundle.h"
+#include "setup/trust/export.h"
+#include "setup/x509/ca.h"
+#include "setup/x509/key_memory.h"
 
 static int usage_error(void)
 {

@@ -3,10 +3,10 @@
 
 #include <stdbool.h>
 
-#include "common/ca_file.h"
-#include "common/error.h"
-#include "common/state.h"
-#include "setup/ca/ca_record.h"
+#include "common/base/error.h"
+#include "common/mitmdump/ca_file.h"
+#include "common/state/state.h"
+#include "setup/ca/record.h"
 
 /* What setup and setup-ca, which it executes, tell each other. In setup-ca the configuration is in
  * the environment, as in setup, which has checked it. */

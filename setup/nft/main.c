@@ -15,8 +15,8 @@
 #include <sysexits.h>
 #include <unistd.h>
 
-#include "common/error.h"
-#include "common/files.h"
+#include "common/base/error.h"
+#include "common/files/files.h"
 #include "setup/nft/exit_status.h"
 
 enum { COMMANDS_MAX_BYTES = 1024 * 1024 };

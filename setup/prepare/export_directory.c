@@ -3,10 +3,10 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "common/files.h"
+#include "common/files/files.h"
 #include "setup/ca/messages.h"
-#include "setup/claim.h"
-#include "setup/export_names.h"
+#include "setup/record/directory.h"
+#include "setup/trust/export_names.h"
 
 /* Ours, or a temporary file of ours. mitmscripts is in the default export directory, where the
  * image has its addons. */

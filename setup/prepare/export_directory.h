@@ -1,8 +1,8 @@
 #ifndef SETUP_PREPARE_EXPORT_DIRECTORY_H
 #define SETUP_PREPARE_EXPORT_DIRECTORY_H
 
-#include "common/config.h"
-#include "common/error.h"
+#include "common/base/error.h"
+#include "common/config/config.h"
 
 /* The directory that applications read, which is root's. */
 struct export_directory {

@@ -5,9 +5,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "common/ca_file.h"
-#include "common/files.h"
-#include "setup/claim.h"
+#include "common/files/files.h"
+#include "common/mitmdump/ca_file.h"
+#include "setup/record/directory.h"
 
 static bool is_confdir_file(const char *name)
 {

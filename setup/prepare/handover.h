@@ -3,8 +3,8 @@
 
 #include <stdbool.h>
 
-#include "common/config.h"
-#include "common/error.h"
+#include "common/base/error.h"
+#include "common/config/config.h"
 
 /* The confdir on its way from root, who makes it, to the mitmproxy user, who owns it from then on:
  * root has no business in it any more. */

@@ -6,9 +6,9 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "common/privileges.h"
+#include "common/process/privileges.h"
 #include "setup/ca/messages.h"
-#include "setup/ca_program.h"
+#include "setup/prepare/ca_program.h"
 #include "setup/prepare/export_directory.h"
 #include "setup/prepare/handover.h"
 #include "setup/prepare/source_files.h"

@@ -1,8 +1,8 @@
 #ifndef SETUP_PREPARE_SOURCE_FILES_H
 #define SETUP_PREPARE_SOURCE_FILES_H
 
-#include "common/config.h"
-#include "common/error.h"
+#include "common/base/error.h"
+#include "common/config/config.h"
 
 /* Opens the files of MITMPROXY_CA_DIR, which only root may be able to open, without reading them:
  * setup never has a key. Sets SOURCE_CERTIFICATES to SOURCE_ROOT of setup/ca/messages.h to

@@ -3,10 +3,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "setup/iptables_entry.h"
-#include "setup/iptables_text.h"
-#include "setup/rules.h"
-#include "setup/xtc.h"
+#include "setup/iptables/entry.h"
+#include "setup/iptables/text.h"
+#include "setup/iptables/xtc.h"
+#include "setup/rules/rules.h"
 
 static int append(const struct xtc *xtc, const struct rule_list *list, struct xtc_handle *handle)
 {

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/config_parsers.h"
+#include "common/config/parsers.h"
 #include "tests/fuzz/fuzz.h"
 
 #define CHECK_TEXT(text) CHECK(memchr(text, '\0', sizeof(text)) != NULL)

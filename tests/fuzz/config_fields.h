@@ -3,7 +3,7 @@
 
 #include <stdio.h>
 
-#include "common/config.h"
+#include "common/config/config.h"
 
 /* Every variable of the configuration as the harness sees it. */
 

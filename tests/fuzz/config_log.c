@@ -5,7 +5,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "common/config.h"
+#include "common/config/config.h"
 #include "tests/fuzz/fuzz.h"
 
 enum { LOG_MAX = 1 << 20 };

@@ -1,7 +1,7 @@
 /* The HTTP parser, which anybody in the pod can talk to, and what is answered. The input is what a
  * client sends; the answer's body is made of the same bytes. */
-#include "healthd/http_answer.h"
-#include "healthd/http_request.h"
+#include "healthd/http/answer.h"
+#include "healthd/http/request.h"
 
 #include <string.h>
 #include <strings.h>

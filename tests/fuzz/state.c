@@ -1,6 +1,6 @@
 /* The state file, which a volume may bring from elsewhere, or somebody may have written. The input
  * is the file; where it does not parse, it stands for an error text that is to be written. */
-#include "common/state.h"
+#include "common/state/state.h"
 
 #include <string.h>
 

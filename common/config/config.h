@@ -1,0 +1,121 @@
+#ifndef COMMON_CONFIG_CONFIG_H
+#define COMMON_CONFIG_CONFIG_H
+
+#include <limits.h>
+#include <netinet/in.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include "common/base/log.h"
+#include "common/config/user.h"
+
+/* The configuration of both programs: environment variables, read once. config.c has the table. */
+
+#define CONFIG_PREFIX "OPENSANDBOX_EGRESS_"
+
+enum { CONFIG_VALUE_MAX = 4096, CONFIG_LIST_MAX = 64, EXTRA_PORTS_MAX = 13 };
+
+/* The items of a variable with several values. They point into text. */
+struct list {
+    size_t count;
+    char *items[CONFIG_LIST_MAX];
+    char text[CONFIG_VALUE_MAX];
+};
+
+struct port_list {
+    size_t count;
+    uint16_t ports[EXTRA_PORTS_MAX];
+};
+
+struct uid_list {
+    size_t count;
+    uid_t uids[CONFIG_LIST_MAX];
+};
+
+/* A network: all bits of address behind prefix are zero. */
+struct cidr {
+    int family; /* AF_INET: the address is in its first four bytes; or AF_INET6 */
+    uint8_t prefix;
+    struct in6_addr address;
+};
+
+struct cidr_list {
+    size_t count;
+    struct cidr networks[CONFIG_LIST_MAX];
+};
+
+/* What becomes of TCP over IPv6 to the redirected ports. */
+enum ipv6_mode { IPV6_REDIRECT, IPV6_REJECT, IPV6_OFF };
+
+/* What becomes of what is neither TLS nor HTTP, on a redirected connection or inside TLS that has
+ * been decrypted: it is closed with a log line, passed with the line, or passed. */
+enum non_http_mode { NON_HTTP_REJECT, NON_HTTP_LOG, NON_HTTP_ALLOW };
+
+/* Request bodies are never collected above this, whatever the configuration says. */
+enum { STREAM_REQUESTS_MAX = 128 << 20 };
+
+enum backend_choice { BACKEND_AUTO, BACKEND_IPTABLES, BACKEND_NFT };
+
+/* Where healthd answers. An empty host is every address of both families. */
+struct http_address {
+    int family; /* AF_INET, AF_INET6, or AF_UNSPEC for every address */
+    union {
+        struct in_addr v4;
+        struct in6_addr v6;
+    } host;
+    uint16_t port;
+};
+
+/* What a configuration is needed for. */
+enum config_need {
+    CONFIG_MUST_HOLD,    /* what is wrong is an error */
+    CONFIG_MAY_BE_WRONG, /* what is wrong is a warning: its fields are zero */
+    CONFIG_IS_CHECKED    /* by the program that has executed this one: nothing is said of it */
+};
+
+struct config {
+    enum config_need need;
+    bool transparent;
+    uint16_t port;
+    struct list scripts;
+    struct list ignore_hosts;
+    char confdir[PATH_MAX];
+    char ca_dir[PATH_MAX]; /* "" for none */
+    char upstream_trust_dir[PATH_MAX];
+    bool ssl_insecure;
+    struct user user;
+    char bin[PATH_MAX]; /* absolute after config_load, if it was found */
+    char scripts_dir[PATH_MAX];
+    struct list set;
+    struct port_list extra_ports;
+    enum ipv6_mode ipv6;
+    bool quic_allowed; /* UDP to the redirected ports */
+    enum non_http_mode non_http;
+    uint64_t stream_requests; /* bytes; larger request bodies go on in pieces */
+    struct cidr_list exclude_cidrs;
+    struct uid_list exclude_uids;
+    struct list enforced_elsewhere; /* names for foreign_policy.h */
+    enum backend_choice backend;
+    struct user healthd_user;
+    struct http_address http;
+    char state_file[PATH_MAX];
+    char export_dir[PATH_MAX];
+    char export_mount[PATH_MAX]; /* the export directory as applications see it */
+    bool quick_start;            /* mitmdump is started by quick_start.py */
+    bool writable_scripts;       /* addons that others can write are accepted */
+    enum log_level log_level;
+    enum log_format log_format;
+};
+
+/* Reads the environment, sets the log up for program, and checks every value, and what it names in
+ * the world as far as transparent mode needs it (users, files, a program). Every error is logged,
+ * one line each, and every variable with our prefix that does not exist is warned of. Changes
+ * nothing. Returns the number of errors. */
+int config_load(struct config *config, const char *program, enum config_need need);
+
+/* Prints a row a variable for --help. */
+void config_print_help(FILE *out);
+
+#endif

@@ -1,0 +1,150 @@
+#include "common/config/foreign_policy.h"
+
+#include <ctype.h>
+#include <string.h>
+#include <strings.h>
+
+#include "common/config/check.h"
+
+/* From github.com/opensandbox-group/OpenSandbox (alibaba/OpenSandbox before), components/egress.
+ * The first match counts. What limits or protects has the words for it; the rest has none. */
+static const struct foreign {
+    const char *name; /* behind the prefix; with a "*" at the end all names that begin so */
+    const char *what; /* is not done here */
+} table[] = {
+    /* pkg/constants/configuration.go, README.md "Configuration" */
+    {"MODE", "the filter on DNS and, with nft, on addresses"},
+    {"RULES", "the policy which destinations are allowed"},
+    {"POLICY_FILE", "the policy which destinations are allowed"},
+    {"DENY_WEBHOOK", "the report of names that were denied"},
+    {"BLOCK_DOH_443", "the block on DNS over HTTPS"},
+    {"DOH_BLOCKLIST", "the block on DNS over HTTPS"},
+    /* Its timing and its probe do not limit anything. */
+    {"DNS_UPSTREAM_TIMEOUT", NULL},
+    {"DNS_UPSTREAM_PROBE", NULL},
+    {"DNS_UPSTREAM_PROBE_INTERVAL_SEC", NULL},
+    {"DNS_UPSTREAM", "the choice of name servers"},
+    /* An exception, which says that there is a filter on DNS to make it from. */
+    {"NAMESERVER_EXEMPT", "the filter on DNS that this is an exception from"},
+    {"TOKEN", NULL}, /* of the interface for policies, which is not there */
+    {"MAX_RULES", NULL},
+    {"SANDBOX_ID", NULL},
+    {"METRICS_EXTRA_ATTRS", NULL},
+    /* pkg/constants/configuration.go of later versions: the profile, and the files of "fleet" */
+    {"PROFILE", NULL},
+    {"SLOT_STORE_DIR", NULL},
+    {"SLOT_POLL_INTERVAL", NULL},
+    {"PENDING_PUSH_TTL", NULL},
+    /* pkg/publicegress: PUBLIC_POLICY and how it isolates */
+    {"PUBLIC_*", "the policy which internal destinations are allowed"},
+    /* docs/mitmproxy-transparent.md, pkg/mitmproxy: UPSTREAM_PROXY, _AUTH, _CA_FILE, ... */
+    {"UPSTREAM_PROXY*", "the way out through an upstream proxy"},
+    /* docs/guides/credential-vault.md: CREDENTIAL_VAULT_REQUIRE_TLS, _SEED, ... */
+    {"CREDENTIAL_*", "the injection and protection of credentials"},
+};
+
+/* The name of a family itself ("CREDENTIAL_*") is found as well. */
+static const struct foreign *find(const char *name)
+{
+    for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
+        size_t length = strcspn(table[i].name, "*");
+        bool is_family = table[i].name[length] == '*';
+        if (is_family ? strncmp(name, table[i].name, length) == 0
+                      : strcmp(name, table[i].name) == 0)
+            return &table[i];
+    }
+    return NULL;
+}
+
+/* Copies as much as fits, without white space. False if it did not fit. */
+static bool squeeze(char *squeezed, size_t size, const char *value)
+{
+    size_t used = 0;
+    for (; *value != '\0'; value++) {
+        if (isspace((unsigned char)*value))
+            continue;
+        if (used + 1 >= size)
+            return false;
+        squeezed[used++] = *value;
+    }
+    squeezed[used] = '\0';
+    return true;
+}
+
+/* Nothing is asked for by an empty value, a word that says so, or a policy that allows all. A word
+ * that is none of these may be a slip, and is not taken for "off". */
+static bool asks_for_nothing(const char *value)
+{
+    static const char *const words[] = {"",
+                                        "0",
+                                        "false",
+                                        "no",
+                                        "n",
+                                        "off",
+                                        "none",
+                                        "{\"defaultAction\":\"allow\"}",
+                                        "{\"defaultAction\":\"allow\",\"egress\":[]}",
+                                        "{\"egress\":[],\"defaultAction\":\"allow\"}"};
+    char squeezed[64];
+    if (!squeeze(squeezed, sizeof(squeezed), value))
+        return false;
+    for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)
+        if (strcasecmp(squeezed, words[i]) == 0)
+            return true;
+    return false;
+}
+
+/* Both forms of a name are taken. */
+static const char *without_prefix(const char *item)
+{
+    size_t length = strlen(CONFIG_PREFIX);
+    return strncmp(item, CONFIG_PREFIX, length) == 0 ? item + length : item;
+}
+
+static bool is_enforced_elsewhere(const struct config *config, const char *name,
+                                  const struct foreign *foreign)
+{
+    const struct list *elsewhere = &config->enforced_elsewhere;
+    for (size_t i = 0; i < elsewhere->count; i++) {
+        const char *item = without_prefix(elsewhere->items[i]);
+        if (strcmp(item, name) == 0 || strcmp(item, foreign->name) == 0)
+            return true;
+    }
+    return false;
+}
+
+int foreign_policy_report(const struct config *config, const char *name, const char *value)
+{
+    const struct foreign *foreign = find(name);
+    if (foreign == NULL)
+        return -1;
+    if (foreign->what == NULL) {
+        log_warn(CONFIG_PREFIX "%s: has no effect here; it is OpenSandbox's own egress component "
+                               "that knows it",
+                 name);
+        return 0;
+    }
+    if (asks_for_nothing(value) || is_enforced_elsewhere(config, name, foreign))
+        return 0;
+    config_complain(config,
+                    CONFIG_PREFIX
+                    "%s: %s is not enforced here: remove the variable, or say by " CONFIG_PREFIX
+                    "ENFORCED_ELSEWHERE=%s that another container does it",
+                    name, foreign->what, name);
+    return 1;
+}
+
+int foreign_policy_check_elsewhere(const struct config *config)
+{
+    const struct list *elsewhere = &config->enforced_elsewhere;
+    int errors = 0;
+    for (size_t i = 0; i < elsewhere->count; i++) {
+        const struct foreign *foreign = find(without_prefix(elsewhere->items[i]));
+        if (foreign != NULL && foreign->what != NULL)
+            continue;
+        config_report(config, "ENFORCED_ELSEWHERE", elsewhere->items[i],
+                      "no variable that limits or protects");
+        errors++;
+    }
+    return errors;
+}

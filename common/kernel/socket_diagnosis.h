@@ -1,0 +1,31 @@
+#ifndef COMMON_KERNEL_SOCKET_DIAGNOSIS_H
+#define COMMON_KERNEL_SOCKET_DIAGNOSIS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "common/base/error.h"
+
+/* A TCP socket in LISTEN, in the kernel's own words (sock_diag(7)): no connection is made, nobody
+ * notices, no privilege is needed. */
+struct listener {
+    uid_t uid;        /* of the process that made the socket */
+    uint32_t inode;   /* as in /proc/PID/fd: socket:[INODE] */
+    uint32_t backlog; /* connections that wait to be accepted */
+};
+
+/* Opens the netlink socket for listener_find; the caller closes it. -1 with error. */
+int listener_diagnosis_open(struct error *error);
+
+/* Finds the socket that would take a connection to port on the loopback address of family (AF_INET:
+ * 127.0.0.1, AF_INET6: ::1), which is that address itself or a wildcard. Returns 1 and fills found,
+ * 0 if nobody listens, -1 with error. */
+int listener_find(int diagnosis, int family, uint16_t port, struct listener *found,
+                  struct error *error);
+
+/* The same for a connection whose own port that is. */
+int listener_find_connection(int diagnosis, int family, uint16_t port, struct listener *found,
+                             struct error *error);
+
+#endif

@@ -1,0 +1,33 @@
+#ifndef COMMON_MITMDUMP_ADDONS_H
+#define COMMON_MITMDUMP_ADDONS_H
+
+#include <limits.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "common/base/error.h"
+#include "common/config/config.h"
+
+/* Addons are code that runs where the CA's key is. Can anybody but root and the mitmproxy user
+ * write to one, to what is on the way to it, or to what Python imports from beside it? 0 if not, or
+ * if MITMPROXY_WRITABLE_SCRIPTS allows it; else -1 with an error that names the place and its mode,
+ * and who can. To be called as the mitmproxy user. */
+int addons_check(const struct config *config, struct error *error);
+
+/* The shipped scripts: what mitmdump loads, in this order and before any other addon; what the
+ * first of these imports; and what mitmdump is started by. */
+enum addon {
+    ADDON_ADMISSION,
+    ADDON_STREAM,
+    ADDON_STARTED,
+    ADDONS_LOADED,
+    ADDON_PATCHES = ADDONS_LOADED,
+    ADDON_QUICK_START,
+    ADDONS_SHIPPED
+};
+
+/* The path of one of them. False if it is not used: mitmdump can be started without quick_start.py,
+ * but not without the others. */
+bool addons_shipped(const struct config *config, enum addon addon, char path[static PATH_MAX]);
+
+#endif

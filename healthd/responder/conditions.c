@@ -1,0 +1,241 @@
+#include "healthd/responder/conditions.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+/* The first look that finds somebody waiting comes up to 1.2 s after he came: 5 s in the middle,
+ * and less than 6 s at most. */
+enum { STUCK_MS = 4500 };
+
+/* The runner goes round its loop every 1.2 s at least. What it reports is believed for so long. */
+enum { PULSE_MS = 5000 };
+
+static enum holding fails(char reason[static REASON_SIZE], const char *text)
+{
+    strlcpy(reason, text, REASON_SIZE);
+    return FAILS;
+}
+
+static enum holding check_healthd(const struct facts *facts, char reason[static REASON_SIZE])
+{
+    return facts->stopping ? fails(reason, "healthd is stopping") : DOES_NOT_APPLY;
+}
+
+static enum holding check_state_file(const struct facts *facts, char reason[static REASON_SIZE])
+{
+    return facts->state_read ? HOLDS : fails(reason, facts->state_error.text);
+}
+
+/* With transparent mode off nothing has to be there; rules that are would refuse everything. */
+static enum holding check_disabled(const struct facts *facts, char reason[static REASON_SIZE])
+{
+    struct error ignored;
+    if (facts->state.rules == 0 || state_check_current(&facts->state, &ignored) != 0)
+        return HOLDS;
+    return fails(reason, "setup has installed redirect rules, but transparent mode is off here");
+}
+
+/* setup may have run with another environment than this process has. */
+static enum holding check_agreement(const struct facts *facts, char reason[static REASON_SIZE])
+{
+    const struct state *state = &facts->state;
+    const struct config *config = facts->config;
+    if (state->rules > 0 && state->port != config->port) {
+        snprintf(reason, REASON_SIZE,
+                 "setup has redirected to port %u, but MITMPROXY_PORT is %u here", state->port,
+                 config->port);
+        return FAILS;
+    }
+    if (state->rules > 0 && state->user != config->user.uid) {
+        snprintf(reason, REASON_SIZE,
+                 "setup lets uid %u through, but MITMPROXY_USER is uid %u here", state->user,
+                 config->user.uid);
+        return FAILS;
+    }
+    return HOLDS;
+}
+
+static enum holding check_setup(const struct facts *facts, char reason[static REASON_SIZE])
+{
+    struct error error;
+    if (!facts->config->transparent)
+        return check_disabled(facts, reason);
+    switch (facts->state.setup) {
+    case SETUP_UNKNOWN:
+        return fails(reason, facts->state_read ? "setup has not run (the state file has healthd's "
+                                                 "half alone)"
+                                               : "not known without the state file");
+    case SETUP_FAILED:
+        snprintf(reason, REASON_SIZE, "setup failed: %s", facts->state.setup_error);
+        return FAILS;
+    case SETUP_DISABLED:
+        return fails(reason, "redirect rules missing: removed by setup clear, or setup ran with "
+                             "transparent mode off");
+    case SETUP_RUNNING:
+    case SETUP_READY:
+        break;
+    }
+    if (state_check_current(&facts->state, &error) != 0)
+        return fails(reason, error.text);
+    return check_agreement(facts, reason);
+}
+
+static enum holding check_ca_end(const struct facts *facts, char reason[static REASON_SIZE])
+{
+    time_t end = (time_t)facts->state.ca_expires;
+    struct tm utc;
+    char text[32];
+    if (end == 0 || time(NULL) <= end || gmtime_r(&end, &utc) == NULL)
+        return HOLDS;
+    strftime(text, sizeof(text), "%Y-%m-%d %H:%M:%S UTC", &utc);
+    snprintf(reason, REASON_SIZE, "CA expired at %s", text);
+    return FAILS;
+}
+
+static enum holding check_ca(const struct facts *facts, char reason[static REASON_SIZE])
+{
+    if (!facts->config->transparent)
+        return DOES_NOT_APPLY;
+    if (strcmp(facts->state.ca, "exported") != 0)
+        return fails(reason, facts->state.setup == SETUP_RUNNING
+                                 ? "setup is running: CA not exported yet"
+                                 : "CA missing: not exported (setup prepare has not run)");
+    /* A file that was cut off between two lines still reads. */
+    if (facts->state.ca_sha256[0] == '\0' || facts->state.ca_file_sha256[0] == '\0' ||
+        facts->state.ca_expires == 0)
+        return fails(reason, "the state file does not say which CA was exported: run setup again");
+    if (facts->report->ca_error[0] != '\0')
+        return fails(reason, facts->report->ca_error);
+    return check_ca_end(facts, reason);
+}
+
+static enum holding check_runner(const struct facts *facts, char reason[static REASON_SIZE])
+{
+    if (!facts->config->transparent)
+        return DOES_NOT_APPLY;
+    int64_t silent_ms = facts->now_ms - facts->pulse_ms;
+    if (silent_ms < PULSE_MS)
+        return HOLDS;
+    snprintf(reason, REASON_SIZE,
+             "healthd's runner is stopped or hangs: it has not looked after mitmdump for %" PRId64
+             " s",
+             silent_ms / 1000);
+    return FAILS;
+}
+
+static enum holding check_mitmdump(const struct facts *facts, char reason[static REASON_SIZE])
+{
+    const struct report *report = facts->report;
+    if (!facts->config->transparent)
+        return DOES_NOT_APPLY;
+    if (report->state == MITM_LISTENING)
+        return HOLDS;
+    snprintf(reason, REASON_SIZE, "mitmdump not listening: %s%s%s", mitm_state_name(report->state),
+             report->error[0] != '\0' ? ": " : "", report->error);
+    return FAILS;
+}
+
+/* The runner may not have noticed yet: the kernel has the last word. */
+static enum holding check_listener(const struct facts *facts, size_t family,
+                                   char reason[static REASON_SIZE])
+{
+    static const char *const addresses[PROBE_FAMILIES] = {"127.0.0.1", "::1"};
+    const struct listener *found = &facts->listeners[family].found;
+    uint16_t port = facts->config->port;
+    if (!facts->probes->canaries[family].wanted)
+        return DOES_NOT_APPLY;
+    if (facts->listeners[family].there < 0)
+        return fails(reason, facts->listeners[family].error.text);
+    if (facts->listeners[family].there == 0) {
+        snprintf(reason, REASON_SIZE, "mitmdump not listening on port %u of %s", port,
+                 addresses[family]);
+        return FAILS;
+    }
+    if (found->uid == facts->config->user.uid && found->inode == facts->report->inodes[family])
+        return HOLDS;
+    snprintf(reason, REASON_SIZE, "port %u of %s is held by another process, of uid %u", port,
+             addresses[family], found->uid);
+    return FAILS;
+}
+
+static enum holding check_accept_queue(const struct facts *facts, char reason[static REASON_SIZE])
+{
+    int64_t since = facts->report->waiting_since_ms;
+    uint32_t waiting = 0;
+    if (!facts->config->transparent)
+        return DOES_NOT_APPLY;
+    for (size_t i = 0; i < PROBE_FAMILIES; i++)
+        if (facts->listeners[i].there == 1)
+            waiting += facts->listeners[i].found.backlog;
+    if (since == 0 || waiting == 0 || facts->now_ms - since < STUCK_MS)
+        return HOLDS;
+    snprintf(reason, REASON_SIZE,
+             "mitmdump hangs: %u connections wait to be accepted for %" PRId64 " s", waiting,
+             (facts->now_ms - since + 500) / 1000);
+    return FAILS;
+}
+
+static enum holding check_rules(const struct facts *facts, char reason[static REASON_SIZE])
+{
+    if (!facts->config->transparent)
+        return DOES_NOT_APPLY;
+    if (facts->state.setup == SETUP_RUNNING)
+        return fails(reason, facts->state.rules == 0
+                                 ? "setup is running: redirect rules missing"
+                                 : "setup is running, or was killed while it ran: run it again");
+    if (facts->state.rules == 0)
+        return fails(reason, "redirect rules missing (setup redirect has not run)");
+    return HOLDS;
+}
+
+static enum holding check_probe(const struct probe *probe, const char *what,
+                                char reason[static REASON_SIZE])
+{
+    if (!probe->wanted)
+        return DOES_NOT_APPLY;
+    if (probe->holds)
+        return HOLDS;
+    snprintf(reason, REASON_SIZE, "%s not in effect: %s", what, probe->error);
+    return FAILS;
+}
+
+enum holding condition_check(enum condition condition, const struct facts *facts,
+                             char reason[static REASON_SIZE])
+{
+    const struct probes *probes = facts->probes;
+    switch (condition) {
+    case CONDITION_HEALTHD:
+        return check_healthd(facts, reason);
+    case CONDITION_STATE_FILE:
+        return facts->config->transparent ? check_state_file(facts, reason) : DOES_NOT_APPLY;
+    case CONDITION_SETUP:
+        return check_setup(facts, reason);
+    case CONDITION_CA:
+        return check_ca(facts, reason);
+    case CONDITION_RUNNER:
+        return check_runner(facts, reason);
+    case CONDITION_MITMDUMP:
+        return check_mitmdump(facts, reason);
+    case CONDITION_LISTENER_V4:
+        return check_listener(facts, 0, reason);
+    case CONDITION_LISTENER_V6:
+        return check_listener(facts, 1, reason);
+    case CONDITION_ACCEPT_QUEUE:
+        return check_accept_queue(facts, reason);
+    case CONDITION_RULES:
+        return check_rules(facts, reason);
+    case CONDITION_CANARY_V4:
+        return check_probe(&probes->canaries[0], "redirect rules", reason);
+    case CONDITION_CANARY_V6:
+        return check_probe(&probes->canaries[1], "redirect rules", reason);
+    case CONDITION_GUARD_V4:
+        return check_probe(&probes->guards[0], "guard rules", reason);
+    case CONDITION_GUARD_V6:
+        return check_probe(&probes->guards[1], "guard rules", reason);
+    case CONDITIONS:
+        break;
+    }
+    return DOES_NOT_APPLY;
+}

@@ -1,0 +1,33 @@
+#ifndef HEALTHD_RESPONDER_CONDITIONS_H
+#define HEALTHD_RESPONDER_CONDITIONS_H
+
+#include <stdbool.h>
+
+#include "common/base/error.h"
+#include "common/kernel/socket_diagnosis.h"
+#include "common/state/state.h"
+#include "healthd/responder/readiness.h"
+
+/* What has been found at one moment. */
+struct facts {
+    const struct config *config;
+    const struct report *report;
+    const struct probes *probes;
+    bool stopping;
+    bool state_read;
+    struct error state_error; /* where it was not */
+    struct state state;       /* all zero, where it was not */
+    struct {
+        int there; /* as listener_find says */
+        struct listener found;
+        struct error error;
+    } listeners[PROBE_FAMILIES];
+    int64_t now_ms;   /* clock_ms */
+    int64_t pulse_ms; /* the runner's last, on the same clock */
+};
+
+/* Judges one condition: DOES_NOT_APPLY, HOLDS, or FAILS with the reason. */
+enum holding condition_check(enum condition condition, const struct facts *facts,
+                             char reason[static REASON_SIZE]);
+
+#endif

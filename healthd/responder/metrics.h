@@ -1,0 +1,21 @@
+#ifndef HEALTHD_RESPONDER_METRICS_H
+#define HEALTHD_RESPONDER_METRICS_H
+
+#include <stdint.h>
+
+#include "healthd/http/request.h"
+#include "healthd/http/text.h"
+#include "healthd/responder/readiness.h"
+
+/* The text format of Prometheus, version 0.0.4. */
+#define METRICS_TYPE "text/plain; version=0.0.4; charset=utf-8"
+
+/* Counts a request that was answered so. One that did not parse has no path. */
+void metrics_count(const struct http_request *request, int status);
+
+/* Prints everything. clients and dropped are the server's: connections now, and those that gave way
+ * to newer ones. */
+void metrics_print(const struct verdict *verdict, const struct report *report, unsigned int clients,
+                   uint64_t dropped, struct text *out);
+
+#endif

@@ -1,0 +1,164 @@
+#include "healthd/runner/command.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/base/log.h"
+#include "common/mitmdump/access.h"
+#include "common/mitmdump/addons.h"
+
+enum { ARGUMENTS_MAX = 512 };
+
+struct command {
+    char *arguments[ARGUMENTS_MAX];
+    size_t count;
+    bool failed;
+};
+
+__attribute__((format(printf, 2, 0))) static void add_formatted(struct command *command,
+                                                                const char *format, va_list args)
+{
+    char *argument = NULL;
+    if (command->count + 1 >= ARGUMENTS_MAX || vasprintf(&argument, format, args) < 0)
+        command->failed = true;
+    else
+        command->arguments[command->count++] = argument;
+}
+
+__attribute__((format(printf, 2, 3))) static void add(struct command *command, const char *format,
+                                                      ...)
+{
+    va_list args;
+    va_start(args, format);
+    add_formatted(command, format, args);
+    va_end(args);
+}
+
+__attribute__((format(printf, 2, 3))) static void add_option(struct command *command,
+                                                             const char *format, ...)
+{
+    va_list args;
+    add(command, "--set");
+    va_start(args, format);
+    add_formatted(command, format, args);
+    va_end(args);
+}
+
+/* mitmproxy refuses an option that is set twice: MITMPROXY_SET has the last word. */
+static void add_default(struct command *command, const struct config *config, const char *name,
+                        const char *value)
+{
+    size_t length = strlen(name);
+    for (size_t i = 0; i < config->set.count; i++)
+        if (strncmp(config->set.items[i], name, length) == 0 && config->set.items[i][length] == '=')
+            return;
+    add_option(command, "%s=%s", name, value);
+}
+
+/* Never an empty host: mitmdump would listen on every address, and be its own upstream. Two
+ * listeners need version 9; the other form is one that every version since 7 knows. An IPv6 address
+ * stands without brackets. */
+static void add_mode(struct command *command, const struct config *config, bool with_ipv6)
+{
+    add(command, "--mode");
+    if (with_ipv6) {
+        add(command, "transparent@127.0.0.1:%u", config->port);
+        add(command, "--mode");
+        add(command, "transparent@::1:%u", config->port);
+        return;
+    }
+    add(command, "transparent");
+    add(command, "--listen-host");
+    add(command, "127.0.0.1");
+    add(command, "--listen-port");
+    add(command, "%u", config->port);
+}
+
+/* What promises rest on; MITMPROXY_SET may not name these (common/config/reserved_options.c). */
+static void add_fixed(struct command *command, const struct config *config)
+{
+    static const char *const non_http[] = {
+        [NON_HTTP_REJECT] = "reject", [NON_HTTP_LOG] = "log", [NON_HTTP_ALLOW] = "allow"};
+    add_option(command, "confdir=%s", config->confdir);
+    /* The upstream is connected to when admission.py knows what for, not before, unless it may be
+     * the one that speaks first. */
+    add_option(command, "connection_strategy=%s",
+               config->non_http == NON_HTTP_REJECT ? "lazy" : "eager");
+    /* admission.py decides what is raw; what it has left to HTTP never becomes so by an upgrade. */
+    add_option(command, "rawtcp=false");
+    /* A certificate for the name that the client has asked for, and no other. */
+    add_option(command, "upstream_cert=false");
+    add_option(command, "termlog_verbosity=%s", config->log_level == LEVEL_DEBUG ? "info" : "warn");
+    if (config->ssl_insecure)
+        add_option(command, "ssl_insecure=true");
+    add_option(command, "egress_non_http=%s", non_http[config->non_http]);
+    add_option(command, "egress_stream_requests=%" PRIu64, config->stream_requests);
+    /* Said once for each pattern: all of them count. */
+    for (size_t i = 0; i < config->ignore_hosts.count; i++)
+        add_option(command, "egress_ignore_hosts=%s", config->ignore_hosts.items[i]);
+}
+
+static void add_defaults(struct command *command, const struct config *config)
+{
+    /* Nor does the proxy answer for a host of its own, mitm.it. */
+    add_default(command, config, "onboarding", "false");
+    /* A pod's address, which redirected connections come from, may be a public one. */
+    add_default(command, config, "block_global", "false");
+    /* URLs carry secrets. */
+    add_default(command, config, "flow_detail", "0");
+    if (!config->ssl_insecure)
+        add_default(command, config, "ssl_verify_upstream_trusted_confdir",
+                    config->upstream_trust_dir);
+}
+
+static void add_scripts(struct command *command, const struct config *config)
+{
+    char path[PATH_MAX];
+    for (enum addon addon = 0; addon < ADDONS_LOADED; addon++) {
+        addons_shipped(config, addon, path);
+        add(command, "-s");
+        add(command, "%s", path);
+    }
+    for (size_t i = 0; i < config->scripts.count; i++) {
+        add(command, "-s");
+        add(command, "%s", config->scripts.items[i]);
+    }
+}
+
+/* Python runs what starts mitmdump. An interpreter that is found by env(1) could be anything. */
+static void add_quick_start(struct command *command, const struct config *config)
+{
+    char interpreter[PATH_MAX] = "", script[PATH_MAX];
+    bool has_options = access_interpreter(config->bin, interpreter);
+    if (strstr(interpreter, "/python") == NULL || has_options) {
+        log_info("no quick start: %s is not a script with a Python alone in its first line",
+                 config->bin);
+        return;
+    }
+    if (!addons_shipped(config, ADDON_QUICK_START, script)) {
+        log_info("no quick start: %s: %s", script, strerror(ENOENT));
+        return;
+    }
+    add(command, "%s", interpreter);
+    add(command, "%s", script);
+}
+
+char **command_build(const struct config *config, bool with_ipv6, char ***stock)
+{
+    static struct command command;
+    if (config->quick_start)
+        add_quick_start(&command, config);
+    *stock = command.arguments + command.count;
+    add(&command, "%s", config->bin);
+    add_mode(&command, config, with_ipv6);
+    add_fixed(&command, config);
+    add_defaults(&command, config);
+    add_scripts(&command, config);
+    for (size_t i = 0; i < config->set.count; i++)
+        add_option(&command, "%s", config->set.items[i]);
+    return command.failed ? NULL : command.arguments;
+}

@@ -1,0 +1,206 @@
+#include "healthd/runner/runner.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "common/base/clock.h"
+#include "common/base/log.h"
+#include "common/process/privileges.h"
+#include "common/state/state.h"
+#include "healthd/link/report.h"
+#include "healthd/link/signals.h"
+#include "healthd/runner/mitmdump.h"
+
+enum { KEEP_EVERY_MS = 1000, KEEP_LATEST_MS = 1200, RETRY_MS = 10 * 1000 };
+
+struct runner {
+    const struct config *config;
+    int control;
+    int signals;
+    _Atomic int64_t *pulse_ms;
+    struct mitmdump mitmdump;
+    struct report told;   /* the last report that was sent */
+    struct state written; /* the half of the state file that was to be written last */
+    int64_t kept_ms;      /* when the file was last looked at or written */
+    bool write_failed;    /* said once, not at every change */
+};
+
+/* First to the responder, whom no full disk can keep from knowing. */
+static void tell(struct runner *runner)
+{
+    const struct report *report = &runner->mitmdump.report;
+    if (memcmp(report, &runner->told, sizeof(*report)) == 0)
+        return;
+    if (send(runner->control, report, sizeof(*report), MSG_NOSIGNAL | MSG_DONTWAIT) < 0 &&
+        errno == EAGAIN)
+        return; /* the next round says it */
+    runner->told = *report;
+}
+
+static void fill_half(const struct report *report, struct state *state)
+{
+    memset(state, 0, sizeof(*state));
+    state->mitm = report->state;
+    state->mitm_pid = report->pid;
+    for (size_t i = 0; i < CAUSES; i++)
+        state->mitm_restarts += report->restarts[i];
+    strlcpy(state->mitm_error, report->error, sizeof(state->mitm_error));
+}
+
+static bool is_same_half(const struct state *a, const struct state *b)
+{
+    return a->mitm == b->mitm && a->mitm_pid == b->mitm_pid &&
+           a->mitm_restarts == b->mitm_restarts && strcmp(a->mitm_error, b->mitm_error) == 0;
+}
+
+static void write_half(struct runner *runner, const struct state *half)
+{
+    const struct config *config = runner->config;
+    struct error error;
+    bool failed = state_write(config->state_file, config->user.uid, STATE_MITM, half, &error) != 0;
+    if (failed && !runner->write_failed)
+        log_warn("state file not written, tried again every 10 s: %s", error.text);
+    runner->mitmdump.report.state_write_failures += failed;
+    runner->write_failed = failed;
+    runner->written = *half;
+}
+
+/* Somebody may delete the file, or put an older one in its place. One that does not read stays, for
+ * whoever wants to know why. */
+static bool half_is_lost(const struct runner *runner, const struct state *half)
+{
+    struct state live;
+    struct error ignored;
+    if (runner->write_failed)
+        return true;
+    if (state_read(runner->config->state_file, runner->config->user.uid, &live, &ignored) != 0)
+        return errno == ENOENT;
+    return !is_same_half(&live, half);
+}
+
+/* Keeps our half of the state file what it has to be. */
+static void keep_state(struct runner *runner)
+{
+    struct state half;
+    int64_t pause = runner->write_failed ? RETRY_MS : KEEP_EVERY_MS;
+    fill_half(&runner->mitmdump.report, &half);
+    bool changed = !is_same_half(&half, &runner->written);
+    if (!changed && clock_ms() - runner->kept_ms < pause)
+        return;
+    if (changed || half_is_lost(runner, &half))
+        write_half(runner, &half);
+    runner->kept_ms = clock_ms();
+}
+
+static void publish(struct runner *runner)
+{
+    tell(runner);
+    keep_state(runner);
+    tell(runner);
+}
+
+static void reap(struct runner *runner)
+{
+    siginfo_t info = {0};
+    /* Looked at first: until it is reaped, its process group's number is nobody else's. What its
+     * addons have started goes with it. */
+    while (waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) == 0 && info.si_pid > 0) {
+        pid_t pid = info.si_pid;
+        int status = 0;
+        info.si_pid = 0;
+        if (pid == runner->mitmdump.pid)
+            kill(-pid, SIGKILL);
+        if (waitpid(pid, &status, 0) != pid || pid != runner->mitmdump.pid)
+            continue;
+        mitmdump_ended(&runner->mitmdump, status);
+        /* That it is down is said before it is up again. */
+        publish(runner);
+    }
+}
+
+static void take_signals(struct runner *runner)
+{
+    struct signalfd_siginfo info;
+    while (read(runner->signals, &info, sizeof(info)) == (ssize_t)sizeof(info)) {
+        if (info.ssi_signo == SIGCHLD)
+            reap(runner);
+        else if (signals_order_to_stop(info.ssi_signo))
+            mitmdump_stop(&runner->mitmdump);
+    }
+}
+
+/* A look at the state file falls together with one at mitmdump where it can. */
+static int timeout_ms(const struct runner *runner)
+{
+    int64_t now = clock_ms();
+    int64_t next = runner->write_failed ? now + KEEP_LATEST_MS : runner->kept_ms + KEEP_LATEST_MS;
+    if (runner->mitmdump.deadline_ms < next)
+        next = runner->mitmdump.deadline_ms;
+    return next < now ? 0 : (int)(next - now);
+}
+
+static void loop(struct runner *runner)
+{
+    struct mitmdump *mitmdump = &runner->mitmdump;
+    while (!mitmdump_is_gone(mitmdump)) {
+        *runner->pulse_ms = clock_ms();
+        mitmdump_tick(mitmdump);
+        publish(runner);
+        struct pollfd ready[] = {
+            {.fd = runner->signals, .events = POLLIN},
+            {.fd = mitmdump->output.fd, .events = POLLIN},
+            /* The responder never sends; its end is the order to stop, and is seen once. */
+            {.fd = mitmdump->stopping ? -1 : runner->control, .events = POLLIN},
+        };
+        if (poll(ready, 3, timeout_ms(runner)) < 0)
+            continue;
+        if (ready[1].revents != 0)
+            output_read(&mitmdump->output);
+        if (ready[0].revents != 0)
+            take_signals(runner);
+        if (ready[2].revents != 0)
+            mitmdump_stop(mitmdump);
+    }
+    publish(runner);
+}
+
+static int become_mitmproxy_user(const struct config *config, pid_t parent, struct error *error)
+{
+    if (privileges_drop(config->user.uid, config->user.gid, error) != 0)
+        return -1;
+    /* After the drop: a change of the uid clears it. It reaches this process only where the
+     * responder is the same user; else the end of the socket pair does. */
+    if (prctl(PR_SET_PDEATHSIG, SIGTERM, 0, 0, 0) != 0)
+        return error_set(error, 1, "set the parent death signal: %s", strerror(errno));
+    if (getppid() != parent)
+        return error_set(error, 1, "the responder is gone");
+    return 0;
+}
+
+int runner_run(const struct config *config, int control, _Atomic int64_t *pulse_ms, pid_t parent)
+{
+    static struct runner runner;
+    struct error error;
+    log_set_program("runner");
+    prctl(PR_SET_NAME, "healthd-runner", 0, 0, 0);
+    runner.config = config;
+    runner.control = control;
+    runner.pulse_ms = pulse_ms;
+    runner.signals = signals_open();
+    if (become_mitmproxy_user(config, parent, &error) != 0 ||
+        mitmdump_init(&runner.mitmdump, config, &error) != 0) {
+        log_error("%s", error.text);
+        return error.status;
+    }
+    loop(&runner);
+    return 0;
+}

@@ -1,0 +1,24 @@
+#ifndef HEALTHD_RUNNER_RUNNER_H
+#define HEALTHD_RUNNER_RUNNER_H
+
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "common/config/config.h"
+
+/* What the responder has of the runner. */
+struct runner_link {
+    pid_t pid;   /* 0: none, or ended */
+    int control; /* the socket to it; -1: none, or closed */
+    /* When it last went round its loop, on clock_ms: in memory that both share, since to be told
+     * would wake the responder every second. */
+    _Atomic int64_t *pulse_ms;
+};
+
+/* The process that owns mitmdump: becomes the mitmproxy user, starts mitmdump and keeps it alive,
+ * writes healthd's half of the state file, and reports to the responder on control (a socket of
+ * type SOCK_SEQPACKET) until that ends or a signal comes. pulse_ms is as above, and parent the
+ * responder's pid. Returns the exit status. */
+int runner_run(const struct config *config, int control, _Atomic int64_t *pulse_ms, pid_t parent);
+
+#endif

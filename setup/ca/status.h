@@ -1,0 +1,10 @@
+#ifndef SETUP_CA_STATUS_H
+#define SETUP_CA_STATUS_H
+
+#include "common/config/config.h"
+
+/* Prints the exported roots to standard output. Returns how many things are wrong with them; sha256
+ * is the current one's as setup wrote it down. */
+int ca_status_print(const struct config *config, const char *sha256);
+
+#endif

@@ -1,0 +1,42 @@
+#ifndef SETUP_IPTABLES_ENTRY_H
+#define SETUP_IPTABLES_ENTRY_H
+
+#include <libiptc/libip6tc.h>
+#include <libiptc/libiptc.h>
+#include <stdbool.h>
+
+#include "setup/rules/rules.h"
+
+/* Rules in the form in which the kernel's legacy tables take them: struct ipt_entry or ip6t_entry,
+ * matches and a target, one behind the other. libiptc checks none of it, the kernel all. */
+
+enum { ENTRY_MAX_BYTES = 1024 };
+
+union entry {
+    struct ipt_entry v4;
+    struct ip6t_entry v6;
+    unsigned char bytes[ENTRY_MAX_BYTES];
+};
+
+/* Encodes a rule for family. */
+void entry_encode(int family, const struct rule *rule, union entry *entry);
+
+/* Encodes an unconditional jump to a chain. */
+void entry_encode_jump(int family, const char *chain, union entry *entry);
+
+/* An entry's size in bytes, and that of the entry which has a chain's name. */
+unsigned int entry_size(int family, const void *entry);
+unsigned int entry_size_of_name(int family);
+
+/* Does a live entry match every packet? */
+bool entry_is_unconditional(int family, const void *live);
+
+/* Copies an entry, of whatever size, so that it can be appended again: with its target's name in
+ * libiptc's words. The caller frees it; NULL when memory is out. */
+void *entry_clone(int family, const void *live, const char *target);
+
+/* Decodes what entry_encode can have made; target is its target's name in libiptc's words. False if
+ * it is anything else. */
+bool entry_decode(int family, const void *live, const char *target, struct rule *rule);
+
+#endif

@@ -1,0 +1,43 @@
+#ifndef SETUP_IPTABLES_LIVE_H
+#define SETUP_IPTABLES_LIVE_H
+
+#include <stdbool.h>
+
+#include "common/base/error.h"
+#include "setup/iptables/xtc.h"
+#include "setup/rules/rules.h"
+
+/* A snapshot of one legacy table, as libiptc takes it, and what of ours is in it. */
+struct live {
+    const struct rule_list *list; /* whose table and family it is */
+    const struct xtc *xtc;
+    struct xtc_handle *handle;
+};
+
+/* The chain that ours are in, and the one that jumps to it. */
+extern const char live_chain[];
+extern const char live_output[];
+
+/* Takes a snapshot. 0, or -1 with error and errno. The caller ends it with live_close. */
+int live_open(struct live *live, const struct rule_list *list, struct error *error);
+void live_close(struct live *live);
+
+/* Fills error from errno, by libiptc's words; what was being done stands in it. Returns -1. */
+int live_error(const struct live *live, const char *what, struct error *error);
+
+/* Is it the errno of a table that this kernel does not have? */
+bool live_is_absent(int reason);
+
+bool live_has_chain(const struct live *live);
+
+/* Are the chain's rules those of the list, in the same order? */
+bool live_chain_matches(const struct live *live);
+
+/* Does this entry of OUTPUT jump to our chain? */
+bool live_is_jump(const struct live *live, const void *entry);
+bool live_has_jump(const struct live *live);
+
+/* Is there one unconditional jump, at position 1, and no other? */
+bool live_jump_matches(const struct live *live);
+
+#endif

@@ -1,0 +1,172 @@
+#include "setup/iptables/table.h"
+
+#include <errno.h>
+#include <time.h>
+
+#include "setup/iptables/check.h"
+#include "setup/iptables/content.h"
+#include "setup/iptables/entry.h"
+#include "setup/iptables/live.h"
+#include "setup/iptables/text.h"
+
+/* How often a commit is tried again that another program's change made void. */
+enum { ATTEMPTS = 20 };
+
+/* What is wanted of the table: rules, an earlier content, or nothing (an empty list). */
+struct wish {
+    const struct rule_list *list;
+    const struct table_snapshot *earlier;
+    struct table_snapshot *before; /* taken before the first change */
+    bool changed;
+};
+
+static bool is_fulfilled(const struct wish *wish, const struct live *live)
+{
+    if (wish->earlier != NULL && content_had_chain(wish->earlier))
+        return wish->changed;
+    if (wish->earlier == NULL && wish->list->count > 0)
+        return live_chain_matches(live) && live_jump_matches(live);
+    return !live_has_chain(live) && !live_has_jump(live);
+}
+
+static int write_wish(const struct wish *wish, const struct live *live)
+{
+    if (wish->earlier != NULL)
+        return content_restore(live, wish->earlier);
+    return wish->list->count > 0 ? content_write(live) : content_delete(live);
+}
+
+enum outcome { DONE, AGAIN, BROKEN };
+
+/* What a table grows by with our rules: the chain has an entry with its name in front, and a
+ * verdict behind, which is as large as the jump from OUTPUT. */
+static struct table_shape growth_by(const struct rule_list *list)
+{
+    union entry entry;
+    entry_encode_jump(list->family, live_chain, &entry);
+    unsigned int jump = entry_size(list->family, &entry);
+    struct table_shape growth = {3, entry_size_of_name(list->family) + 2 * jump};
+    for (size_t i = 0; i < list->count; i++) {
+        entry_encode(list->family, &list->rules[i], &entry);
+        growth.entries++;
+        growth.bytes += entry_size(list->family, &entry);
+    }
+    return growth;
+}
+
+/* Has the table grown by just our rules? Then they are in it, where nothing of ours was before: a
+ * change that another program has prepared without them is refused by the kernel, which compares
+ * the number of entries. In doubt, false. */
+static bool has_grown(const struct rule_list *list, const struct table_shape *before)
+{
+    struct table_shape now;
+    struct table_shape growth = growth_by(list);
+    return iptables_table_shape(list, &now) == 0 &&
+           now.entries == before->entries + growth.entries &&
+           now.bytes == before->bytes + growth.bytes;
+}
+
+/* One commit. Its own verdict is not the last word: under contention it reports EINVAL for a
+ * replacement that worked, and success for one that another program has overwritten since. The next
+ * look tells; a first installation can be told without one. */
+static enum outcome change(struct wish *wish, const struct live *live, struct error *error)
+{
+    if (wish->earlier == NULL && wish->before == NULL) {
+        wish->before = content_save(live);
+        if (wish->before == NULL) {
+            error_set(error, 1, "%s: table %s: cannot copy the rules of chain %s",
+                      live->xtc->program, table_name(wish->list->table), live_chain);
+            return BROKEN;
+        }
+    }
+    struct table_shape before;
+    bool is_first = wish->earlier == NULL && wish->list->count > 0 && !live_has_chain(live) &&
+                    iptables_table_shape(wish->list, &before) == 0;
+    if (write_wish(wish, live) != 0) {
+        live_error(live, "build", error);
+        return BROKEN;
+    }
+    if (live->xtc->commit(live->handle)) {
+        wish->changed = true;
+        return is_first && has_grown(wish->list, &before) ? DONE : AGAIN;
+    }
+    bool contended = errno == EAGAIN || errno == EINVAL;
+    live_error(live, "commit", error);
+    return contended ? AGAIN : BROKEN;
+}
+
+/* One look at the table, and one commit if it is not as wished. */
+static enum outcome attempt(struct wish *wish, struct error *error)
+{
+    struct live live;
+    if (live_open(&live, wish->list, error) != 0) {
+        if (errno == EAGAIN)
+            return AGAIN;
+        return wish->list->count == 0 && live_is_absent(errno) ? DONE : BROKEN;
+    }
+    enum outcome outcome = is_fulfilled(wish, &live) ? DONE : change(wish, &live, error);
+    live_close(&live);
+    return outcome;
+}
+
+static int fulfil(struct wish *wish, struct error *error)
+{
+    const struct timespec pause = {.tv_nsec = 1000 * 1000};
+    enum outcome outcome = AGAIN;
+    error_set(error, EX_UNAVAILABLE, "iptables: table %s: other programs change it all the time",
+              table_name(wish->list->table));
+    for (int i = 0; i < ATTEMPTS && outcome == AGAIN; i++) {
+        outcome = attempt(wish, error);
+        if (outcome == AGAIN && !wish->changed)
+            nanosleep(&pause, NULL);
+    }
+    return outcome == DONE ? 0 : -1;
+}
+
+int table_apply(const struct rule_list *list, bool *changed, struct table_snapshot **snapshot,
+                struct error *error)
+{
+    struct wish wish = {.list = list};
+    int result = fulfil(&wish, error);
+    *changed = *changed || wish.changed;
+    *snapshot = wish.before;
+    return result;
+}
+
+int table_restore(const struct rule_list *list, const struct table_snapshot *snapshot,
+                  struct error *error)
+{
+    struct wish wish = {.list = list, .earlier = snapshot};
+    return fulfil(&wish, error);
+}
+
+/* The jump's row says where it is, unless that is where it should be. */
+static void print_jumps(const struct live *live, FILE *out)
+{
+    int position = 1;
+    for (const void *entry = live->xtc->first_rule(live_output, live->handle); entry != NULL;
+         entry = live->xtc->next_rule(entry, live->handle), position++)
+        if (live_is_jump(live, entry))
+            iptables_print_jump(out, live->list, position,
+                                entry_is_unconditional(live->list->family, entry));
+}
+
+int table_print_live(const struct rule_list *list, FILE *out, struct error *error)
+{
+    struct live live;
+    if (live_open(&live, list, error) != 0)
+        return live_is_absent(errno) ? 0 : -1;
+    print_jumps(&live, out);
+    const void *entry =
+        live_has_chain(&live) ? live.xtc->first_rule(live_chain, live.handle) : NULL;
+    for (; entry != NULL; entry = live.xtc->next_rule(entry, live.handle)) {
+        struct rule rule;
+        const char *target = live.xtc->get_target(entry, live.handle);
+        if (entry_decode(list->family, entry, target, &rule))
+            iptables_print_row(out, list, &rule);
+        else
+            iptables_print_unknown(out, list, target);
+    }
+    live_close(&live);
+    return 0;
+}

@@ -1,0 +1,88 @@
+#include "setup/iptables/text.h"
+
+#include <arpa/inet.h>
+
+static void print_start(FILE *out, const struct rule_list *list)
+{
+    fprintf(out, "%s -t %s ", list->family == AF_INET ? "iptables" : "ip6tables",
+            table_name(list->table));
+}
+
+static void print_match(FILE *out, const struct rule *rule)
+{
+    char address[INET6_ADDRSTRLEN];
+    const struct cidr *to = &rule->destination;
+    if (rule->has_destination)
+        fprintf(out, " -d %s/%u", inet_ntop(to->family, &to->address, address, sizeof(address)),
+                to->prefix);
+    if (rule->out_loopback)
+        fputs(" -o lo", out);
+    if (rule->protocol != 0)
+        fprintf(out, " -p %s", rule->protocol == IPPROTO_TCP ? "tcp" : "udp");
+    if (rule->to_local)
+        fputs(" -m addrtype --dst-type LOCAL", out);
+    if (rule->from_foreign)
+        fputs(" -m addrtype ! --src-type LOCAL", out);
+    if (rule->segment != SEGMENT_ANY)
+        fprintf(out, " -m tcp --tcp-flags FIN,SYN,RST,ACK SYN%s",
+                rule->segment == SEGMENT_SYN_ACK ? ",ACK" : "");
+    for (int i = 0; i < rule->port_count; i++)
+        fprintf(out, "%s%u", i == 0 ? " -m multiport --dports " : ",", rule->ports[i]);
+    if (rule->has_owner)
+        fprintf(out, " -m owner --uid-owner %u", rule->owner);
+}
+
+/* As iptables-save writes it. */
+static void print_rule(FILE *out, int family, const struct rule *rule)
+{
+    fputs("-A " IPTABLES_CHAIN, out);
+    print_match(out, rule);
+    switch (rule->verdict) {
+    case VERDICT_RETURN:
+        fputs(" -j RETURN\n", out);
+        break;
+    case VERDICT_REDIRECT:
+        fprintf(out, " -j REDIRECT --to-ports %u\n", rule->to_port);
+        break;
+    case VERDICT_PORT_UNREACHABLE:
+        fprintf(out, " -j REJECT --reject-with %s\n",
+                family == AF_INET ? "icmp-port-unreachable" : "icmp6-port-unreachable");
+        break;
+    case VERDICT_DROP:
+        fputs(" -j DROP\n", out);
+        break;
+    case VERDICT_TCP_RESET:
+        fputs(" -j REJECT --reject-with tcp-reset\n", out);
+        break;
+    }
+}
+
+void iptables_print_row(FILE *out, const struct rule_list *list, const struct rule *rule)
+{
+    print_start(out, list);
+    print_rule(out, list->family, rule);
+}
+
+void iptables_print_unknown(FILE *out, const struct rule_list *list, const char *target)
+{
+    print_start(out, list);
+    fprintf(out, "-A " IPTABLES_CHAIN " (a rule of another form) -j %s\n", target);
+}
+
+void iptables_print_jump(FILE *out, const struct rule_list *list, int position, bool plain)
+{
+    print_start(out, list);
+    fprintf(out, "-I OUTPUT %d%s -j " IPTABLES_CHAIN "\n", position,
+            plain ? "" : " (with a condition)");
+}
+
+void iptables_print_restore(FILE *out, const struct rule_list *list)
+{
+    if (list->count == 0)
+        return;
+    fprintf(out, "*%s\n:" IPTABLES_CHAIN " - [0:0]\n-I OUTPUT 1 -j " IPTABLES_CHAIN "\n",
+            table_name(list->table));
+    for (size_t i = 0; i < list->count; i++)
+        print_rule(out, list->family, &list->rules[i]);
+    fputs("COMMIT\n", out);
+}

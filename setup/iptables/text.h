@@ -1,0 +1,25 @@
+#ifndef SETUP_IPTABLES_TEXT_H
+#define SETUP_IPTABLES_TEXT_H
+
+#include <stdbool.h>
+#include <stdio.h>
+
+#include "setup/rules/rules.h"
+
+/* The legacy tables' rules as text. A row is a whole command ("iptables -t nat -A ..."), with
+ * newline. */
+
+#define IPTABLES_CHAIN "OPENSANDBOX_EGRESS"
+
+void iptables_print_row(FILE *out, const struct rule_list *list, const struct rule *rule);
+
+/* A rule that no configuration makes. */
+void iptables_print_unknown(FILE *out, const struct rule_list *list, const char *target);
+
+/* The jump from OUTPUT: position counts from 1, plain means without a condition. */
+void iptables_print_jump(FILE *out, const struct rule_list *list, int position, bool plain);
+
+/* The list in the syntax of iptables-restore --noflush. */
+void iptables_print_restore(FILE *out, const struct rule_list *list);
+
+#endif

@@ -1,0 +1,270 @@
+#include "setup/rules/backend.h"
+
+#include <errno.h>
+#include <linux/capability.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/base/log.h"
+#include "common/process/privileges.h"
+#include "setup/nft/run.h"
+#include "setup/nft/table.h"
+#include "setup/nft/text.h"
+
+/* The nft backend: one table of our own for both families, replaced in one transaction. Each list
+ * of rules is a chain; two base chains lead to them. */
+
+/* What ours was before a change: the table's text, "" for none. */
+struct nft_undo {
+    char *text;
+};
+
+/* Whatever the table held before, it is this afterwards: added, so that it can be deleted. */
+static void print_script(const struct ruleset *set, FILE *out)
+{
+    fputs("add table " NFT_TABLE "\ndelete table " NFT_TABLE "\n", out);
+    nft_print_table(set, out);
+}
+
+/* A kernel without nf_tables, or without a part of it, against one that could not answer just now.
+ */
+static bool says_absent(const char *text)
+{
+    static const char *const words[] = {"Operation not supported", "Protocol not supported",
+                                        "No such file or directory", "Invalid argument"};
+    for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)
+        if (strstr(text, words[i]) != NULL)
+            return true;
+    return false;
+}
+
+/* What libnftables says of a failure is where it was and what it is, then the line that failed,
+ * then one that marks a place in it. */
+static void set_error(char *text, struct error *error)
+{
+    char *rest = text;
+    const char *kind = strsep(&rest, "\n");
+    const char *command = rest != NULL ? strsep(&rest, "\n") : "";
+    const char *place_end = strstr(kind, ": Error: ");
+    bool permission = !capability_held(CAP_NET_ADMIN);
+    kind = place_end != NULL ? place_end + strlen(": ") : kind;
+    command += strspn(command, " \t");
+    int status = permission ? EX_NOPERM : says_absent(kind) ? EX_UNAVAILABLE : 1;
+    error_set(error, status, "nft: table " NFT_TABLE ": %s%s%s%s", kind,
+              command[0] != '\0' ? ": " : "", command, permission ? " (needs CAP_NET_ADMIN)" : "");
+}
+
+/* Runs commands in one transaction; with dry_run the kernel only checks them. Returns what they
+ * print in newly allocated memory, or NULL with error. */
+static char *run(const char *commands, bool dry_run, struct error *error)
+{
+    struct nft_answer answer;
+    if (nft_run(commands, dry_run, &answer, error) != 0)
+        return NULL;
+    if (answer.succeeded)
+        return answer.text;
+    set_error(answer.text, error);
+    free(answer.text);
+    return NULL;
+}
+
+/* What versions of nft list in other words than nft_text.c, and its own. */
+static const struct {
+    const char *listed, *ours; /* ours is never the longer one */
+} spellings[] = {
+    {"priority dstnat;", "priority -100;"},
+    {"tcp flags & (fin | syn | rst | ack) == (syn | ack)", "tcp flags syn,ack / fin,syn,rst,ack"},
+    {"tcp flags & (fin | syn | rst | ack) == syn | ack", "tcp flags syn,ack / fin,syn,rst,ack"},
+    {"tcp flags & (fin | syn | rst | ack) == syn", "tcp flags syn / fin,syn,rst,ack"},
+};
+
+static char *normalize(char *text)
+{
+    for (size_t i = 0; text != NULL && i < sizeof(spellings) / sizeof(spellings[0]); i++) {
+        size_t length = strlen(spellings[i].ours), listed_length = strlen(spellings[i].listed);
+        char *found = text;
+        while ((found = strstr(found, spellings[i].listed)) != NULL) {
+            const char *rest = found + listed_length;
+            memcpy(found, spellings[i].ours, length);
+            memmove(found + length, rest, strlen(rest) + 1);
+            found += length;
+        }
+    }
+    return text;
+}
+
+/* The text of our table, "" if there is none. */
+static char *read_live(struct error *error)
+{
+    int there = nft_table_is_there();
+    if (there < 0) {
+        char *tables = run("list tables", false, error);
+        if (tables == NULL)
+            return NULL;
+        there = strstr(tables, "table " NFT_TABLE "\n") != NULL;
+        free(tables);
+    }
+    return there != 0 ? normalize(run("list table " NFT_TABLE, false, error)) : strdup("");
+}
+
+static char *print_to_text(void (*print)(const struct ruleset *set, FILE *out),
+                           const struct ruleset *set, struct error *error)
+{
+    char *text = NULL;
+    size_t size = 0;
+    FILE *out = open_memstream(&text, &size);
+    if (out != NULL) {
+        print(set, out);
+        if (fclose(out) == 0)
+            return text;
+    }
+    error_set(error, 1, "nft: %s", strerror(errno));
+    free(text);
+    return NULL;
+}
+
+static int replace(const char *script, struct error *error)
+{
+    char *printed = run(script, false, error);
+    free(printed);
+    return printed != NULL ? 0 : -1;
+}
+
+/* Would the kernel take the rules? A kernel may have nf_tables without each of its modules: fib,
+ * redirect and reject are modules of their own. */
+static int check_rules(const struct ruleset *set, struct error *error)
+{
+    char *script = print_to_text(print_script, set, error);
+    char *printed = script != NULL ? run(script, true, error) : NULL;
+    free(script);
+    free(printed);
+    return printed != NULL ? 0 : -1;
+}
+
+static int check(const struct ruleset *set, struct error *error)
+{
+    if (!capability_held(CAP_NET_ADMIN))
+        return error_set(error, EX_NOPERM, "nft: needs CAP_NET_ADMIN");
+    if (nft_run_check(error) != 0)
+        return -1;
+    char *live = read_live(error);
+    free(live);
+    if (live == NULL)
+        return -1;
+    return rules_count(set) > 0 ? check_rules(set, error) : 0;
+}
+
+static bool is_absent(void)
+{
+    return nft_table_is_there() == 0;
+}
+
+/* One table holds both families: there is nothing that it cannot take. */
+static void trim(struct ruleset *set)
+{
+    (void)set;
+}
+
+static void undo_free(void *undo)
+{
+    struct nft_undo *before = undo;
+    if (before != NULL)
+        free(before->text);
+    free(before);
+}
+
+static int take_back(const struct ruleset *set, const void *undo, struct error *error)
+{
+    const struct nft_undo *before = undo;
+    char *script = NULL;
+    (void)set;
+    if (asprintf(&script, "add table " NFT_TABLE "\ndelete table " NFT_TABLE "\n%s", before->text) <
+        0)
+        return error_set(error, 1, "nft: %s", strerror(errno));
+    int result = replace(script, error);
+    free(script);
+    return result;
+}
+
+static size_t count_lines(const char *text)
+{
+    size_t lines = 0;
+    for (; *text != '\0'; text++)
+        lines += *text == '\n';
+    return lines;
+}
+
+/* What is there is believed, not what was said: the table is read again. */
+static int write_and_verify(const struct ruleset *set, const char *wanted, struct error *error)
+{
+    char *script = print_to_text(print_script, set, error);
+    if (script == NULL)
+        return -1;
+    int result = replace(script, error);
+    free(script);
+    if (result != 0)
+        return -1;
+    char *live = read_live(error);
+    if (live == NULL)
+        return -1;
+    if (count_lines(live) != count_lines(wanted))
+        result = error_set(error, EX_UNAVAILABLE,
+                           "nft: table " NFT_TABLE " does not hold what was written to it");
+    else if (strcmp(live, wanted) != 0)
+        log_warn("nft: this libnftables lists table " NFT_TABLE " otherwise than was expected");
+    free(live);
+    return result;
+}
+
+static int apply(const struct ruleset *set, bool *changed, void **undo, struct error *error)
+{
+    struct error undo_error;
+    int result = -1;
+    char *wanted = print_to_text(nft_print_table, set, error);
+    struct nft_undo *before = calloc(1, sizeof(*before));
+    *undo = NULL;
+    if (wanted == NULL || before == NULL)
+        goto out;
+    before->text = read_live(error);
+    if (before->text == NULL)
+        goto out;
+    result = 0;
+    if (strcmp(before->text, wanted) == 0)
+        goto out;
+    result = write_and_verify(set, wanted, error);
+    if (result != 0 && take_back(set, before, &undo_error) != 0)
+        log_error("not put back as it was: %s", undo_error.text);
+    if (result != 0)
+        goto out;
+    *changed = true;
+    *undo = before;
+    before = NULL;
+out:
+    undo_free(before);
+    free(wanted);
+    return result;
+}
+
+static int print_live(const struct ruleset *set, FILE *out, struct error *error)
+{
+    (void)set;
+    char *live = read_live(error);
+    if (live == NULL)
+        return -1;
+    fputs(live, out);
+    free(live);
+    return 0;
+}
+
+const struct backend nft_backend = {
+    .name = "nft",
+    .check = check,
+    .is_absent = is_absent,
+    .trim = trim,
+    .apply = apply,
+    .take_back = take_back,
+    .undo_free = undo_free,
+    .print_wanted = nft_print_table,
+    .print_live = print_live,
+    .print_script = print_script,
+};

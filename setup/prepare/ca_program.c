@@ -1,0 +1,117 @@
+#include "setup/prepare/ca_program.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/wait.h>
+
+#include "common/base/clock.h"
+#include "common/mitmdump/access.h"
+#include "common/process/privileges.h"
+#include "setup/ca/messages.h"
+
+/* A key is made in milliseconds; a slow disk takes its time. */
+enum { CONFDIR_LIMIT_MS = 30 * 1000 };
+
+/* The arguments of one run. */
+struct arguments {
+    char texts[HANDED_OVER_COUNT][48];
+    char *all[HANDED_OVER_COUNT + 3];
+    int descriptors[HANDED_OVER_COUNT];
+    size_t count;
+};
+
+static void name_descriptors(const char *command, const int *handed, struct arguments *arguments)
+{
+    static char program[] = CA_PROGRAM;
+    static char commands[16];
+    char **next = arguments->all;
+    arguments->count = 0;
+    strlcpy(commands, command, sizeof(commands));
+    *next++ = program;
+    *next++ = commands;
+    for (int i = 0; i < HANDED_OVER_COUNT; i++) {
+        snprintf(arguments->texts[i], sizeof(arguments->texts[i]), "%s=%d", handed_over_names[i],
+                 handed[i]);
+        *next++ = arguments->texts[i];
+        if (handed[i] >= 0)
+            arguments->descriptors[arguments->count++] = handed[i];
+    }
+    *next = NULL;
+}
+
+/* Becomes the mitmproxy user for good, and looks whether that user can run mitmdump. */
+static int become_mitmproxy_user(const void *argument, struct error *error)
+{
+    const struct config *config = argument;
+    if (privileges_drop(config->user.uid, config->user.gid, error) != 0)
+        return -1;
+    return access_check(config, error);
+}
+
+static int shed_capabilities(const void *argument, struct error *error)
+{
+    (void)argument;
+    return capabilities_drop(error);
+}
+
+int ca_program_start_confdir(const struct config *config, const int *handed,
+                             struct program *program, struct error *error)
+{
+    struct arguments arguments;
+    name_descriptors(CA_COMMAND_CONFDIR, handed, &arguments);
+    const struct program_start start = {
+        .name = CA_PROGRAM,
+        .arguments = arguments.all,
+        .handed_over = arguments.descriptors,
+        .handed_over_count = arguments.count,
+        .what = "confdir: the process that prepares it",
+        .deadline_ms = clock_ms() + CONFDIR_LIMIT_MS,
+        .shed = become_mitmproxy_user,
+        .argument = config,
+    };
+    return program_start(&start, program, error);
+}
+
+int ca_program_start_export(int directory, struct program *program, struct error *error)
+{
+    struct arguments arguments;
+    int handed[HANDED_OVER_COUNT];
+    for (int i = 0; i < HANDED_OVER_COUNT; i++)
+        handed[i] = i == EXPORT_DIRECTORY ? directory : -ENOENT;
+    name_descriptors(CA_COMMAND_EXPORT, handed, &arguments);
+    const struct program_start start = {
+        .name = CA_PROGRAM,
+        .arguments = arguments.all,
+        .handed_over = arguments.descriptors,
+        .handed_over_count = arguments.count,
+        .what = "export directory: the process that fills it",
+        .deadline_ms = NO_DEADLINE,
+        .shed = shed_capabilities,
+    };
+    return program_start(&start, program, error);
+}
+
+int ca_program_print_status(const char *sha256, struct error *error)
+{
+    char name[] = CA_PROGRAM, command[] = CA_COMMAND_STATUS;
+    char expected[sizeof(CA_ARGUMENT_SHA256) + STATE_SHA256_SIZE];
+    char *const arguments[] = {name, command, expected, NULL};
+    const struct program_start start = {
+        .name = CA_PROGRAM,
+        .arguments = arguments,
+        .shares_output = true,
+        .what = "the process that looks at the export directory",
+        .deadline_ms = NO_DEADLINE,
+        .shed = shed_capabilities,
+    };
+    struct program program;
+    snprintf(expected, sizeof(expected), CA_ARGUMENT_SHA256 "%s", sha256);
+    fflush(stdout);
+    if (program_start(&start, &program, error) != 0)
+        return -1;
+    int status = program_wait(&program);
+    if (WIFEXITED(status) && WEXITSTATUS(status) <= 1)
+        return WEXITSTATUS(status);
+    return error_set(error, 1, "%s died", start.what);
+}

@@ -1,0 +1,28 @@
+#ifndef SETUP_RECORD_DIRECTORY_H
+#define SETUP_RECORD_DIRECTORY_H
+
+#include <stdbool.h>
+#include <sys/types.h>
+
+#include "common/base/error.h"
+
+/* What a directory of the project's has to be. */
+struct claim {
+    const char *what;     /* for messages: "confdir" */
+    const char *variable; /* that names it, without prefix */
+    const char *path;
+    uid_t uid;                         /* owner, or (uid_t)-1 for the caller */
+    gid_t gid;                         /* group, or (gid_t)-1 for any */
+    mode_t mode;                       /* nobody may have more */
+    bool (*is_ours)(const char *name); /* may a file of that name be in it? */
+};
+
+/* May the open directory have owner, group and mode of the claim? One that does not have them yet
+ * must be root's or the caller's and hold nothing foreign: a mistyped path never hands /etc to
+ * somebody. Changes nothing. 0, or -1 with error (78). */
+int claim_check(int directory, const struct claim *claim, struct error *error);
+
+/* Checks, and gives the directory owner, group and mode. 0, or -1 with error. */
+int claim_directory(int directory, const struct claim *claim, struct error *error);
+
+#endif

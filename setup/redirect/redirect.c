@@ -1,0 +1,263 @@
+#include "setup/redirect/redirect.h"
+
+#include <errno.h>
+#include <linux/capability.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/base/log.h"
+#include "common/config/guard.h"
+#include "common/process/privileges.h"
+#include "setup/redirect/proof.h"
+#include "setup/rules/backend.h"
+#include "setup/rules/compare.h"
+#include "setup/rules/rules.h"
+
+enum { WHY_SIZE = 256 };
+
+/* A redirect to a place where mitmdump cannot listen would refuse all of IPv6. That is safe, but
+ * not what was asked for. */
+static int check_ipv6(const struct config *config, const struct ruleset *set, struct error *error)
+{
+    if (config->ipv6 != IPV6_REDIRECT || !set->ipv6_required || set->ipv6_loopback)
+        return 0;
+    return error_set(error, EX_UNAVAILABLE,
+                     "this namespace has IPv6 addresses, but mitmdump could not listen on ::1; "
+                     "set " CONFIG_PREFIX "MITMPROXY_IPV6=reject, or give lo its address");
+}
+
+/* Builds the rules and finds the backend for them. */
+static const struct backend *plan(const struct config *config, struct ruleset *set, char *why,
+                                  struct error *error)
+{
+    rules_build(config, set);
+    if (check_ipv6(config, set, error) != 0)
+        return NULL;
+    const struct backend *backend = backend_choose(config, set, why, WHY_SIZE, error);
+    if (backend != NULL)
+        backend->trim(set);
+    return backend;
+}
+
+/* What redirect_check has planned, for redirect. */
+static struct {
+    struct ruleset set;
+    const struct backend *backend; /* NULL: nothing yet */
+    char why[WHY_SIZE];
+} planned;
+
+int redirect_check(const struct config *config, struct error *error)
+{
+    planned.backend = plan(config, &planned.set, planned.why, error);
+    return planned.backend != NULL ? 0 : -1;
+}
+
+static int prove_guard(const struct config *config, int family, struct error *error)
+{
+    if (!guard_is_wanted(config, family) || guard_prove(family, error) == 0)
+        return 0;
+    return error_prefix(error, "proof: the guard is not in effect");
+}
+
+static int prove(const struct config *config, bool has_ipv6, struct error *error)
+{
+    if (prove_guard(config, AF_INET, error) != 0 ||
+        (has_ipv6 && prove_guard(config, AF_INET6, error) != 0))
+        return -1;
+    if (proof_run(AF_INET, config->http.port, error) != 0)
+        return -1;
+    if (has_ipv6 && config->ipv6 == IPV6_REDIRECT)
+        return proof_run(AF_INET6, config->http.port, error);
+    return 0;
+}
+
+static void take_back(const struct backend *backend, const struct ruleset *set, const void *undo)
+{
+    struct error error;
+    if (undo == NULL)
+        return;
+    if (backend->take_back(set, undo, &error) == 0)
+        log_warn("%s: put the rules back as they were", backend->name);
+    else
+        log_error("%s: put the rules back as they were: %s", backend->name, error.text);
+}
+
+/* Removes what is ours from a backend; *undo puts it back. One that this kernel does not have holds
+ * nothing of ours. */
+static int clear_backend(const struct backend *backend, void **undo, struct error *error)
+{
+    struct error unusable;
+    bool changed = false;
+    *undo = NULL;
+    if (backend->is_absent())
+        return 0;
+    if (backend->check(&no_rules, &unusable) != 0 && unusable.status == EX_UNAVAILABLE)
+        return 0;
+    if (backend->apply(&no_rules, &changed, undo, error) != 0)
+        return -1;
+    if (changed)
+        log_info("%s: our rules removed", backend->name);
+    return 0;
+}
+
+/* Rules in both at once are harmless for a moment, none would not be: so the new ones come first.
+ * They are proved without the old ones, which the canary might come by. */
+static int install(const struct config *config, const struct backend *backend,
+                   const struct ruleset *set, bool *changed, struct error *error)
+{
+    const struct backend *other = backend_other(backend);
+    void *undo = NULL, *undo_other = NULL;
+    int result = backend->apply(set, changed, &undo, error);
+    if (result == 0)
+        result = clear_backend(other, &undo_other, error);
+    if (result == 0)
+        result = prove(config, set->ipv6_loopback, error);
+    if (result != 0) {
+        take_back(other, &no_rules, undo_other);
+        take_back(backend, set, undo);
+    }
+    other->undo_free(undo_other);
+    backend->undo_free(undo);
+    return result;
+}
+
+int redirect(const struct config *config, struct state *state, struct error *error)
+{
+    const struct ruleset *set = &planned.set;
+    bool changed = false;
+    if (planned.backend == NULL && redirect_check(config, error) != 0)
+        return -1;
+    log_info("backend %s: %s", planned.backend->name, planned.why);
+    if (install(config, planned.backend, set, &changed, error) != 0)
+        return -1;
+    strlcpy(state->backend, planned.backend->name, sizeof(state->backend));
+    state->rules = (uint32_t)rules_count(set);
+    state->port = config->port;
+    state->user = config->user.uid;
+    log_info("%s: %u rules %s, canary proved", planned.backend->name, state->rules,
+             changed ? "installed" : "were there already");
+    return 0;
+}
+
+int redirect_dry_run(const struct config *config, FILE *out, struct error *error)
+{
+    static struct ruleset set; /* large */
+    struct error ignored;
+    char why[WHY_SIZE];
+    set = no_rules;
+    if (config->transparent)
+        rules_build(config, &set);
+    const struct backend *backend =
+        config->backend == BACKEND_NFT ? &nft_backend : &iptables_backend;
+    if (config->backend == BACKEND_AUTO) {
+        const struct backend *chosen = backend_choose(config, &set, why, sizeof(why), &ignored);
+        if (chosen != NULL)
+            backend = chosen;
+        else
+            log_warn("cannot find out which backend \"auto\" would take, showing %s: %s",
+                     backend->name, ignored.text);
+    }
+    backend->print_script(&set, out);
+    return fflush(out) == 0 ? 0 : error_set(error, 1, "write: %s", strerror(errno));
+}
+
+int redirect_clear(struct state *state, struct error *error)
+{
+    void *undo = NULL;
+    if (!capability_held(CAP_NET_ADMIN))
+        return error_set(error, EX_NOPERM, "removing rules needs CAP_NET_ADMIN");
+    if (clear_backend(&iptables_backend, &undo, error) != 0)
+        return -1;
+    iptables_backend.undo_free(undo);
+    if (clear_backend(&nft_backend, &undo, error) != 0)
+        return -1;
+    nft_backend.undo_free(undo);
+    state->backend[0] = '\0';
+    state->rules = 0;
+    log_info("no rules of ours are left");
+    return 0;
+}
+
+/* The rows of ours in a backend; one that this kernel does not have holds none. */
+static int print_live(const struct backend *backend, FILE *out, struct error *error)
+{
+    struct error unusable;
+    if (backend->is_absent())
+        return 0;
+    if (backend->check(&no_rules, &unusable) == 0)
+        return backend->print_live(&no_rules, out, error);
+    if (unusable.status == EX_UNAVAILABLE)
+        return 0;
+    *error = unusable;
+    return -1;
+}
+
+/* All rows of ours in either backend, into text which the caller frees. */
+static char *read_live(struct error *error)
+{
+    char *text = NULL;
+    size_t size = 0;
+    FILE *out = open_memstream(&text, &size);
+    if (out == NULL) {
+        error_set(error, 1, "%s", strerror(errno));
+        return NULL;
+    }
+    int result = print_live(&iptables_backend, out, error);
+    if (result == 0)
+        result = print_live(&nft_backend, out, error);
+    if (fclose(out) == 0 && result == 0)
+        return text;
+    free(text);
+    return NULL;
+}
+
+int redirect_print_live(FILE *out, struct error *error)
+{
+    char *live = read_live(error);
+    if (live == NULL)
+        return -1;
+    for (char *line = live, *end; *line != '\0'; line = end) {
+        end = line + strcspn(line, "\n");
+        fprintf(out, "  %.*s\n", (int)(end - line), line);
+        end += *end == '\n';
+    }
+    if (live[0] == '\0')
+        fprintf(out, "  none of ours\n");
+    free(live);
+    return 0;
+}
+
+/* The rows that should be there, into text which the caller frees. */
+static char *read_wanted(const struct config *config, struct ruleset *set, struct error *error)
+{
+    char *text = NULL;
+    size_t size = 0;
+    char why[WHY_SIZE];
+    *set = no_rules;
+    const struct backend *backend = &nft_backend;
+    if (config->transparent)
+        backend = plan(config, set, why, error);
+    if (backend == NULL)
+        return NULL;
+    FILE *out = open_memstream(&text, &size);
+    if (out == NULL) {
+        error_set(error, 1, "%s", strerror(errno));
+        return NULL;
+    }
+    backend->print_wanted(set, out);
+    fclose(out);
+    return text;
+}
+
+int redirect_compare(const struct config *config, FILE *out, struct error *error)
+{
+    static struct ruleset set; /* large */
+    int differences = -1;
+    char *wanted = read_wanted(config, &set, error);
+    char *live = wanted != NULL ? read_live(error) : NULL;
+    if (live != NULL)
+        differences = compare_lines(wanted, live, out);
+    free(live);
+    free(wanted);
+    return differences;
+}

@@ -1,0 +1,211 @@
+#include "setup/rules/rules.h"
+
+#include <arpa/inet.h>
+#include <string.h>
+
+#include "common/config/guard.h"
+#include "common/kernel/canary.h"
+#include "common/kernel/ipv6.h"
+
+const struct ruleset no_rules = {
+    .lists = {{.table = TABLE_FILTER, .family = AF_INET},
+              {.table = TABLE_FILTER, .family = AF_INET6},
+              {.table = TABLE_NAT, .family = AF_INET6},
+              {.table = TABLE_NAT, .family = AF_INET}},
+};
+
+static struct rule *append(struct rule_list *list, enum verdict verdict)
+{
+    struct rule *rule = &list->rules[list->count++];
+    memset(rule, 0, sizeof(*rule));
+    rule->verdict = verdict;
+    return rule;
+}
+
+static void match_destination(struct rule *rule, int family, const char *address, uint8_t prefix)
+{
+    rule->has_destination = true;
+    rule->destination.family = family;
+    rule->destination.prefix = prefix;
+    inet_pton(family, address, &rule->destination.address);
+}
+
+/* Keeps the ports sorted, each once, as nft lists them. */
+static void add_port(struct rule *rule, uint16_t port)
+{
+    int i = 0;
+    while (i < rule->port_count && rule->ports[i] < port)
+        i++;
+    if (i < rule->port_count && rule->ports[i] == port)
+        return;
+    memmove(&rule->ports[i + 1], &rule->ports[i],
+            (size_t)(rule->port_count - i) * sizeof(rule->ports[0]));
+    rule->ports[i] = port;
+    rule->port_count++;
+}
+
+static void match_redirected_ports(const struct config *config, struct rule *rule, uint8_t protocol)
+{
+    rule->protocol = protocol;
+    add_port(rule, 80);
+    add_port(rule, 443);
+    for (size_t i = 0; i < config->extra_ports.count; i++)
+        add_port(rule, config->extra_ports.ports[i]);
+}
+
+/* Before every exemption: a canary that an exemption lets pass proves nothing. */
+static struct rule *add_canary(struct rule_list *list, enum verdict verdict, uint8_t protocol)
+{
+    struct rule *rule = append(list, verdict);
+    if (list->family == AF_INET)
+        match_destination(rule, AF_INET, CANARY_ADDRESS_V4, 32);
+    else
+        match_destination(rule, AF_INET6, CANARY_ADDRESS_V6, 128);
+    rule->protocol = protocol;
+    add_port(rule, CANARY_PORT);
+    return rule;
+}
+
+static void add_owner(struct rule_list *list, uid_t uid)
+{
+    struct rule *rule = append(list, VERDICT_RETURN);
+    rule->has_owner = true;
+    rule->owner = uid;
+}
+
+/* What stays inside the pod. Anybody may bind a socket to a device, without a capability, and it is
+ * the device that decides where a packet goes: one for a foreign address may be sent to lo, and one
+ * for an address of the pod's (127.0.0.1, or that of another device) out of eth0. So only what has
+ * both, the device and the address, is sure to stay inside. */
+static void add_local(struct rule_list *list)
+{
+    struct rule *rule = append(list, VERDICT_RETURN);
+    rule->out_loopback = true;
+    rule->to_local = true;
+}
+
+/* What stays inside the pod, the proxy itself, and what the configuration excludes. */
+static void add_exemptions(const struct config *config, struct rule_list *list)
+{
+    add_local(list);
+    add_owner(list, config->user.uid);
+    for (size_t i = 0; i < config->exclude_uids.count; i++)
+        add_owner(list, config->exclude_uids.uids[i]);
+    for (size_t i = 0; i < config->exclude_cidrs.count; i++) {
+        const struct cidr *network = &config->exclude_cidrs.networks[i];
+        if (network->family != list->family)
+            continue;
+        struct rule *rule = append(list, VERDICT_RETURN);
+        rule->has_destination = true;
+        rule->destination = *network;
+    }
+}
+
+static void build_nat(const struct config *config, struct rule_list *list)
+{
+    if (list->family == AF_INET6 && config->ipv6 != IPV6_REDIRECT)
+        return;
+    add_canary(list, VERDICT_REDIRECT, IPPROTO_TCP)->to_port = config->http.port;
+    add_exemptions(config, list);
+    struct rule *redirect = append(list, VERDICT_REDIRECT);
+    match_redirected_ports(config, redirect, IPPROTO_TCP);
+    redirect->to_port = config->port;
+}
+
+/* Where both ends connect to each other at once, the server's SYN may come while the application's
+ * socket still waits for what became of its own, and is answered with SYN and ACK. Only for 80 and
+ * 443, which are no client's own ports: any other may be that of a client of a server in the pod.
+ */
+static void add_meeting(struct rule_list *list)
+{
+    struct rule *rule = append(list, VERDICT_TCP_RESET);
+    rule->protocol = IPPROTO_TCP;
+    rule->segment = SEGMENT_SYN_ACK;
+    add_port(rule, 80);
+    add_port(rule, 443);
+}
+
+/* A socket may be bound to an address that is not of this namespace (IPV6_FREEBIND) and so play the
+ * part of a server outside: the answer to what it sends to another socket of the pod goes to that
+ * server, and no rule knows that the connection was begun in here. It is dropped, as a reset would
+ * go outside as well. */
+static void add_impostor(struct rule_list *list)
+{
+    struct rule *rule = append(list, VERDICT_DROP);
+    rule->protocol = IPPROTO_TCP;
+    rule->segment = SEGMENT_SYN;
+    rule->out_loopback = true;
+    rule->from_foreign = true;
+}
+
+/* The guard. What nat has redirected does not have a redirected port any more when it comes here: a
+ * SYN that has one was missed by nat, because its addresses and ports are those of a connection
+ * that connection tracking has noted without NAT, or because it is not tracked. SYN alone, as the
+ * FINs and resets of sockets that mitmdump has closed have no owner who would be exempt. */
+static void build_filter(const struct config *config, struct rule_list *list)
+{
+    if (!guard_is_wanted(config, list->family))
+        return;
+    add_canary(list, VERDICT_PORT_UNREACHABLE, IPPROTO_UDP);
+    add_impostor(list);
+    add_exemptions(config, list);
+    if (!config->quic_allowed)
+        match_redirected_ports(config, append(list, VERDICT_PORT_UNREACHABLE), IPPROTO_UDP);
+    struct rule *refuse = append(list, VERDICT_TCP_RESET);
+    match_redirected_ports(config, refuse, IPPROTO_TCP);
+    if (list->family == AF_INET6 && config->ipv6 == IPV6_REJECT)
+        return;
+    refuse->segment = SEGMENT_SYN;
+    add_meeting(list);
+}
+
+void rules_build(const struct config *config, struct ruleset *set)
+{
+    set->ipv6_loopback = ipv6_loopback_is_usable();
+    set->ipv6_required = config->ipv6 != IPV6_OFF && (set->ipv6_loopback || ipv6_is_present());
+    for (size_t i = 0; i < LISTS_COUNT; i++) {
+        struct rule_list *list = &set->lists[i];
+        list->table = no_rules.lists[i].table;
+        list->family = no_rules.lists[i].family;
+        list->count = 0;
+        if (list->table == TABLE_NAT)
+            build_nat(config, list);
+        else
+            build_filter(config, list);
+    }
+}
+
+size_t rules_count(const struct ruleset *set)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < LISTS_COUNT; i++)
+        count += set->lists[i].count;
+    return count;
+}
+
+bool rules_are_required(const struct ruleset *set, const struct rule_list *list)
+{
+    return list->family == AF_INET || set->ipv6_required;
+}
+
+const char *table_name(enum table table)
+{
+    return table == TABLE_NAT ? "nat" : "filter";
+}
+
+static bool cidr_equal(const struct cidr *a, const struct cidr *b)
+{
+    return a->family == b->family && a->prefix == b->prefix &&
+           memcmp(&a->address, &b->address, sizeof(a->address)) == 0;
+}
+
+bool rule_equal(const struct rule *a, const struct rule *b)
+{
+    return a->protocol == b->protocol && a->segment == b->segment &&
+           a->port_count == b->port_count && memcmp(a->ports, b->ports, sizeof(a->ports)) == 0 &&
+           a->has_destination == b->has_destination &&
+           cidr_equal(&a->destination, &b->destination) && a->out_loopback == b->out_loopback &&
+           a->to_local == b->to_local && a->from_foreign == b->from_foreign &&
+           a->has_owner == b->has_owner && a->owner == b->owner && a->verdict == b->verdict &&
+           a->to_port == b->to_port;
+}

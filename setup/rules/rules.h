@@ -1,0 +1,84 @@
+#ifndef SETUP_RULES_RULES_H
+#define SETUP_RULES_RULES_H
+
+#include <netinet/in.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "common/config/config.h"
+
+/* The rules as data: what they are is here, how they get into the kernel is a backend's business.
+ */
+
+enum { RULE_PORTS_MAX = 15, RULES_MAX = 2 * CONFIG_LIST_MAX + 8 };
+
+enum table { TABLE_NAT, TABLE_FILTER };
+
+enum verdict {
+    VERDICT_RETURN,
+    VERDICT_REDIRECT,
+    VERDICT_PORT_UNREACHABLE,
+    VERDICT_TCP_RESET,
+    VERDICT_DROP
+};
+
+/* Which segments of TCP, by the flags SYN, ACK, RST and FIN: all, the first of a connection (only
+ * SYN is set), or the answer to one (SYN and ACK). */
+enum tcp_segment { SEGMENT_ANY, SEGMENT_SYN, SEGMENT_SYN_ACK };
+
+/* One rule of OUTPUT; a member that is zero matches everything. */
+struct rule {
+    uint8_t protocol; /* IPPROTO_TCP or IPPROTO_UDP */
+    enum tcp_segment segment;
+    uint8_t port_count;
+    uint16_t ports[RULE_PORTS_MAX]; /* destination ports */
+    bool has_destination;
+    struct cidr destination;
+    bool out_loopback; /* leaves by the interface lo */
+    bool to_local;     /* goes to an address of this namespace */
+    bool from_foreign; /* comes from an address that is not of this namespace */
+    bool has_owner;
+    uid_t owner; /* of the sending socket */
+    enum verdict verdict;
+    uint16_t to_port; /* VERDICT_REDIRECT */
+};
+
+/* What one table has to hold for one family. */
+struct rule_list {
+    enum table table;
+    int family;   /* AF_INET or AF_INET6 */
+    size_t count; /* 0: nothing of ours may be in this table */
+    struct rule rules[RULES_MAX];
+};
+
+enum { LISTS_COUNT = 4 };
+
+/* Everything, in the order in which it replaces what was there: first what refuses, last what lets
+ * through to the proxy, so that a failure in between fails closed. */
+struct ruleset {
+    struct rule_list lists[LISTS_COUNT];
+    /* Without an IPv6 address in the namespace nobody needs the IPv6 lists; they are installed
+     * where the kernel takes them, in case that one comes later. */
+    bool ipv6_required;
+    bool ipv6_loopback; /* ::1 can be bound */
+};
+
+/* No rule in any table; the lists of every set are in this order. */
+extern const struct ruleset no_rules;
+
+const char *table_name(enum table table);
+
+/* Fills set from the configuration. */
+void rules_build(const struct config *config, struct ruleset *set);
+
+/* The number of rules in all lists. */
+size_t rules_count(const struct ruleset *set);
+
+/* False for a list that may fail: see ipv6_required. */
+bool rules_are_required(const struct ruleset *set, const struct rule_list *list);
+
+bool rule_equal(const struct rule *a, const struct rule *b);
+
+#endif

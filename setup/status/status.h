@@ -1,0 +1,14 @@
+#ifndef SETUP_STATUS_STATUS_H
+#define SETUP_STATUS_STATUS_H
+
+#include "common/config/config.h"
+
+/* `setup status`: prints a table for people to stdout. Returns the exit status: 0 only if all is as
+ * it should be. */
+int status_print(const struct config *config);
+
+/* The same with a configuration that does not hold, of which the log has told: what does not depend
+ * on it. Returns the exit status, which is never 0. */
+int status_print_live(const struct config *config);
+
+#endif

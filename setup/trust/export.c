@@ -1,0 +1,182 @@
+#include "setup/trust/export.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "common/base/log.h"
+#include "common/files/files.h"
+#include "setup/ca/messages.h"
+#include "setup/trust/bundle.h"
+#include "setup/trust/export_names.h"
+#include "setup/trust/hashed_directory.h"
+#include "setup/trust/trust_env.h"
+#include "setup/trust/truststore.h"
+#include "setup/x509/ca.h"
+
+/* The export directory, and what goes there. */
+struct exports {
+    const struct config *config;
+    int directory;
+    STACK_OF(X509) * roots; /* of ours: the current one first */
+    struct bundle *bundle;
+};
+
+/* Takes data over; NULL data means that it could not be made, and error has why. */
+static int write_file(const struct exports *exports, const char *name, void *data, size_t size,
+                      struct error *error)
+{
+    char path[PATH_MAX];
+    if (data == NULL)
+        return error_prefix(error, "%s", name);
+    snprintf(path, sizeof(path), "%.3900s/%s", exports->config->export_dir, name);
+    const struct file_content content = {path, data, size, 0644, true};
+    int result = file_update(exports->directory, name, &content, error);
+    free(data);
+    return result;
+}
+
+static int write_certificates(const struct exports *exports, const char *name,
+                              const STACK_OF(X509) * certificates, struct error *error)
+{
+    size_t size = 0;
+    char *pem = certificates_to_pem(certificates, &size, error);
+    return write_file(exports, name, pem, size, error);
+}
+
+/* The system's roots, and those that mitmdump is told to trust: a host that is passed through shows
+ * its own certificate. */
+static int add_others_roots(struct exports *exports, struct error *error)
+{
+    const char *trust_dir = exports->config->upstream_trust_dir;
+    exports->bundle = bundle_new();
+    if (exports->bundle == NULL)
+        return error_set(error, 1, EXPORT_BUNDLE ": out of memory");
+    size_t found = bundle_add_system_roots(exports->bundle);
+    found += bundle_add_directory(exports->bundle, trust_dir);
+    if (found == 0)
+        log_warn("no root certificates found on this system or in %s: " EXPORT_BUNDLE
+                 " holds the CA alone",
+                 trust_dir);
+    return 0;
+}
+
+static int add_own_roots(struct exports *exports, struct error *error)
+{
+    for (int i = 0; i < sk_X509_num(exports->roots); i++)
+        if (bundle_add(exports->bundle, sk_X509_value(exports->roots, i)) != 0)
+            return error_set(error, 1, EXPORT_BUNDLE ": out of memory");
+    return 0;
+}
+
+static int write_current_root(const struct exports *exports, char sha256[static STATE_SHA256_SIZE],
+                              struct error *error)
+{
+    STACK_OF(X509) *current = sk_X509_new_null();
+    sk_X509_push(current, sk_X509_value(exports->roots, 0));
+    certificate_sha256(sk_X509_value(current, 0), sha256);
+    int result = write_certificates(exports, EXPORT_CERTIFICATE, current, error);
+    sk_X509_free(current);
+    return result;
+}
+
+static int write_bundles(const struct exports *exports, struct error *error)
+{
+    char path[PATH_MAX];
+    size_t size = 0;
+    const STACK_OF(X509) *all = bundle_certificates(exports->bundle);
+    snprintf(path, sizeof(path), "%.3900s/" EXPORT_HASHED, exports->config->export_dir);
+    if (write_certificates(exports, EXPORT_BUNDLE, all, error) != 0 ||
+        hashed_directory_write(exports->directory, EXPORT_HASHED, all, path, error) != 0)
+        return -1;
+    unsigned char *truststore = truststore_make(all, &size, error);
+    return write_file(exports, EXPORT_TRUSTSTORE, truststore, size, error);
+}
+
+static int write_environment(const struct exports *exports, struct error *error)
+{
+    size_t size = 0;
+    const char *mount = exports->config->export_mount;
+    char *environment = trust_env_make(mount, &size, error);
+    if (write_file(exports, EXPORT_ENVIRONMENT, environment, size, error) != 0)
+        return -1;
+    char *wgetrc = wgetrc_make(mount, &size, error);
+    return write_file(exports, EXPORT_WGETRC, wgetrc, size, error);
+}
+
+static int write_all(const struct exports *exports, char sha256[static STATE_SHA256_SIZE],
+                     struct error *error)
+{
+    if (write_current_root(exports, sha256, error) != 0 ||
+        write_certificates(exports, EXPORT_ROOTS, exports->roots, error) != 0 ||
+        write_bundles(exports, error) != 0)
+        return -1;
+    return write_environment(exports, error);
+}
+
+/* NULL with error if there is none. The caller frees them. */
+static STACK_OF(X509) * read_roots(int in, struct error *error)
+{
+    size_t size = 0;
+    char *pem = file_read_open(in, ROOTS_MAX_BYTES, "the CA's roots", &size, error);
+    STACK_OF(X509) *roots = pem != NULL ? certificates_from_pem(pem, size, error) : NULL;
+    free(pem);
+    if (roots == NULL || sk_X509_num(roots) > 0)
+        return roots;
+    sk_X509_free(roots);
+    error_set(error, 1, "the CA has no roots");
+    return NULL;
+}
+
+/* Those that an earlier run has exported, in the order of that time. Of a damaged file the
+ * certificates that are whole count. The confdir is not asked: the mitmproxy user could have put
+ * anything there. */
+static int add_known_roots(const struct exports *exports, struct error *error)
+{
+    const struct file_limits limits = {.max_size = ROOTS_MAX_BYTES, .owner = geteuid()};
+    struct error ignored;
+    size_t size = 0;
+    char *pem = file_read(exports->directory, EXPORT_ROOTS, &limits, EXPORT_ROOTS, &size, &ignored);
+    struct bundle *known = bundle_new();
+    bool added = known != NULL;
+    if (added && pem != NULL)
+        bundle_add_pem(known, pem, size, EXPORT_ROOTS);
+    if (added)
+        added = X509_add_certs(exports->roots, bundle_certificates(known),
+                               X509_ADD_FLAG_UP_REF | X509_ADD_FLAG_NO_DUP) == 1;
+    bundle_free(known);
+    free(pem);
+    return added ? 0 : error_set(error, 1, EXPORT_ROOTS ": out of memory");
+}
+
+/* The current one stays: it has been checked. */
+static void drop_expired_roots(const struct exports *exports)
+{
+    for (int i = sk_X509_num(exports->roots) - 1; i > 0; i--)
+        if (certificate_has_expired(sk_X509_value(exports->roots, i)))
+            X509_free(sk_X509_delete(exports->roots, i));
+}
+
+static int collect_roots(struct exports *exports, int in, struct error *error)
+{
+    if (add_others_roots(exports, error) != 0)
+        return -1;
+    exports->roots = read_roots(in, error);
+    if (exports->roots == NULL || add_known_roots(exports, error) != 0)
+        return -1;
+    drop_expired_roots(exports);
+    return add_own_roots(exports, error);
+}
+
+int export_roots(const struct config *config, int directory, int in,
+                 char sha256[static STATE_SHA256_SIZE], struct error *error)
+{
+    struct exports exports = {.config = config, .directory = directory};
+    int result = collect_roots(&exports, in, error);
+    if (result == 0)
+        result = write_all(&exports, sha256, error);
+    bundle_free(exports.bundle);
+    sk_X509_pop_free(exports.roots, X509_free);
+    return result;
+}

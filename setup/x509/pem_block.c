@@ -1,0 +1,43 @@
+#include "setup/x509/pem_block.h"
+
+#include <openssl/pem.h>
+#include <string.h>
+
+#define BEGIN "-----BEGIN "
+#define END "-----END "
+
+/* Does the BEGIN begin its line, but for a byte order mark, or stand behind an END whose newline is
+ * missing? Else it is a remark, to OpenSSL as well. */
+static bool is_in_place(const char *text, const char *at)
+{
+    const char *newline = memrchr(text, '\n', (size_t)(at - text));
+    const char *line = newline != NULL ? newline + 1 : text;
+    if (line == text && at - text == 3 && memcmp(text, "\xef\xbb\xbf", 3) == 0)
+        return true;
+    return line == at || memmem(line, (size_t)(at - line), END, strlen(END)) != NULL;
+}
+
+/* The next BEGIN line from there on, or the end. */
+static const char *find_begin(const char *text, const char *from, const char *end)
+{
+    const char *at = memmem(from, (size_t)(end - from), BEGIN, strlen(BEGIN));
+    while (at != NULL && !is_in_place(text, at))
+        at = memmem(at + 1, (size_t)(end - at - 1), BEGIN, strlen(BEGIN));
+    return at != NULL ? at : end;
+}
+
+bool pem_block_next(const char *text, size_t size, struct pem_block *block)
+{
+    const char *end = text + size;
+    block->begin = find_begin(text, block->begin == NULL ? text : block->begin + block->size, end);
+    if (block->begin == end)
+        return false;
+    block->size = (size_t)(find_begin(text, block->begin + 1, end) - block->begin);
+    return true;
+}
+
+bool pem_block_is_certificate(const struct pem_block *block)
+{
+    static const char begin[] = BEGIN PEM_STRING_X509 "-";
+    return block->size >= strlen(begin) && memcmp(block->begin, begin, strlen(begin)) == 0;
+}
