@@ -300,7 +300,7 @@ CHATTER
   attempt in_pod setup status
   has "$OUTPUT" "\\b$application\\b" || fault 'the process is not named'
   has "$OUTPUT" "$MITM_UID" || fault 'the user is not named'
-  grep -q 'Do not run the' "$ROOT/README.md" || fault README
+  grep -q 'do not run an application as that user' "$ROOT/README.md" || fault README
   kill "$application"
   await_exit "$application" 2
   attempt in_pod setup status

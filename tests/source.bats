@@ -14,9 +14,9 @@ variables() {
     /^  [A-Z][A-Z0-9_]+$/ { name = $1 }
     name && /; default: / { sub(/.*; default: /, ""); print name " " $0; name = "" }'
 }
-# The README's table: the first and the last cell of each row, without decoration.
+# The table of docs/configuration.md: the first and the last cell of each row, without decoration.
 table() {
-  sed -n "s/^| *\(.*[^ ]\) *| *\$/\1/p" "$ROOT/README.md" | tr -d '\`' | sed "s/$P//g" |
+  sed -n "s/^| *\(.*[^ ]\) *| *\$/\1/p" "$ROOT/docs/configuration.md" | tr -d '\`' | sed "s/$P//g" |
     awk -F ' *[|] *' 'NF >= 3 { print $1 "|" $NF }'
 }
 readme_exists() {
@@ -26,7 +26,7 @@ readme_exists() {
   }
 }
 
-@test "README's table has every variable that setup --help lists, with its default" {
+@test "the table of variables has every variable that setup --help lists, with its default" {
   readme_exists
   local name default row
   while read -r name default; do
@@ -35,13 +35,13 @@ readme_exists() {
       fault "$name is not in the table"
       continue
     }
-    grep -qF -e "$default" <<<"${row#*|}" || fault "$name: default is $default, README says ${row#*|}"
+    grep -qF -e "$default" <<<"${row#*|}" || fault "$name: default is $default, the table says ${row#*|}"
   done < <(variables setup)
   (($(variables setup | wc -l) >= 17)) || fault 'setup --help lists fewer variables than there are'
   no_faults
 }
 
-@test "README's table has no variable that the programs do not know" {
+@test "the table of variables has no variable that the programs do not know" {
   readme_exists
   local name
   for name in $(table | sed 's/|.*//' | grep -oE '[A-Z][A-Z0-9_]{5,}'); do
@@ -61,6 +61,16 @@ readme_exists() {
     grep -qF -e "$words" "$ROOT/README.md" || fault "no $words"
   done
   grep -qE 'mermaid|──|-->|\.svg' "$ROOT/README.md" || fault 'no diagram'
+  no_faults
+}
+
+@test "the places that HACKING.md and the documents name are there" {
+  local file place
+  for file in README.md HACKING.md docs/*.md; do
+    for place in $(grep -oE '`(common|setup|healthd|mitmscripts|tests|docs|deploy)/[A-Za-z0-9_./-]*`|\]\([^):#]+' "$ROOT/$file" | tr -d '`' | sed 's/^](//' | grep -v '^http'); do
+      [[ -e $ROOT/$place || -e $ROOT/$(dirname "$file")/$place ]] || fault "$file: no $place"
+    done
+  done
   no_faults
 }
 
