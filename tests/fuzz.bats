@@ -41,7 +41,7 @@ mutant() {
   mapfile -t objects < <(printf '%s\n' $(find "$OBJECTS/common" -name '*.o') $OBJECTS/healthd/http/{request,answer,span}.o | grep -vx "$OBJECTS/${file%.c}.o")
   [[ $target != config ]] || objects+=("$OBJECTS"/tests/fuzz/config_*.o)
   # shellcheck disable=SC2046 # words
-  cc -std=c11 -D_GNU_SOURCE -I. -O1 -fsanitize=address,undefined -fno-sanitize-recover=all -w \
+  cc -std=c11 -D_GNU_SOURCE -DSCRIPTS_DIR='"/opt/opensandbox/mitmscripts"' -I. -O1 -fsanitize=address,undefined -fno-sanitize-recover=all -w \
     $(pkg-config --cflags libbsd-overlay libmd) -o "$SCRATCH/mutant" "$SCRATCH/mutant.c" \
     "$OBJECTS/tests/fuzz/$target.o" $OBJECTS/tests/fuzz/replay.o "${objects[@]}" \
     $(pkg-config --libs libbsd-overlay libmd)

@@ -67,6 +67,7 @@ readme_exists() {
 @test "the places that HACKING.md and the documents name are there" {
   local file place
   for file in README.md HACKING.md docs/*.md; do
+    # shellcheck disable=SC2016 # a pattern
     for place in $(grep -oE '`(common|setup|healthd|mitmscripts|tests|docs|deploy)/[A-Za-z0-9_./-]*`|\]\([^):#]+' "$ROOT/$file" | tr -d '`' | sed 's/^](//' | grep -v '^http'); do
       [[ -e $ROOT/$place || -e $ROOT/$(dirname "$file")/$place ]] || fault "$file: no $place"
     done
