@@ -71,8 +71,8 @@ $(LIBEXEC): $(COMMON)
 	chmod go-r $@
 
 # A change of PREFIX compiles this anew.
-$(BUILD)/obj/common/config/config.o: DEFINES = -DSCRIPTS_DIR='"$(SCRIPTS_DIR)"'
-$(BUILD)/obj/common/config/config.o: $(BUILD)/scripts-dir
+$(BUILD)/obj/common/config/variables.o: DEFINES = -DSCRIPTS_DIR='"$(SCRIPTS_DIR)"'
+$(BUILD)/obj/common/config/variables.o: $(BUILD)/scripts-dir
 $(BUILD)/scripts-dir: always
 	@mkdir -p $(@D)
 	@echo '$(SCRIPTS_DIR)' | cmp -s - $@ || echo '$(SCRIPTS_DIR)' >$@

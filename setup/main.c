@@ -11,7 +11,8 @@
 
 #include "common/base/error.h"
 #include "common/base/log.h"
-#include "common/config/config.h"
+#include "common/config/load.h"
+#include "common/config/variables.h"
 #include "common/process/descriptors.h"
 #include "common/process/privileges.h"
 #include "common/state/state.h"

@@ -83,7 +83,7 @@ mutant() {
   mutant config common/config/network_parsers.c 's/ports->count == EXTRA_PORTS_MAX/false/'
   mutant config common/config/network_parsers.c 's/bit = cidr->prefix/bit = cidr->prefix + 1/'
   mutant config common/config/user.c 's/"0123456789"/"+0123456789"/'
-  mutant config common/config/config.c 's/length >= CONFIG_VALUE_MAX/length > CONFIG_VALUE_MAX/'
+  mutant config common/config/load.c 's/length >= CONFIG_VALUE_MAX/length > CONFIG_VALUE_MAX/'
   mutant config common/config/check.c 's/config->port == config->http.port/false/'
   mutant config common/base/log.c 's/is_unprintable(utf8_code(at, length))/false/'
   no_faults

@@ -256,7 +256,8 @@ terminate() {
   kill -STOP "$1"
   masks=$(sed -n 's/^Sig\(Blk\|Cgt\):\t//p' "/proc/$1/status")
   kill -TERM "$1"
-  kill -CONT "$1"
+  # One that has no handler yet is gone already.
+  kill -CONT "$1" 2>/dev/null || true
   FORGIVEN=143
   local mask
   for mask in $masks; do

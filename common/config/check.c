@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "common/config/config.h"
+#include "common/config/variables.h"
 #include "common/kernel/canary.h"
 
 /* A value that did not parse has left its field zero and was reported already. */

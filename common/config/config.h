@@ -6,12 +6,12 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <stdio.h>
 
 #include "common/base/log.h"
 #include "common/config/user.h"
 
-/* The configuration of both programs: environment variables, read once. config.c has the table. */
+/* The configuration of both programs: environment variables, read once. variables.c has the
+ * table, load.c fills this. */
 
 #define CONFIG_PREFIX "OPENSANDBOX_EGRESS_"
 
@@ -108,14 +108,5 @@ struct config {
     enum log_level log_level;
     enum log_format log_format;
 };
-
-/* Reads the environment, sets the log up for program, and checks every value, and what it names in
- * the world as far as transparent mode needs it (users, files, a program). Every error is logged,
- * one line each, and every variable with our prefix that does not exist is warned of. Changes
- * nothing. Returns the number of errors. */
-int config_load(struct config *config, const char *program, enum config_need need);
-
-/* Prints a row a variable for --help. */
-void config_print_help(FILE *out);
 
 #endif

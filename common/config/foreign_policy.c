@@ -4,7 +4,7 @@
 #include <string.h>
 #include <strings.h>
 
-#include "common/config/check.h"
+#include "common/config/variables.h"
 
 /* From github.com/opensandbox-group/OpenSandbox (alibaba/OpenSandbox before), components/egress.
  * The first match counts. What limits or protects has the words for it; the rest has none. */

@@ -16,9 +16,4 @@ int foreign_policy_report(const struct config *config, const char *name, const c
 /* Reports the names in enforced_elsewhere that limit and protect nothing. Returns how many. */
 int foreign_policy_check_elsewhere(const struct config *config);
 
-/* What ENFORCED_ELSEWHERE accepts, in words. A "*" stands for any end of the name. */
-#define FOREIGN_POLICY_NAMES                                                                       \
-    "MODE, RULES, POLICY_FILE, PUBLIC_*, UPSTREAM_PROXY*, CREDENTIAL_*, DENY_WEBHOOK, "            \
-    "BLOCK_DOH_443, DOH_BLOCKLIST, DNS_UPSTREAM, NAMESERVER_EXEMPT, separated by \",\""
-
 #endif

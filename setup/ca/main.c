@@ -13,7 +13,7 @@
 #include <unistd.h>
 
 #include "common/base/log.h"
-#include "common/config/config.h"
+#include "common/config/load.h"
 #include "common/files/files.h"
 #include "setup/ca/check.h"
 #include "setup/ca/messages.h"

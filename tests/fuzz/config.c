@@ -1,7 +1,8 @@
 /* The configuration. The input is the environment, a line "NAME=value" each without the prefix: it
  * goes value by value through the parsers, and as a whole through config_load(), whose log is read
  * back. Run it in the top directory. */
-#include "common/config/config.h"
+#include "common/config/load.h"
+#include "common/config/variables.h"
 
 #include <string.h>
 #include <unistd.h>
