@@ -32,7 +32,7 @@ static struct {
 
 static struct verdict verdicts[VARIABLES];
 
-static void print(const struct variable *variable, const void *field, char *text, size_t size)
+static void print(const struct expected *variable, const void *field, char *text, size_t size)
 {
     FILE *out = fmemopen(text, size, "w");
     CHECK(out != NULL);
@@ -44,7 +44,7 @@ static void print(const struct variable *variable, const void *field, char *text
 }
 
 /* A value that is as the parsers expect it. */
-static void judge(const struct variable *variable, const char *value, struct verdict *verdict)
+static void judge(const struct expected *variable, const char *value, struct verdict *verdict)
 {
     static union field field;
     static const size_t nothing;
@@ -66,7 +66,7 @@ static void judge(const struct variable *variable, const char *value, struct ver
 }
 
 /* As it stands in the environment, NULL if it does not. */
-static void judge_raw(const struct variable *variable, const char *raw, struct verdict *verdict)
+static void judge_raw(const struct expected *variable, const char *raw, struct verdict *verdict)
 {
     char value[CONFIG_VALUE_MAX];
     memset(verdict, 0, sizeof(*verdict));
@@ -112,7 +112,7 @@ static void add_line(const char *line, size_t length)
     memcpy(entry, CONFIG_PREFIX, prefix_size);
     memcpy(name, line, length);
     name[length] = '\0';
-    bool unknown = variable_find(name, strcspn(name, "=")) == NULL;
+    bool unknown = field_find(name, strcspn(name, "=")) == NULL;
     if (unknown && environment.unknown == UNKNOWN_MAX)
         return;
     environment.unknown += unknown;
@@ -177,7 +177,7 @@ static int check_values(const struct config *config)
     static char text[sizeof(verdicts[0].text)];
     int wrong = 0;
     for (size_t i = 0; i < VARIABLES; i++) {
-        const struct variable *variable = &variables[i];
+        const struct expected *variable = &fields[i];
         const void *field = (const char *)config + variable->offset;
         wrong += verdicts[i].wrong;
         CHECK(!verdicts[i].wrong ||
@@ -229,7 +229,7 @@ static void check_table(void)
     for (const char *line = text; *line != '\0'; line = strchr(line, '\n') + 1) {
         if (line[2] == ' ')
             continue; /* what it means */
-        CHECK(variable_find(line + 2, strcspn(line + 2, "\n")) != NULL);
+        CHECK(field_find(line + 2, strcspn(line + 2, "\n")) != NULL);
         rows++;
     }
     CHECK(rows == VARIABLES);
@@ -244,7 +244,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     table_checked = true;
     fill_environment((const char *)data, size);
     for (size_t i = 0; i < VARIABLES; i++)
-        judge_raw(&variables[i], value_of(variables[i].name), &verdicts[i]);
+        judge_raw(&fields[i], value_of(fields[i].name), &verdicts[i]);
     int errors = load(&config);
     bool json = config.log_format == FORMAT_JSON;
     CHECK(errors >= 0 && log_count("error", json) == (size_t)errors);

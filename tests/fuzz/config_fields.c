@@ -216,7 +216,7 @@ static void print_backend(const void *field, FILE *out)
     print_word((const char *const[]){"auto", "iptables", "nft"}, 3, field, out);
 }
 
-const struct variable variables[] = {
+const struct expected fields[] = {
 #define FIELD(member) offsetof(struct config, member)
     {"LOG_LEVEL", parse_level, print_level, FIELD(log_level)},
     {"LOG_FORMAT", parse_format, print_format, FIELD(log_format)},
@@ -250,13 +250,12 @@ const struct variable variables[] = {
     {"ENFORCED_ELSEWHERE", parse_word_list, print_word_list, FIELD(enforced_elsewhere)},
 #undef FIELD
 };
-_Static_assert(sizeof(variables) / sizeof(variables[0]) == VARIABLES,
-               "VARIABLES is another number");
+_Static_assert(sizeof(fields) / sizeof(fields[0]) == VARIABLES, "VARIABLES is another number");
 
-const struct variable *variable_find(const char *name, size_t length)
+const struct expected *field_find(const char *name, size_t length)
 {
     for (size_t i = 0; i < VARIABLES; i++)
-        if (strlen(variables[i].name) == length && memcmp(variables[i].name, name, length) == 0)
-            return &variables[i];
+        if (strlen(fields[i].name) == length && memcmp(fields[i].name, name, length) == 0)
+            return &fields[i];
     return NULL;
 }

@@ -22,7 +22,7 @@ union field {
     struct http_address address;
 };
 
-struct variable {
+struct expected {
     const char *name; /* without the prefix */
     const char *(*parse)(const char *value, void *field);
     /* Checks the field's bounds, and prints what would give the same field. */
@@ -31,9 +31,9 @@ struct variable {
 };
 
 enum { VARIABLES = 30 };
-extern const struct variable variables[];
+extern const struct expected fields[];
 
 /* NULL if there is none of that name. */
-const struct variable *variable_find(const char *name, size_t length);
+const struct expected *field_find(const char *name, size_t length);
 
 #endif
