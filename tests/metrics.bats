@@ -260,10 +260,10 @@ EDITS
   for family in 'ready gauge' 'condition gauge' 'mitmdump_restarts_total counter' 'mitmdump_start_duration_seconds gauge' \
     'mitmdump_accept_backlog gauge' 'mitmdump_resident_memory_bytes gauge' 'mitmdump_cpu_seconds_total counter' \
     'http_requests_total counter' 'http_clients gauge' 'http_clients_dropped_total counter' \
-    'state_write_failures_total counter' 'ca_expiry_timestamp_seconds gauge' 'build_info gauge'; do
+    'refused_total counter' 'state_write_failures_total counter' 'ca_expiry_timestamp_seconds gauge' 'build_info gauge'; do
     has "$METRICS" "^# TYPE $family\$" || fault "$family"
   done
-  same families 13 "$(grep -c '^# TYPE' <<<"$METRICS")" || fault families
+  same families 14 "$(grep -c '^# TYPE' <<<"$METRICS")" || fault families
   expect 'mitmdump_accept_backlog{family="ipv4"}' 0
   ((IPV6 == 0)) || expect 'mitmdump_accept_backlog{family="ipv6"}' 0
   expect state_write_failures_total 0

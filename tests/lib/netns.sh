@@ -45,6 +45,8 @@ netns_up() {
     # May be off by default, or /proc/sys read-only: IPV6 below tells.
     ip netns exec "$name" sysctl -qw net.ipv6.conf.all.disable_ipv6=0 \
       net.ipv6.conf.default.disable_ipv6=0 2>/dev/null || true
+    # Link-local addresses are there at once: nobody else can have them.
+    ip netns exec "$name" sysctl -qw net.ipv6.conf.default.accept_dad=0 2>/dev/null || true
   done
   ip -n "$POD" link add eth0 type veth peer name eth0 netns "$ORIGIN"
   ip -n "$POD" -batch - <<<'
