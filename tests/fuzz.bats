@@ -38,7 +38,8 @@ mutant() {
     fault "$file: $edit changes nothing"
     return 0
   fi
-  mapfile -t objects < <(printf '%s\n' $(find common -name '*.c' | sed "s|^|$OBJECTS/|; s|c$|o|") $OBJECTS/healthd/http/{request,answer,span}.o | grep -vx "$OBJECTS/${file%.c}.o")
+  mapfile -t objects < <({ find common -name '*.c' && printf '%s\n' healthd/http/{request,answer,span}.c; } |
+    sed "s|^|$OBJECTS/|; s|c$|o|" | grep -vxF "$OBJECTS/${file%.c}.o")
   [[ $target != config ]] || objects+=("$OBJECTS"/tests/fuzz/config_*.o)
   # shellcheck disable=SC2046 # words
   cc -std=c11 -D_GNU_SOURCE -DSCRIPTS_DIR='"/opt/opensandbox/mitmscripts"' -I. -O1 -fsanitize=address,undefined -fno-sanitize-recover=all -w \

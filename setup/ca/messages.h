@@ -30,7 +30,7 @@ enum handed_over {
     HANDED_OVER_COUNT
 };
 static const char *const handed_over_names[HANDED_OVER_COUNT] = {
-    "tls.crt", "tls.key", CA_FILE, "ca.crt", "confdir/" CA_FILE, "exported-roots", "export"};
+    "tls.crt", "tls.key", CA_FILE, "ca.crt", ("confdir/" CA_FILE), "exported-roots", "export"};
 
 /* For the command "status": the fingerprint that setup wrote down. */
 #define CA_ARGUMENT_SHA256 "sha256="
