@@ -39,7 +39,8 @@ bounded() {
   before=$(memory VmRSS)
   table "$@"
   peak=$(memory VmHWM)
-  echo "# memory: $before MiB before, $peak MiB at the most; limit for $what: $limit" | tee /dev/fd/3
+  # Not by the name of the descriptor: opened anew, a file of results would lose what is in it.
+  echo "# memory: $before MiB before, $peak MiB at the most; limit for $what: $limit" >&3
   [[ $what == peak ]] || peak=$((peak - before))
   ((peak <= limit)) || fault "memory: $what of $peak MiB"
 }
