@@ -2,7 +2,6 @@
 
 #include <errno.h>
 #include <stdio.h>
-#include <string.h>
 #include <sys/wait.h>
 
 #include "common/base/clock.h"
@@ -13,31 +12,24 @@
 /* A key is made in milliseconds; a slow disk takes its time. */
 enum { CONFDIR_LIMIT_MS = 30 * 1000 };
 
-/* The arguments of one run. */
-struct arguments {
-    char texts[HANDED_OVER_COUNT][48];
-    char *all[HANDED_OVER_COUNT + 3];
-    int descriptors[HANDED_OVER_COUNT];
-    size_t count;
-};
-
-static void name_descriptors(const char *command, const int *handed, struct arguments *arguments)
+/* Starts it with a command and descriptors, the rest as given: start has no name, no arguments and
+ * nothing handed over yet. */
+static int start_command(char *command, const int *handed, struct program_start start,
+                         struct program *program, struct error *error)
 {
-    static char program[] = CA_PROGRAM;
-    static char commands[16];
-    char **next = arguments->all;
-    arguments->count = 0;
-    strlcpy(commands, command, sizeof(commands));
-    *next++ = program;
-    *next++ = commands;
+    char name[] = CA_PROGRAM, texts[HANDED_OVER_COUNT][48];
+    char *arguments[HANDED_OVER_COUNT + 3] = {name, command};
+    int descriptors[HANDED_OVER_COUNT];
     for (int i = 0; i < HANDED_OVER_COUNT; i++) {
-        snprintf(arguments->texts[i], sizeof(arguments->texts[i]), "%s=%d", handed_over_names[i],
-                 handed[i]);
-        *next++ = arguments->texts[i];
+        snprintf(texts[i], sizeof(texts[i]), "%s=%d", handed_over_names[i], handed[i]);
+        arguments[i + 2] = texts[i];
         if (handed[i] >= 0)
-            arguments->descriptors[arguments->count++] = handed[i];
+            descriptors[start.handed_over_count++] = handed[i];
     }
-    *next = NULL;
+    start.name = name;
+    start.arguments = arguments;
+    start.handed_over = descriptors;
+    return program_start(&start, program, error);
 }
 
 /* Becomes the mitmproxy user for good, and looks whether that user can run mitmdump. */
@@ -58,38 +50,28 @@ static int shed_capabilities(const void *argument, struct error *error)
 int ca_program_start_confdir(const struct config *config, const int *handed,
                              struct program *program, struct error *error)
 {
-    struct arguments arguments;
-    name_descriptors(CA_COMMAND_CONFDIR, handed, &arguments);
+    char command[] = CA_COMMAND_CONFDIR;
     const struct program_start start = {
-        .name = CA_PROGRAM,
-        .arguments = arguments.all,
-        .handed_over = arguments.descriptors,
-        .handed_over_count = arguments.count,
         .what = "confdir: the process that prepares it",
         .deadline_ms = clock_ms() + CONFDIR_LIMIT_MS,
         .shed = become_mitmproxy_user,
         .argument = config,
     };
-    return program_start(&start, program, error);
+    return start_command(command, handed, start, program, error);
 }
 
 int ca_program_start_export(int directory, struct program *program, struct error *error)
 {
-    struct arguments arguments;
+    char command[] = CA_COMMAND_EXPORT;
     int handed[HANDED_OVER_COUNT];
     for (int i = 0; i < HANDED_OVER_COUNT; i++)
         handed[i] = i == EXPORT_DIRECTORY ? directory : -ENOENT;
-    name_descriptors(CA_COMMAND_EXPORT, handed, &arguments);
     const struct program_start start = {
-        .name = CA_PROGRAM,
-        .arguments = arguments.all,
-        .handed_over = arguments.descriptors,
-        .handed_over_count = arguments.count,
         .what = "export directory: the process that fills it",
         .deadline_ms = NO_DEADLINE,
         .shed = shed_capabilities,
     };
-    return program_start(&start, program, error);
+    return start_command(command, handed, start, program, error);
 }
 
 int ca_program_print_status(const char *sha256, struct error *error)
