@@ -9,7 +9,7 @@
 #include "common/kernel/namespace.h"
 
 /* The state file: what setup and healthd tell each other and whoever looks. Text, "key=value" a
- * line, the first one "version=1". Only state_text.c knows the format. */
+ * line, the first one "version=1". Only text.c knows the format. */
 
 enum setup_state { SETUP_UNKNOWN, SETUP_RUNNING, SETUP_READY, SETUP_FAILED, SETUP_DISABLED };
 enum mitm_state {

@@ -15,7 +15,7 @@
 #include "setup/iptables/layout.h"
 #include "setup/iptables/text.h"
 
-/* The extensions that rules of the kinds in rules.h need, as iptables_entry.c encodes them. */
+/* The extensions that rules of the kinds in rules.h need, as entry.c encodes them. */
 struct extension {
     const char *name;
     bool is_target;

@@ -68,7 +68,7 @@ static char *run(const char *commands, bool dry_run, struct error *error)
     return NULL;
 }
 
-/* What versions of nft list in other words than nft_text.c, and its own. */
+/* What versions of nft list in other words than text.c, and its own. */
 static const struct {
     const char *listed, *ours; /* ours is never the longer one */
 } spellings[] = {
