@@ -47,7 +47,7 @@ refused() {
   took=$(($(milliseconds) - started))
   [[ $STATUS != 0 ]] || {
     fault "$name: accepted"
-    rm -rf "$CONFDIR"
+    remove "$CONFDIR"
     good_confdir
     return 0
   }
@@ -454,7 +454,7 @@ to_device() { ln -s /dev/zero "$1"; }
   local kind
   give MITMPROXY_CA_DIR="$CA_DIR"
   for kind in crlf comments no-newline blank-lines parameters no-key-usage no-key-identifier; do
-    rm -rf "$CONFDIR" "$EXPORT" "$LAB/run" "$CA_DIR"
+    remove "$CONFDIR" "$EXPORT" "$LAB/run" "$CA_DIR"
     use good
     case $kind in
       crlf) sed -i 's/$/\r/' "$BAD/tls.crt" "$BAD/tls.key" ;;
@@ -487,7 +487,7 @@ refused_or_works() {
     fault "$name: cannot be made: $(tail -n 2 "$LAB/log")"
     return 0
   }
-  rm -rf "$CONFDIR" "$EXPORT" "$LAB/run" "$CA_DIR"
+  remove "$CONFDIR" "$EXPORT" "$LAB/run" "$CA_DIR"
   secret "$CA_DIR" tls.crt="$BAD/tls.crt" tls.key="$BAD/tls.key"
   attempt in_pod timeout 10 setup
   if [[ $STATUS == 78 ]]; then
@@ -524,7 +524,7 @@ refused_or_works() {
 @test "within 30 days of its end: a warning with the date; before that none" {
   local days end
   for days in 1 29 31; do
-    rm -rf "$CONFDIR" "$EXPORT" "$LAB/run" "$CA_DIR"
+    remove "$CONFDIR" "$EXPORT" "$LAB/run" "$CA_DIR"
     END="+$days days" root "ends$days"
     give MITMPROXY_CA_DIR="$CA_DIR"
     tls_secret "ends$days"
@@ -542,7 +542,7 @@ refused_or_works() {
     if ((days < 30)); then has "$OUTPUT" "warn.*$end" || fault "$days days, second run: no warning"; fi
   done
   # An intermediate CA is as good as the first to end in its chain.
-  rm -rf "$CONFDIR" "$EXPORT" "$LAB/run" "$CA_DIR"
+  remove "$CONFDIR" "$EXPORT" "$LAB/run" "$CA_DIR"
   END='+5 days' root top
   intermediate middle top
   give MITMPROXY_CA_DIR="$CA_DIR"

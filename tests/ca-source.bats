@@ -33,7 +33,7 @@ again() {
   up
   read_trust_env
 }
-fresh() { rm -rf "$CONFDIR" "$EXPORT" "$LAB/run" "$CA_DIR"; }
+fresh() { remove "$CONFDIR" "$EXPORT" "$LAB/run" "$CA_DIR"; }
 
 # Every client, with nothing but what is exported; and none without it.
 all_clients() {
@@ -298,7 +298,7 @@ served() {
   before=$(find "$CA_DIR" -printf '%p %y %m %U:%G %n %s %i %T@ %C@ %l\n' | sort)
   in_pod setup
   same CA_DIR "$before" "$(find "$CA_DIR" -printf '%p %y %m %U:%G %n %s %i %T@ %C@ %l\n' | sort)"
-  rm -rf "$CONFDIR"
+  remove "$CONFDIR"
   # shellcheck disable=SC2016 # for the inner shell
   attempt in_pod unshare -m bash -c 'mount --bind "$1" "$1" && mount -o remount,ro,bind "$1" && exec setup' bash "$CA_DIR"
   [[ $STATUS == 0 ]]
@@ -348,7 +348,7 @@ new_pod() {
   up
   local first
   first=$(fingerprint "$CONFDIR/mitmproxy-ca.pem")
-  rm -rf "$EXPORT" "$LAB/run"
+  remove "$EXPORT" "$LAB/run"
   again
   everywhere "$first"
   no_faults
@@ -361,7 +361,7 @@ new_pod() {
   in_pod setup prepare
   local before
   before=$(cd "$EXPORT" && find . -type f -exec sha256sum {} + | sort)
-  rm -rf "$EXPORT"
+  remove "$EXPORT"
   sleep 1.1 # a time stamp in a file would have changed
   in_pod setup prepare
   same export "$before" "$(cd "$EXPORT" && find . -type f -exec sha256sum {} + | sort)"
@@ -439,7 +439,7 @@ new_pod() {
 # The roots of other distributions lie elsewhere. roots_at PATH: setup, where that is all there is.
 roots_at() {
   local etc=$LAB/etc
-  rm -rf "$etc" "$EXPORT"
+  remove "$etc" "$EXPORT"
   mkdir -p "$etc" "$LAB/empty"
   # shellcheck disable=SC2016 # for the inner shell
   in_pod unshare -m bash -euc '

@@ -114,7 +114,7 @@ everywhere() {
 
 # fixed KIND [OWNER MODE DIRECTORY_OWNER DIRECTORY_MODE]
 fixed() {
-  rm -rf "$CONFDIR" "$EXPORT" "$LAB/run"
+  remove "$CONFDIR" "$EXPORT" "$LAB/run"
   place_ca "$LAB/$1/ca.pem" "${@:2}"
   local before
   before=$(identity "$CONFDIR/mitmproxy-ca.pem")
@@ -214,7 +214,7 @@ block() { printf -- '-----BEGIN %s-----\n%s\n-----END %s-----\n' "$1" "$2" "$1";
 # certificates are damaged, and three are not.
 spoilt() {
   cat >"$LAB/trust/01234567.0"
-  rm -rf "$EXPORT" "$LAB/run"
+  remove "$EXPORT" "$LAB/run"
   attempt with MITMPROXY_UPSTREAM_TRUST_DIR="$LAB/trust" setup prepare
   [[ $STATUS == 0 ]] || fault "$2: status $STATUS"
   same "$2: missing" '' "$(comm -13 <(fingerprints "$BUNDLE") "$LAB/three")" || fault "$2"
@@ -291,7 +291,7 @@ refused() {
   [[ ! -e $EXPORT/mitmproxy-ca-cert.pem ]] || fault "$name: exported"
   lacks "$(rules)" OPENSANDBOX || fault "$name: rules"
   state_is setup.state failed || fault "$name: state $(state setup.state)"
-  rm -rf "$CONFDIR" "$EXPORT"
+  remove "$CONFDIR" "$EXPORT"
 }
 # As it should be placed.
 place() { place_ca "$1" $MITM_UID 0600 $MITM_UID 0700; }

@@ -274,7 +274,7 @@ CHATTER
 @test "fault 30: setup without outputs: it works, and writes no line of its log into a file" {
   local how
   for how in '>&-' '2>&-' '>&- 2>&-' '<&- >&- 2>&-'; do
-    rm -rf "$CONFDIR" "$EXPORT" "$LAB/run"
+    remove "$CONFDIR" "$EXPORT" "$LAB/run"
     attempt in_pod sh -c "exec setup $how" >/dev/null
     [[ $STATUS == 0 ]] || fault "setup $how: status $STATUS: $(state setup.error)"
     # (A line of the log has the program's name.)

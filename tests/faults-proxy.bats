@@ -504,7 +504,7 @@ warned() { grep -qE ' warn .*CA .*expire' "$LAB/healthd.log"; }
 warned_early() {
   local left
   for left in 29 31; do
-    rm -rf "$CONFDIR" "$LAB/run" "$EXPORT"
+    remove "$CONFDIR" "$LAB/run" "$EXPORT"
     PKI=$LAB/ca-$left
     mkdir "$PKI"
     new_key it ec-P-256

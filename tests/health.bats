@@ -198,7 +198,7 @@ FAKE
   up
   cp "$STATE" "$LAB/good"
   restore() {
-    rm -rf "$STATE"
+    remove "$STATE"
     cp "$LAB/good" "$STATE"
     wait_until 15 healthz_is '200 ok' || fault "$1: not well again: $(healthz)"
   }

@@ -52,7 +52,7 @@ template() {
   tls_secret two
 }
 as_left() {
-  rm -rf "${LAB:?}/home" "$EXPORT" "$LAB/run"
+  remove "${LAB:?}/home" "$EXPORT" "$LAB/run"
   cp -a "$LAB/template/." "$LAB"
   chown "$MITM_UID:$MITM_UID" "$LAB/home"
 }
@@ -139,7 +139,7 @@ KINDS=('link to a secret' 'link to a CA' 'link to a new name' 'link to a directo
       as_left
       plant "$kind" "$CONFDIR/$name"
       bears "$kind at $name"
-      rm -rf "$EXPORT"
+      remove "$EXPORT"
       bears "$kind at $name, nothing exported"
       [[ $name != mitmproxy-ca.pem || ! -e $EXPORT/mitmproxy-ca-cert.pem ]] || fault "$kind: exported"
     done

@@ -174,7 +174,7 @@ origin_lines() { grep -F "agent=\"$1\"" "$LAB/origin/access.log" | grep -c "egre
   local kind before
   for kind in rsa ec; do
     make_ca "$LAB/$kind" $kind
-    rm -rf "$CONFDIR" "$EXPORT"
+    remove "$CONFDIR" "$EXPORT"
     place_ca "$LAB/$kind/ca.pem"
     before=$(sha256sum <"$CONFDIR/mitmproxy-ca.pem")
     for _ in 1 2; do

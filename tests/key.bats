@@ -75,7 +75,7 @@ PYTHON
 @test "the private key is nowhere but in the confdir: export, state, logs, status, environments, command lines" {
   local kind pid status
   for kind in generated rsa2048 ec-P-256; do
-    rm -rf "$CONFDIR" "$EXPORT" "$LAB/run" "$CA_DIR"
+    remove "$CONFDIR" "$EXPORT" "$LAB/run" "$CA_DIR"
     unset ${P}MITMPROXY_CA_DIR
     [[ $kind == generated ]] || {
       root $kind $kind
@@ -105,7 +105,7 @@ PYTHON
 @test "setup has no key in its memory while it works on the rules, and no core can be written of it" {
   local kind pid limits
   for kind in generated ec-P-256 rsa2048 rotated; do
-    [[ $kind == rotated ]] || rm -rf "$CONFDIR" "$EXPORT" "$LAB/run"
+    [[ $kind == rotated ]] || remove "$CONFDIR" "$EXPORT" "$LAB/run"
     unset ${P}MITMPROXY_CA_DIR
     [[ $kind == generated ]] || {
       root $kind "${kind/rotated/ec-P-256}"
@@ -166,7 +166,7 @@ end_stopped() {
 # made_anew KIND: so that setup generates a CA, keeps the one that it has, takes over one of that kind,
 # or takes one over in the place of another ("rotated").
 made_anew() {
-  rm -rf "$CONFDIR" "$EXPORT" "$LAB/run"
+  remove "$CONFDIR" "$EXPORT" "$LAB/run"
   unset ${P}MITMPROXY_CA_DIR
   case $1 in kept | rotated) in_pod setup prepare 2>/dev/null ;; esac
   # (What is exported already would not be written again.)
@@ -310,7 +310,7 @@ WITHOUT_PTRACE=(setpriv --bounding-set -sys_ptrace)
   [[ $(find "$LAB/cores" -type f) ]] || skip_or_fail 'no core is written here'
   rm "$LAB/cores/"*
   for delay in 5 8 11 14 17 20 25 30 35 40 50 60; do
-    rm -rf "$CONFDIR" "$EXPORT" "$CA_DIR"
+    remove "$CONFDIR" "$EXPORT" "$CA_DIR"
     tls_secret one
     spawn setup bash -c "cd '$LAB/cores' && ulimit -c unlimited && exec setup prepare"
     sleep "$(printf '0.%03d' $delay)"

@@ -280,7 +280,7 @@ terminate() {
 @test "the same with an empty confdir, when the CA is made meanwhile" {
   local delay
   for delay in 5 8 12 16 25 40; do
-    rm -rf "$CONFDIR" "$EXPORT" "$LAB/run"
+    remove "$CONFDIR" "$EXPORT" "$LAB/run"
     spawn start entrypoint.sh
     sleep "$(printf '0.%03d' "$delay")"
     terminate "$SPAWNED"

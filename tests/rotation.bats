@@ -207,7 +207,7 @@ never() {
   same files "$before" "$(files | grep -v "$LAB/run")"
   # The export volume is lost, which alone is believed about earlier roots: what the confdir
   # says, the mitmproxy user could have written.
-  rm -rf "$EXPORT" "$LAB/run"
+  remove "$EXPORT" "$LAB/run"
   attempt in_pod setup
   [[ $STATUS == 0 ]]
   carries new

@@ -99,7 +99,7 @@ accepts() {
   give MITMPROXY_BIN="$BIN"
   for kind; do
     writable
-    rm -rf "$CONFDIR" "$EXPORT" "$LAB/run" "$CA_DIR" "$PKI"
+    remove "$CONFDIR" "$EXPORT" "$LAB/run" "$CA_DIR" "$PKI"
     mkdir "$PKI"
     prepared "$kind"
     attempt in_pod setup
@@ -148,7 +148,7 @@ FAKE
   local kind
   called 12.2.2
   for kind in 'other key identifier' 'other key identifier, rotated'; do
-    rm -rf "$CONFDIR" "$EXPORT" "$LAB/run" "$CA_DIR"
+    remove "$CONFDIR" "$EXPORT" "$LAB/run" "$CA_DIR"
     prepared "$kind"
     spawn healthd entrypoint.sh
     not_ready "mitmproxy 12.2.2 does not work with the CA 'CN=$NEW', whose subjectKeyIdentifier is not the SHA-1 of its key: use mitmproxy 12\.2\.3 or newer" 10

@@ -66,9 +66,12 @@ lab_down() {
   # Reaped here, the shell does not report them as killed.
   ((${#ALL_SPAWNED[@]} == 0)) || wait "${ALL_SPAWNED[@]}" 2>/dev/null || true
   ALL_SPAWNED=()
-  [[ -z ${LAB-} ]] || rm -rf "$LAB"
+  [[ -z ${LAB-} ]] || remove "$LAB"
   LAB=''
 }
+
+# remove PATH...: with all that is in it, even if a process writes there meanwhile.
+remove() { wait_until 3 rm -rf "$@"; }
 
 # become UID CMD...: run a command, or a function, as that user. In the pod's
 # namespace: as_app, as_mitm, as_other.

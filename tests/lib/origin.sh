@@ -114,5 +114,6 @@ origin_up() {
   }
 }
 
-# Print the origin's log lines with $1 in them; status 1 if there is none.
-origin_saw() { grep -F -e "$1" "$LAB/origin/access.log"; }
+# Print the origin's log lines with $1 in them; status 1 if there is none within a second:
+# the origin may write its line only when the client has had its answer already.
+origin_saw() { wait_until 1 grep -F -e "$1" "$LAB/origin/access.log"; }
