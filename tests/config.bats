@@ -579,7 +579,8 @@ cleared() {
 }
 
 @test "items of lists are trimmed, and only white space is empty" {
-  attempt with MITMPROXY_SCRIPT=" $LAB/origin/locations , $LAB/origin/large " MITMPROXY_SET=' a=b ; c=d ' \
+  local scripts=$STAGE/usr/share/opensandbox/mitmscripts
+  attempt with MITMPROXY_SCRIPT=" $scripts/add_header.py , $scripts/stream.py " MITMPROXY_SET=' a=b ; c=d ' \
     MITMPROXY_IGNORE_HOSTS='   ' MITMPROXY_PORT=' ' setup
   [[ $STATUS == 0 ]]
   has "$(rules)" 'dports 80,443 -j REDIRECT --to-ports 18081$'

@@ -9,7 +9,7 @@
 #include "common/config/config.h"
 
 /* Addons are code that runs where the CA's key is. Can anybody but root and the mitmproxy user
- * write to one, to what is on the way to it, or to what Python imports from beside it? 0 if not, or
+ * write to one, to what is on the way to it, or to what lies beside it and below? 0 if not, or
  * if MITMPROXY_WRITABLE_SCRIPTS allows it; else -1 with an error that names the place and its mode,
  * and who can. To be called as the mitmproxy user. */
 int addons_check(const struct config *config, struct error *error);

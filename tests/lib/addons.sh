@@ -39,12 +39,11 @@ WRITABLE=(
   'directory, sticky' 'directory above' 'directory above, group of root'
   'link to it' 'relative link' 'link in an open directory' 'link above it'
   'link to a link' 'link to a link above it' 'link of another user'
-  'byte code, all' 'byte code, group of root' 'byte code of another user'
-  '__pycache__, all' '__pycache__, a link' '__pycache__, a link to nothing'
-  '__pycache__, not listed' 'module, all' 'module, a group' 'module, byte code' 'module, an extension' 'module, a link'
-  'module, a link to nothing' 'package' 'module of a package' 'byte code of a package' 'package, a link'
+  'byte code of another user' '__pycache__, all' '__pycache__, a link' '__pycache__, a link to nothing'
+  'module, all' 'module, a group' 'module, a link' 'module, a link to nothing' 'data' 'device'
+  'package' 'module of a package' 'byte code of a package' 'package, a link'
   'beside what a link leads to' '__pycache__, a link with a slash' '__pycache__, a link with a dot'
-  'byte code of a package, a link' 'package of byte code' 'directory within a package' 'package, a link within'
+  'byte code of a package, a link' 'package, a link within' 'far below'
 )
 writable() {
   addon
@@ -52,7 +51,6 @@ writable() {
   local mine=$ADDONS/mine one=$ADDONS/one open=$ADDONS/open
   case $1 in
     file*) writable_file "$1" ;;
-    'directory within a package') writable_code "$1" ;;
     directory*) writable_directory "$1" ;;
     *link*) writable_link "$1" ;;
     *) writable_code "$1" ;;
@@ -128,17 +126,14 @@ writable_link() {
 writable_code() {
   local name=__pycache__/addon.cpython-311.pyc
   case $1 in
-    'byte code, all') beside $name 0666 ;;
-    'byte code, group of root') beside $name 0664 && BY='group 0' ;;
     'byte code of another user') beside $name && chown "$OTHER_UID" "$mine/$name" && BY="owner $OTHER_UID" ;;
     '__pycache__, all') beside $name && name=__pycache__ && chmod 0777 "$mine/$name" ;;
-    '__pycache__, not listed') name=__pycache__ && mkdir -m 0777 "$mine/$name" && chmod 0711 "$mine" ;;
     'module, all') name=helper.py && beside $name 0666 ;;
     'module, a group') name=helper.py && beside $name 0664 && chgrp "$OTHER_UID" "$mine/$name" && BY="group $OTHER_UID" ;;
-    'module, byte code') name=helper.pyc && beside $name 0666 ;;
-    'module, an extension') name=helper.cpython-311-x86_64-linux-gnu.so && beside $name 0666 ;;
-    'package of byte code') name=helper/part.py && beside helper/__init__.pyc && beside $name 0666 ;;
-    'directory within a package') name=helper/sub/part.py && beside helper/__init__.py && beside $name 0666 ;;
+    # Whatever it is: an addon may read it, or Python may take it for code.
+    'data') name=rules.txt && beside $name 0666 ;;
+    'device') name=random && mknod -m 0666 "$mine/$name" c 1 8 ;;
+    'far below') name=a/b/c/d/e/data.json && beside $name 0666 ;;
     'package') name=helper && beside $name/__init__.py && chmod 0777 "$mine/$name" ;;
     'module of a package') name=helper/part.py && beside helper/__init__.py && beside $name 0666 ;;
     'byte code of a package') name=helper/__pycache__/part.cpython-311.pyc && beside helper/__init__.py && beside $name 0666 ;;
