@@ -333,18 +333,6 @@ while True:
   [[ -z $(mitmdump_pid) ]]
 }
 
-@test "setup status warns of a process that runs as the mitmproxy user and is not ours" {
-  up
-  attempt in_pod setup status
-  refute grep -q WARNING <<<"$OUTPUT"
-  spawn bystander setpriv --reuid $MITM_UID --regid $MITM_UID --clear-groups sleep 60
-  wait_until 3 grep -q "^Uid:.*$MITM_UID" /proc/"$SPAWNED"/status
-  attempt in_pod setup status
-  [[ $STATUS == 0 ]]
-  has "$OUTPUT" "WARNING: process $SPAWNED \(sleep\) runs as uid $MITM_UID"
-  same warnings 1 "$(grep -c WARNING <<<"$OUTPUT")"
-}
-
 @test "the guard flushed: 503 though the redirect stands, and setup redirect repairs it" {
   up
   in_pod iptables-legacy -w -F OPENSANDBOX_EGRESS

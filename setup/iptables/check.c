@@ -179,19 +179,6 @@ bool iptables_table_holds_ours(const struct rule_list *list)
     return found;
 }
 
-int iptables_table_shape(const struct rule_list *list, struct table_shape *shape)
-{
-    struct ipt_getinfo info;
-    int fd = socket(list->family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-    if (fd < 0)
-        return -1;
-    int result = get_info(fd, list, &info);
-    close(fd);
-    shape->entries = info.num_entries;
-    shape->bytes = info.size;
-    return result;
-}
-
 void iptables_trim(struct ruleset *set)
 {
     struct sockets sockets = {-1, -1};

@@ -19,13 +19,4 @@ void iptables_trim(struct ruleset *set);
  * name stands in the table as it is. In doubt, true. */
 bool iptables_table_holds_ours(const struct rule_list *list);
 
-/* How much the list's table holds altogether. */
-struct table_shape {
-    unsigned int entries; /* rules, and the two ends of each chain */
-    unsigned int bytes;
-};
-
-/* 0, or -1 with errno. Copies no entry, however many there are. */
-int iptables_table_shape(const struct rule_list *list, struct table_shape *shape);
-
 #endif

@@ -202,16 +202,10 @@ bool entry_is_unconditional(int family, const void *live)
            v6->target_offset == sizeof(*v6);
 }
 
-unsigned int entry_size(int family, const void *entry)
+static unsigned int entry_size(int family, const void *entry)
 {
     return family == AF_INET ? ((const struct ipt_entry *)entry)->next_offset
                              : ((const struct ip6t_entry *)entry)->next_offset;
-}
-
-/* As libiptc makes it (IPTCB_CHAIN_START_SIZE in its libiptc.c). */
-unsigned int entry_size_of_name(int family)
-{
-    return entry_header_size(family) + (unsigned int)XT_ALIGN(sizeof(struct xt_error_target));
 }
 
 void *entry_clone(int family, const void *live, const char *target)

@@ -24,10 +24,6 @@ void entry_encode(int family, const struct rule *rule, union entry *entry);
 /* Encodes an unconditional jump to a chain. */
 void entry_encode_jump(int family, const char *chain, union entry *entry);
 
-/* An entry's size in bytes, and that of the entry which has a chain's name. */
-unsigned int entry_size(int family, const void *entry);
-unsigned int entry_size_of_name(int family);
-
 /* Does a live entry match every packet? */
 bool entry_is_unconditional(int family, const void *live);
 

@@ -38,37 +38,9 @@ static int write_wish(const struct wish *wish, const struct live *live)
 
 enum outcome { DONE, AGAIN, BROKEN };
 
-/* What a table grows by with our rules: the chain has an entry with its name in front, and a
- * verdict behind, which is as large as the jump from OUTPUT. */
-static struct table_shape growth_by(const struct rule_list *list)
-{
-    union entry entry;
-    entry_encode_jump(list->family, live_chain, &entry);
-    unsigned int jump = entry_size(list->family, &entry);
-    struct table_shape growth = {3, entry_size_of_name(list->family) + 2 * jump};
-    for (size_t i = 0; i < list->count; i++) {
-        entry_encode(list->family, &list->rules[i], &entry);
-        growth.entries++;
-        growth.bytes += entry_size(list->family, &entry);
-    }
-    return growth;
-}
-
-/* Has the table grown by just our rules? Then they are in it, where nothing of ours was before: a
- * change that another program has prepared without them is refused by the kernel, which compares
- * the number of entries. In doubt, false. */
-static bool has_grown(const struct rule_list *list, const struct table_shape *before)
-{
-    struct table_shape now;
-    struct table_shape growth = growth_by(list);
-    return iptables_table_shape(list, &now) == 0 &&
-           now.entries == before->entries + growth.entries &&
-           now.bytes == before->bytes + growth.bytes;
-}
-
 /* One commit. Its own verdict is not the last word: under contention it reports EINVAL for a
  * replacement that worked, and success for one that another program has overwritten since. The next
- * look tells; a first installation can be told without one. */
+ * look tells. */
 static enum outcome change(struct wish *wish, const struct live *live, struct error *error)
 {
     if (wish->earlier == NULL && wish->before == NULL) {
@@ -79,16 +51,13 @@ static enum outcome change(struct wish *wish, const struct live *live, struct er
             return BROKEN;
         }
     }
-    struct table_shape before;
-    bool is_first = wish->earlier == NULL && wish->list->count > 0 && !live_has_chain(live) &&
-                    iptables_table_shape(wish->list, &before) == 0;
     if (write_wish(wish, live) != 0) {
         live_error(live, "build", error);
         return BROKEN;
     }
     if (live->xtc->commit(live->handle)) {
         wish->changed = true;
-        return is_first && has_grown(wish->list, &before) ? DONE : AGAIN;
+        return AGAIN;
     }
     bool contended = errno == EAGAIN || errno == EINVAL;
     live_error(live, "commit", error);
@@ -140,7 +109,6 @@ int table_restore(const struct rule_list *list, const struct table_snapshot *sna
     return fulfil(&wish, error);
 }
 
-/* The jump's row says where it is, unless that is where it should be. */
 static void print_jumps(const struct live *live, FILE *out)
 {
     int position = 1;

@@ -3,9 +3,9 @@
 
 #include <stdio.h>
 
-/* Compares two texts line by line (longest common subsequence) and prints each line of both to out,
- * in order: "ok", "MISSING" (only in wanted) or "EXTRA" (only in live). Returns how many are not
- * ok, or -1 when memory is out. */
+/* Compares two texts line by line and prints each line of both to out, in order: "ok", "MISSING"
+ * (wanted, and not found in live behind what was found before), "EXTRA" (live, and not wanted at
+ * its place). Returns how many are not ok. */
 int compare_lines(const char *wanted, const char *live, FILE *out);
 
 #endif

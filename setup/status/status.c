@@ -12,7 +12,6 @@
 #include "common/state/state.h"
 #include "setup/prepare/ca_program.h"
 #include "setup/redirect/redirect.h"
-#include "setup/status/bystanders.h"
 
 static void print_configuration(const struct config *config)
 {
@@ -62,8 +61,6 @@ static int print_state(const struct config *config, const struct state *state, b
     printf("  setup        %s %s\n", setup_state_name(state->setup), state->setup_error);
     printf("  mitmdump     %s, pid %u, restarts %u %s\n", mitm_state_name(state->mitm),
            state->mitm_pid, state->mitm_restarts, state->mitm_error);
-    if (config->user.known && config->user.uid != 0)
-        bystanders_print(config->user.uid, state->mitm_pid, stdout);
     if (state_check_current(state, &stale) != 0) {
         printf("  STALE: %s\n", stale.text);
         return 1;
