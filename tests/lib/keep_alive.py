@@ -40,7 +40,10 @@ def receive(connection):
 
 def attempt(connection, what):
     try:
-        return get(connection) == b"200"
+        status = get(connection)
+        if status != b"200":
+            print(f"{what}: {status.decode()}")
+        return status == b"200"
     except OSError as error:
         print(f"{what}: {error}")
         return False

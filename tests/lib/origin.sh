@@ -64,6 +64,7 @@ http {
   client_body_temp_path $dir/tmp; proxy_temp_path $dir/tmp; fastcgi_temp_path $dir/tmp;
   scgi_temp_path $dir/tmp; uwsgi_temp_path $dir/tmp;
   client_max_body_size 0;
+  keepalive_timeout 300;
   default_type text/plain;
 EOF
   for name in $(origin_names); do

@@ -131,8 +131,17 @@ class Judge:
     def expects_raw(self, line):
         if any(result["expect"] == "raw" for result in self.results) and line["what"] in ("no HTTP", "left over"):
             return True
+        # To an origin that shows only too late that it speaks nothing but HTTP/2.
+        if line["what"] == "no HTTP/2":
+            return self.is_seen_request(line["raw"])
         # The proxy's own end of a WebSocket that is none.
         return line["what"] != "no HTTP" and line["raw"].startswith("\x88")
+
+    def is_seen_request(self, raw):
+        """A request of HTTP/1.1, as the addons have seen it."""
+        ids = re.findall(r"\r\nX-Seen: (\S+)\r\n", raw)
+        saw = self.seen.get(ids[0]) if len(ids) == 1 else None
+        return saw is not None and raw.startswith(f"{saw['method']} {saw['path']} HTTP/1.1\r\n")
 
     def judge_rows(self):
         for result in self.results:
