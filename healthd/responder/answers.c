@@ -2,7 +2,7 @@
 
 #include <string.h>
 
-#include "healthd/http/text.h"
+#include "healthd/http/answer.h"
 #include "healthd/responder/metrics.h"
 
 /* The body of one answer at a time. */
@@ -33,7 +33,7 @@ static void answer_health(struct readiness *readiness, bool verbose, struct http
     else if (verdict->ready)
         text_add(&text, "ok\n");
     else
-        text_add(&text, "mitm not ready: %s\n", verdict->conditions[verdict->first].reason);
+        text_add(&text, "mitm not ready: %s\n", verdict->reason);
     answer->body = body;
 }
 

@@ -10,7 +10,6 @@
 #include "common/base/clock.h"
 #include "common/base/error.h"
 #include "common/base/log.h"
-#include "common/config/guard.h"
 #include "common/kernel/canary.h"
 
 /* A canary that nobody answers counts as lost after the second until the next round: with that it
@@ -51,7 +50,7 @@ void probes_init(struct probes *probes, const struct config *config)
         strlcpy(guard->error, "not tried yet", sizeof(guard->error));
         canary->configured =
             config->transparent && (families[i] == AF_INET || config->ipv6 == IPV6_REDIRECT);
-        guard->configured = config->transparent && guard_is_wanted(config, families[i]);
+        guard->configured = config->transparent && config_has_guard(config, families[i]);
     }
     look_for_addresses(probes);
     probes->deadline_ms = config->transparent ? 0 : INT64_MAX;
@@ -109,7 +108,7 @@ static void check_canary(struct probe *probe, int family)
 static void check_guard(struct probe *probe, int family)
 {
     struct error error;
-    if (guard_prove(family, &error) == 0)
+    if (canary_prove_guard(family, &error) == 0)
         hold(probe, "guard rules", family);
     else
         fail(probe, "guard rules", error.text);

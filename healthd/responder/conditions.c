@@ -25,6 +25,8 @@ static enum holding check_healthd(const struct facts *facts, char reason[static 
 
 static enum holding check_state_file(const struct facts *facts, char reason[static REASON_SIZE])
 {
+    if (!facts->config->transparent)
+        return DOES_NOT_APPLY;
     return facts->state_read ? HOLDS : fails(reason, facts->state_error.text);
 }
 
@@ -160,6 +162,16 @@ static enum holding check_listener(const struct facts *facts, size_t family,
     return FAILS;
 }
 
+static enum holding check_listener_v4(const struct facts *facts, char reason[static REASON_SIZE])
+{
+    return check_listener(facts, 0, reason);
+}
+
+static enum holding check_listener_v6(const struct facts *facts, char reason[static REASON_SIZE])
+{
+    return check_listener(facts, 1, reason);
+}
+
 static enum holding check_accept_queue(const struct facts *facts, char reason[static REASON_SIZE])
 {
     int64_t since = facts->report->waiting_since_ms;
@@ -201,41 +213,39 @@ static enum holding check_probe(const struct probe *probe, const char *what,
     return FAILS;
 }
 
-enum holding condition_check(enum condition condition, const struct facts *facts,
-                             char reason[static REASON_SIZE])
+static enum holding check_canary_v4(const struct facts *facts, char reason[static REASON_SIZE])
 {
-    const struct probes *probes = facts->probes;
-    switch (condition) {
-    case CONDITION_HEALTHD:
-        return check_healthd(facts, reason);
-    case CONDITION_STATE_FILE:
-        return facts->config->transparent ? check_state_file(facts, reason) : DOES_NOT_APPLY;
-    case CONDITION_SETUP:
-        return check_setup(facts, reason);
-    case CONDITION_CA:
-        return check_ca(facts, reason);
-    case CONDITION_RUNNER:
-        return check_runner(facts, reason);
-    case CONDITION_MITMDUMP:
-        return check_mitmdump(facts, reason);
-    case CONDITION_LISTENER_V4:
-        return check_listener(facts, 0, reason);
-    case CONDITION_LISTENER_V6:
-        return check_listener(facts, 1, reason);
-    case CONDITION_ACCEPT_QUEUE:
-        return check_accept_queue(facts, reason);
-    case CONDITION_RULES:
-        return check_rules(facts, reason);
-    case CONDITION_CANARY_V4:
-        return check_probe(&probes->canaries[0], "redirect rules", reason);
-    case CONDITION_CANARY_V6:
-        return check_probe(&probes->canaries[1], "redirect rules", reason);
-    case CONDITION_GUARD_V4:
-        return check_probe(&probes->guards[0], "guard rules", reason);
-    case CONDITION_GUARD_V6:
-        return check_probe(&probes->guards[1], "guard rules", reason);
-    case CONDITIONS:
-        break;
-    }
-    return DOES_NOT_APPLY;
+    return check_probe(&facts->probes->canaries[0], "redirect rules", reason);
 }
+
+static enum holding check_canary_v6(const struct facts *facts, char reason[static REASON_SIZE])
+{
+    return check_probe(&facts->probes->canaries[1], "redirect rules", reason);
+}
+
+static enum holding check_guard_v4(const struct facts *facts, char reason[static REASON_SIZE])
+{
+    return check_probe(&facts->probes->guards[0], "guard rules", reason);
+}
+
+static enum holding check_guard_v6(const struct facts *facts, char reason[static REASON_SIZE])
+{
+    return check_probe(&facts->probes->guards[1], "guard rules", reason);
+}
+
+const struct condition conditions[CONDITIONS] = {
+    {"healthd", check_healthd},
+    {"state-file", check_state_file},
+    {"setup", check_setup},
+    {"ca", check_ca},
+    {"runner", check_runner},
+    {"mitmdump", check_mitmdump},
+    {"listener-ipv4", check_listener_v4},
+    {"listener-ipv6", check_listener_v6},
+    {"accept-queue", check_accept_queue},
+    {"rules", check_rules},
+    {"canary-ipv4", check_canary_v4},
+    {"canary-ipv6", check_canary_v6},
+    {"guard-ipv4", check_guard_v4},
+    {"guard-ipv6", check_guard_v6},
+};

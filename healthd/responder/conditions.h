@@ -26,8 +26,14 @@ struct facts {
     int64_t pulse_ms; /* the runner's last, on the same clock */
 };
 
-/* Judges one condition: DOES_NOT_APPLY, HOLDS, or FAILS with the reason. */
-enum holding condition_check(enum condition condition, const struct facts *facts,
-                             char reason[static REASON_SIZE]);
+/* What has to hold. The check says DOES_NOT_APPLY, HOLDS, or FAILS with the reason. */
+struct condition {
+    const char *name; /* as /healthz?verbose and /metrics have it */
+    enum holding (*check)(const struct facts *facts, char reason[static REASON_SIZE]);
+};
+
+/* All of them, in the order in which the parts come up, so that the first one that fails names the
+ * next thing that is awaited. */
+extern const struct condition conditions[CONDITIONS];
 
 #endif

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "healthd/link/usage.h"
+#include "healthd/responder/conditions.h"
 #include "healthd/runner/output.h"
 
 #define PREFIX "opensandbox_egress_"
@@ -51,9 +52,9 @@ static void print_number(struct text *out, const char *name, const char *type, c
 static void print_conditions(const struct verdict *verdict, struct text *out)
 {
     begin(out, "condition", "gauge", "Whether a condition of readiness holds.");
-    for (enum condition i = 0; i < CONDITIONS; i++)
+    for (size_t i = 0; i < CONDITIONS; i++)
         if (verdict->conditions[i].holding != DOES_NOT_APPLY)
-            text_add(out, PREFIX "condition{name=\"%s\"} %d\n", condition_name(i),
+            text_add(out, PREFIX "condition{name=\"%s\"} %d\n", conditions[i].name,
                      verdict->conditions[i].holding == HOLDS);
 }
 
@@ -74,9 +75,9 @@ static void print_mitmdump(const struct verdict *verdict, const struct report *r
     text_add(out, PREFIX "mitmdump_start_duration_seconds %.3f\n", report->start_ms / 1000.0);
     begin(out, "mitmdump_accept_backlog", "gauge", "Connections that wait for mitmdump.");
     for (size_t i = 0; i < PROBE_FAMILIES; i++)
-        if (verdict->conditions[CONDITION_LISTENER_V4 + i].holding != DOES_NOT_APPLY)
-            text_add(out, PREFIX "mitmdump_accept_backlog{family=\"%s\"} %u\n", family_labels[i],
-                     verdict->backlog[i]);
+        if (verdict->backlog[i] >= 0)
+            text_add(out, PREFIX "mitmdump_accept_backlog{family=\"%s\"} %" PRId64 "\n",
+                     family_labels[i], verdict->backlog[i]);
     if (report->pid == 0 || usage_read(report->pid, &usage) != 0)
         return;
     print_number(out, "mitmdump_resident_memory_bytes", "gauge", "Resident memory of mitmdump.",

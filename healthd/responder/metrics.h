@@ -3,8 +3,8 @@
 
 #include <stdint.h>
 
+#include "healthd/http/answer.h"
 #include "healthd/http/request.h"
-#include "healthd/http/text.h"
 #include "healthd/responder/readiness.h"
 
 /* The text format of Prometheus, version 0.0.4. */

@@ -17,17 +17,6 @@ enum {
     WARN_BEFORE_S = 30 * 24 * 60 * 60,
 };
 
-static const char *const names[CONDITIONS] = {
-    "healthd",     "state-file",    "setup",         "ca",           "runner",
-    "mitmdump",    "listener-ipv4", "listener-ipv6", "accept-queue", "rules",
-    "canary-ipv4", "canary-ipv6",   "guard-ipv4",    "guard-ipv6",
-};
-
-const char *condition_name(enum condition condition)
-{
-    return names[condition];
-}
-
 static void read_state_file(struct facts *facts)
 {
     const char *path = facts->config->state_file;
@@ -68,19 +57,22 @@ static void judge(struct readiness *readiness, const struct facts *facts)
 {
     struct verdict *verdict = &readiness->verdict;
     verdict->ready = true;
-    for (enum condition i = 0; i < CONDITIONS; i++) {
+    for (size_t i = 0; i < CONDITIONS; i++) {
         char *reason = verdict->conditions[i].reason;
-        enum holding holding = condition_check(i, facts, reason);
-        if (holding == FAILS)
-            make_printable(reason); /* it may quote a file or a program, and be cut */
-        if (holding == FAILS && verdict->ready)
-            verdict->first = i;
-        verdict->conditions[i].holding = holding;
-        verdict->ready = verdict->ready && holding != FAILS;
+        verdict->conditions[i].holding = conditions[i].check(facts, reason);
+        if (verdict->conditions[i].holding != FAILS)
+            continue;
+        make_printable(reason); /* it may quote a file or a program, and be cut */
+        if (verdict->ready)
+            verdict->reason = reason;
+        verdict->ready = false;
     }
-    for (size_t i = 0; i < PROBE_FAMILIES; i++)
-        verdict->backlog[i] =
-            facts->listeners[i].there == 1 ? facts->listeners[i].found.backlog : 0;
+    for (size_t i = 0; i < PROBE_FAMILIES; i++) {
+        bool there = facts->listeners[i].there == 1;
+        verdict->backlog[i] = !facts->probes->canaries[i].wanted ? -1
+                              : there ? (int64_t)facts->listeners[i].found.backlog
+                                      : 0;
+    }
     verdict->ca_expires = facts->state.ca_expires;
 }
 
@@ -99,15 +91,15 @@ const struct verdict *readiness_judge(struct readiness *readiness)
 
 void verdict_print(const struct verdict *verdict, struct text *out)
 {
-    for (enum condition i = 0; i < CONDITIONS; i++) {
+    for (size_t i = 0; i < CONDITIONS; i++) {
         enum holding holding = verdict->conditions[i].holding;
         /* Where healthd ends nothing else matters. */
         if (holding == DOES_NOT_APPLY || (i > 0 && verdict->conditions[0].holding == FAILS))
             continue;
         if (holding == HOLDS)
-            text_add(out, "[+]%s ok\n", names[i]);
+            text_add(out, "[+]%s ok\n", conditions[i].name);
         else
-            text_add(out, "[-]%s failed: %s\n", names[i], verdict->conditions[i].reason);
+            text_add(out, "[-]%s failed: %s\n", conditions[i].name, verdict->conditions[i].reason);
     }
     text_add(out, "healthz check %s\n", verdict->ready ? "passed" : "failed");
 }

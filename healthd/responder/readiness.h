@@ -6,43 +6,23 @@
 #include <stdint.h>
 
 #include "common/config/config.h"
-#include "healthd/http/text.h"
+#include "healthd/http/answer.h"
 #include "healthd/link/report.h"
 #include "healthd/responder/canaries.h"
 
-enum { REASON_SIZE = 512 };
-
-/* What has to hold, in the order in which the parts come up, so that the first one that fails names
- * the next thing that is awaited. */
-enum condition {
-    CONDITION_HEALTHD,
-    CONDITION_STATE_FILE,
-    CONDITION_SETUP,
-    CONDITION_CA,
-    CONDITION_RUNNER,
-    CONDITION_MITMDUMP,
-    CONDITION_LISTENER_V4,
-    CONDITION_LISTENER_V6,
-    CONDITION_ACCEPT_QUEUE,
-    CONDITION_RULES,
-    CONDITION_CANARY_V4,
-    CONDITION_CANARY_V6,
-    CONDITION_GUARD_V4,
-    CONDITION_GUARD_V6,
-    CONDITIONS
-};
+enum { REASON_SIZE = 512, CONDITIONS = 14 };
 
 enum holding { DOES_NOT_APPLY, HOLDS, FAILS };
 
 struct verdict {
     bool ready;
-    enum condition first; /* that fails, where not ready */
+    const char *reason; /* of the first that fails, where not ready */
     struct {
         enum holding holding;
-        char reason[REASON_SIZE]; /* where it fails */
-    } conditions[CONDITIONS];
-    uint32_t backlog[PROBE_FAMILIES]; /* connections that wait for mitmdump, by family */
-    int64_t ca_expires;               /* seconds since 1970, 0 where not known */
+        char reason[REASON_SIZE];    /* where it fails */
+    } conditions[CONDITIONS];        /* in the order of conditions.h */
+    int64_t backlog[PROBE_FAMILIES]; /* connections that wait for mitmdump; -1: none can come */
+    int64_t ca_expires;              /* seconds since 1970, 0 where not known */
 };
 
 /* What readiness is judged by. The responder fills it, and sets changed with every change. */
@@ -58,8 +38,6 @@ struct readiness {
     int64_t warn_again_ms; /* of the CA's end */
     struct verdict verdict;
 };
-
-const char *condition_name(enum condition condition);
 
 /* Judges, at most 10 ms ago. The verdict is the readiness's own. */
 const struct verdict *readiness_judge(struct readiness *readiness);
