@@ -133,39 +133,41 @@ static int disable(struct state *state, struct error *error)
 static int take_steps(const struct config *config, enum command command, struct state *state,
                       enum setup_state *end, struct error *error)
 {
+    static struct redirect_plan plan; /* large */
     bool rules_hold = state->rules > 0;
     if (!config->transparent) {
         *end = SETUP_DISABLED;
         return disable(state, error);
     }
     /* What cannot be finished is not begun. */
-    if (command == COMMAND_ALL && redirect_check(config, error) != 0)
+    if (command != COMMAND_PREPARE && redirect_make_plan(config, &plan, error) != 0)
         return -1;
     if (command != COMMAND_REDIRECT && prepare(config, state, error) != 0)
         return -1;
     *end = rules_hold || command != COMMAND_PREPARE ? SETUP_READY : SETUP_RUNNING;
-    return command != COMMAND_PREPARE ? redirect(config, state, error) : 0;
+    return command != COMMAND_PREPARE ? redirect(config, &plan, state, error) : 0;
 }
 
 /* The rules go whatever else is wrong: a configuration that does not hold, a state file that cannot
  * be written. Only another setup is waited for. */
 static int clear(const struct config *config, struct error *error)
 {
-    struct state state = {0};
+    struct progress progress = {.place.directory = -1};
     struct error why = {0};
     if (!capability_held(CAP_NET_ADMIN))
         return error_set(error, EX_NOPERM, "setup clear needs CAP_NET_ADMIN");
-    int lock = progress_adopt(config, &state, &why);
+    bool open = progress_resume(config, &progress, &why) == 0;
+    int lock = open ? progress_lock(&progress, &why) : -1;
     if (lock < 0 && why.status == EX_UNAVAILABLE) {
         *error = why;
         return -1;
     }
-    bool recorded = lock >= 0 && progress_end(&state, SETUP_RUNNING, &why) == 0;
-    int result = redirect_clear(&state, error);
+    bool recorded = lock >= 0 && progress_end(&progress, SETUP_RUNNING, &why) == 0;
+    int result = redirect_clear(&progress.state, error);
     if (recorded && result != 0)
-        progress_fail(&state, error);
+        progress_fail(&progress, error);
     else if (recorded)
-        recorded = progress_end(&state, SETUP_DISABLED, &why) == 0;
+        recorded = progress_end(&progress, SETUP_DISABLED, &why) == 0;
     if (!recorded)
         log_warn("the state file is not up to date: %s", why.text);
     if (lock >= 0)
@@ -177,29 +179,28 @@ static int clear(const struct config *config, struct error *error)
  * done by one setup at a time. */
 static int work(const struct config *config, const struct arguments *arguments, struct error *error)
 {
-    struct state state = {0};
+    struct progress progress = {.place.directory = -1};
     enum setup_state end = SETUP_FAILED;
-    bool holds = false;
     bool waits = config->transparent && arguments->wait.seconds > 0;
-    if (progress_begin(config, &state, &holds, error) != 0)
+    if (progress_begin(config, &progress, error) != 0)
         return -1;
     int result = waits ? wait_for_mitmdump(config, &arguments->wait, error) : 0;
     if (waits && result == 0)
-        result = progress_resume(config, error);
-    int lock = result == 0 ? progress_lock(&state, error) : -1;
+        result = progress_resume(config, &progress, error);
+    int lock = result == 0 ? progress_lock(&progress, error) : -1;
     if (lock < 0)
         result = -1;
     if (result == 0)
-        result = take_steps(config, arguments->command, &state, &end, error);
+        result = take_steps(config, arguments->command, &progress.state, &end, error);
     if (result == 0)
-        result = progress_end(&state, end, error);
+        result = progress_end(&progress, end, error);
     /* Whoever cannot change a rule has changed none: what held, holds. */
     struct error ignored;
-    holds = holds && error->status == EX_NOPERM && !capability_held(CAP_NET_ADMIN);
+    bool holds = progress.held && error->status == EX_NOPERM && !capability_held(CAP_NET_ADMIN);
     if (result != 0 && holds)
-        progress_end(&state, SETUP_READY, &ignored);
+        progress_end(&progress, SETUP_READY, &ignored);
     else if (result != 0)
-        progress_fail(&state, error);
+        progress_fail(&progress, error);
     if (lock >= 0)
         close(lock);
     return result;

@@ -1,3 +1,4 @@
+/* Short, because everything else stands on it. */
 #include "common/base/error.h"
 
 #include <stdarg.h>

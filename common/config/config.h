@@ -109,4 +109,10 @@ struct config {
     enum log_format log_format;
 };
 
+/* Is this family, AF_INET or AF_INET6, guarded by rules of the filter table? */
+static inline bool config_has_guard(const struct config *config, int family)
+{
+    return family == AF_INET || config->ipv6 != IPV6_OFF;
+}
+
 #endif

@@ -71,3 +71,16 @@ bool canary_is_from(int accepted, int family)
 {
     return family == AF_INET ? is_canary_v4(accepted) : is_canary_v6(accepted);
 }
+
+int canary_prove_guard(int family, struct error *error)
+{
+    int fd = canary_connect(family, SOCK_DGRAM);
+    ssize_t sent = fd >= 0 ? send(fd, "", 1, MSG_NOSIGNAL) : -1;
+    int reason = errno;
+    if (fd >= 0)
+        close(fd);
+    if (sent < 0 && reason == EPERM)
+        return 0;
+    return error_set(error, EX_UNAVAILABLE, "a datagram to the canary %s: %s", canary_name(family),
+                     sent < 0 ? strerror(reason) : "let through");
+}

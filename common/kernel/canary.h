@@ -4,6 +4,8 @@
 #include <stdbool.h>
 #include <sys/socket.h>
 
+#include "common/base/error.h"
+
 /* The canary: an address and port on loopback that nobody uses, which the first redirect rule sends
  * to the health port. A connection to it that arrives there proves that the rules are live, without
  * a privilege and without a packet outside. */
@@ -27,5 +29,10 @@ int canary_connect(int family, int type);
 /* Was this accepted connection, of a socket of that family, meant for the canary before it was
  * redirected? */
 bool canary_is_from(int accepted, int family);
+
+/* Is a datagram to the canary refused? The first rule of the guard (what the filter table refuses)
+ * does that, and the kernel tells a sender whose datagram its own output chain has refused: EPERM
+ * proves the chain without a privilege, an answer or a packet outside. 0, or -1 with error. */
+int canary_prove_guard(int family, struct error *error);
 
 #endif

@@ -1,3 +1,4 @@
+/* Short, because it is neither about privileges nor about files. */
 #include "common/process/descriptors.h"
 
 #include <fcntl.h>

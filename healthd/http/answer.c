@@ -1,5 +1,6 @@
 #include "healthd/http/answer.h"
 
+#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -51,4 +52,15 @@ size_t http_answer_format(const struct http_answer *answer, char *out, size_t ou
                  strlen(answer->body), answer->status == 405 ? "Allow: GET, HEAD\r\n" : "",
                  answer->canary ? CANARY_HEADER "\r\n" : "", answer->head_only ? "" : answer->body);
     return (size_t)size < out_size ? (size_t)size : out_size - 1;
+}
+
+void text_add(struct text *text, const char *format, ...)
+{
+    size_t left = text->size - text->used;
+    va_list args;
+    va_start(args, format);
+    int length = vsnprintf(text->at + text->used, left, format, args);
+    va_end(args);
+    if (length > 0)
+        text->used += (size_t)length < left ? (size_t)length : left - 1;
 }

@@ -4,8 +4,6 @@
 #include <string.h>
 #include <strings.h>
 
-#include "healthd/http/span.h"
-
 /* More digits than a 64-bit length can have mean an overflow elsewhere. */
 enum { LENGTH_DIGITS_MAX = 18 };
 
@@ -16,6 +14,45 @@ struct fields {
     int transfer_encodings;
     bool chunked;
 };
+
+/* A stretch of a request, which belongs to whoever has read that. No NUL is at its end. */
+struct span {
+    const char *at;
+    size_t size;
+};
+
+static bool span_is(struct span span, const char *text)
+{
+    return strlen(text) == span.size && memcmp(span.at, text, span.size) == 0;
+}
+
+static bool span_is_nocase(struct span span, const char *text)
+{
+    return strlen(text) == span.size && strncasecmp(span.at, text, span.size) == 0;
+}
+
+/* Without spaces and tabs at either end. */
+static struct span span_trim(struct span span)
+{
+    while (span.size > 0 && (*span.at == ' ' || *span.at == '\t'))
+        span.at++, span.size--;
+    while (span.size > 0 && (span.at[span.size - 1] == ' ' || span.at[span.size - 1] == '\t'))
+        span.size--;
+    return span;
+}
+
+/* Takes what is before the first separator, and that, off rest. False, with nothing changed, if
+ * there is none. */
+static bool span_take_until(struct span *rest, char separator, struct span *taken)
+{
+    const char *end = memchr(rest->at, separator, rest->size);
+    if (end == NULL)
+        return false;
+    *taken = (struct span){rest->at, (size_t)(end - rest->at)};
+    rest->size -= taken->size + 1;
+    rest->at = end + 1;
+    return true;
+}
 
 /* RFC 9110, 5.6.2. */
 static bool is_token(struct span span)

@@ -1,3 +1,4 @@
+/* Short, because it is all that the two sides of a report share but for its form. */
 #include "healthd/link/report.h"
 
 #include <string.h>

@@ -1,3 +1,4 @@
+/* Short, because only one file of proc(5) is read. */
 #include "healthd/link/usage.h"
 
 #include <fcntl.h>

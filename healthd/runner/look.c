@@ -4,12 +4,13 @@
 #include <netinet/in.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "common/base/clock.h"
 #include "common/base/log.h"
 #include "common/kernel/socket_diagnosis.h"
 #include "healthd/link/usage.h"
-#include "healthd/runner/own_listener.h"
+#include "healthd/runner/spawn.h"
 
 /* While somebody waits to be accepted, looks come more often. */
 enum {
@@ -20,16 +21,37 @@ enum {
     HUNG_MS = 30 * 1000,
 };
 
+/* Finds the listener on the loopback address of family and makes sure that it is mitmdump's: of our
+ * user, and open in that process, unless its inode is known already. 0, or -1 with error: nobody
+ * listens, or somebody else does. */
+static int find_own_listener(const struct mitmdump *mitmdump, int family, uint32_t known,
+                             struct listener *found, struct error *error)
+{
+    const char *address = family == AF_INET ? "127.0.0.1" : "::1";
+    uint16_t port = mitmdump->config->port;
+    int there = listener_find(mitmdump->diagnosis, family, port, found, error);
+    if (there < 0)
+        return -1;
+    if (there == 0)
+        return error_set(error, 1, "nobody listens on port %u of %s", port, address);
+    if (found->inode == known)
+        return 0;
+    if (found->uid == geteuid() && spawn_has_socket(mitmdump->pid, found->inode))
+        return 0;
+    return error_set(error, 1, "port %u of %s is held by another process, of uid %u", port, address,
+                     found->uid);
+}
+
 /* Its own listeners, all of them, and how many connections wait there. */
 static int find_listeners(const struct mitmdump *mitmdump, uint32_t inodes[2], uint32_t *waiting,
                           struct error *error)
 {
     static const int families[] = {AF_INET, AF_INET6};
-    const struct own_listener own = {mitmdump->diagnosis, mitmdump->pid, mitmdump->config->port};
     *waiting = 0;
     for (size_t i = 0; i < (mitmdump->with_ipv6 ? 2 : 1); i++) {
         struct listener found;
-        if (own_listener_find(&own, families[i], mitmdump->report.inodes[i], &found, error) != 0)
+        if (find_own_listener(mitmdump, families[i], mitmdump->report.inodes[i], &found, error) !=
+            0)
             return -1;
         inodes[i] = found.inode;
         *waiting += found.backlog;

@@ -3,6 +3,7 @@
 #include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
 
@@ -11,7 +12,6 @@
 #include "common/kernel/ipv6.h"
 #include "common/kernel/socket_diagnosis.h"
 #include "common/mitmdump/access.h"
-#include "healthd/runner/backoff.h"
 #include "healthd/runner/look.h"
 #include "healthd/runner/port.h"
 #include "healthd/runner/spawn.h"
@@ -28,6 +28,34 @@ int mitmdump_init(struct mitmdump *mitmdump, const struct config *config, struct
         return -1;
     mitmdump->diagnosis = listener_diagnosis_open(error);
     return mitmdump->diagnosis >= 0 ? 0 : -1;
+}
+
+/* Builds for tests of many restarts have shorter ones: make CFLAGS=-DBACKOFF_MAX_MS=... */
+#ifndef BACKOFF_FIRST_MS
+#define BACKOFF_FIRST_MS 1000
+#endif
+#ifndef BACKOFF_MAX_MS
+#define BACKOFF_MAX_MS (30 * 1000)
+#endif
+
+static int64_t with_jitter(int64_t delay)
+{
+    int64_t most = delay / 10;
+    return delay - most + arc4random_uniform((uint32_t)(2 * most + 1));
+}
+
+/* How long to wait before the next start after so many failures in a row: nothing after the first
+ * one, then 1 s doubling to 30 s, and up to a tenth more or less, so that many pods which failed
+ * together do not start together. */
+static int64_t backoff_ms(unsigned int failures)
+{
+    int64_t delay = BACKOFF_FIRST_MS;
+    if (failures <= 1)
+        return 0;
+    for (unsigned int i = 2; i < failures && delay < BACKOFF_MAX_MS; i++)
+        delay *= 2;
+    delay = with_jitter(delay);
+    return delay < BACKOFF_MAX_MS ? delay : BACKOFF_MAX_MS;
 }
 
 /* To read a new CA is no failure. What was not even started may be tried again soon: that costs

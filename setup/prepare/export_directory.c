@@ -10,8 +10,9 @@
 
 /* Ours, or a temporary file of ours. mitmscripts is in the default export directory, where the
  * image has its addons. */
-static bool is_exported_file(const char *name)
+static bool is_exported_file(const struct claim *claim, const char *name)
 {
+    (void)claim;
     static const char *const names[] = {EXPORT_CERTIFICATE, EXPORT_ROOTS,  EXPORT_BUNDLE,
                                         EXPORT_TRUSTSTORE,  EXPORT_HASHED, EXPORT_ENVIRONMENT,
                                         EXPORT_WGETRC,      "mitmscripts"};

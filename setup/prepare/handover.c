@@ -9,8 +9,9 @@
 #include "common/mitmdump/ca_file.h"
 #include "setup/record/directory.h"
 
-static bool is_confdir_file(const char *name)
+static bool is_confdir_file(const struct claim *claim, const char *name)
 {
+    (void)claim;
     static const char *const names[] = {"config.yaml", "config.yml", "keys.yaml", "keys.yml"};
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
         if (strcmp(name, names[i]) == 0)

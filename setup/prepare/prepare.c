@@ -1,6 +1,7 @@
 #include "setup/prepare/prepare.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/capability.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,7 +12,6 @@
 #include "setup/prepare/ca_program.h"
 #include "setup/prepare/export_directory.h"
 #include "setup/prepare/handover.h"
-#include "setup/prepare/source_files.h"
 
 /* What is open meanwhile. */
 struct preparation {
@@ -34,6 +34,40 @@ static int check_capabilities(const struct config *config, struct error *error)
     return error_set(error, EX_NOPERM, "setup prepare needs %s%s%s to become user %s",
                      setuid_held ? "" : "CAP_SETUID", setuid_held || setgid_held ? "" : " and ",
                      setgid_held ? "" : "CAP_SETGID", config->user.name);
+}
+
+/* Opens the files of MITMPROXY_CA_DIR, which only root may be able to open, without reading them:
+ * setup never has a key. Sets SOURCE_CERTIFICATES to SOURCE_ROOT of setup/ca/messages.h to
+ * descriptors, or to -ERRNO. 0, or -1 with error if there is no such directory. In both cases the
+ * caller closes them.
+ * The directory is the administrator's and read-only. Its links are followed: kubelet makes each
+ * file a link through "..data". */
+static int source_files_open(const struct config *config, int *handed, struct error *error)
+{
+    for (int i = SOURCE_CERTIFICATES; i <= SOURCE_ROOT; i++)
+        handed[i] = -ENOENT;
+    if (config->ca_dir[0] == '\0')
+        return 0;
+    int directory = open(config->ca_dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    /* Else each file in it would be missing, which says less. */
+    if (directory < 0)
+        return error_set(error, EX_CONFIG, CONFIG_PREFIX "MITMPROXY_CA_DIR=\"%s\": %s",
+                         config->ca_dir, strerror(errno));
+    for (int i = SOURCE_CERTIFICATES; i <= SOURCE_ROOT; i++) {
+        handed[i] =
+            openat(directory, handed_over_names[i], O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+        if (handed[i] < 0)
+            handed[i] = -errno;
+    }
+    close(directory);
+    return 0;
+}
+
+static void source_files_close(const int *handed)
+{
+    for (int i = SOURCE_CERTIFICATES; i <= SOURCE_ROOT; i++)
+        if (handed[i] >= 0)
+            close(handed[i]);
 }
 
 /* Opens what setup-ca needs and only root may be able to open. Changes nothing. */

@@ -45,7 +45,7 @@ static int check_content(int directory, const struct claim *claim, struct error 
         const char *name = entry->d_name;
         if (strcmp(name, ".") == 0 || strcmp(name, "..") == 0 || strcmp(name, "lost+found") == 0)
             continue;
-        if (!claim->is_ours(name))
+        if (!claim->is_ours(claim, name))
             result = foreign_error(claim, name, error);
     }
     closedir(list);

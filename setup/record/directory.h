@@ -11,10 +11,11 @@ struct claim {
     const char *what;     /* for messages: "confdir" */
     const char *variable; /* that names it, without prefix */
     const char *path;
-    uid_t uid;                         /* owner, or (uid_t)-1 for the caller */
-    gid_t gid;                         /* group, or (gid_t)-1 for any */
-    mode_t mode;                       /* nobody may have more */
-    bool (*is_ours)(const char *name); /* may a file of that name be in it? */
+    uid_t uid;   /* owner, or (uid_t)-1 for the caller */
+    gid_t gid;   /* group, or (gid_t)-1 for any */
+    mode_t mode; /* nobody may have more */
+    bool (*is_ours)(const struct claim *claim, const char *name); /* may that file be in it? */
+    const char *file; /* for is_ours: the name of the file that the directory is for, or NULL */
 };
 
 /* May the open directory have owner, group and mode of the claim? One that does not have them yet

@@ -17,13 +17,10 @@
 
 enum { LOCK_WAIT_MS = 60 * 1000 };
 
-/* Where the state file is, from progress_begin on. */
-static struct state_place place = {.directory = -1};
-
-static bool is_state_file(const char *name)
+static bool is_state_file(const struct claim *claim, const char *name)
 {
-    return strcmp(name, place.name) == 0 ||
-           (name[0] == '.' && strncmp(name + 1, place.name, strlen(place.name)) == 0);
+    return strcmp(name, claim->file) == 0 ||
+           (name[0] == '.' && strncmp(name + 1, claim->file, strlen(claim->file)) == 0);
 }
 
 /* The mitmproxy user's group may write there: healthd's half comes from that user. */
@@ -50,17 +47,17 @@ static int open_directory(const char *path, gid_t group, struct error *error)
 }
 
 /* One that is there, and that we can write, will do as it is where it cannot be changed. */
-static int claim_place(const struct claim *claim, struct error *error)
+static int claim_place(int directory, const struct claim *claim, struct error *error)
 {
-    if (claim_directory(place.directory, claim, error) == 0)
+    if (claim_directory(directory, claim, error) == 0)
         return 0;
-    if (error->status != EX_NOPERM || faccessat(place.directory, ".", W_OK, AT_EACCESS) != 0)
+    if (error->status != EX_NOPERM || faccessat(directory, ".", W_OK, AT_EACCESS) != 0)
         return -1;
     log_warn("%s: left as it is; healthd may not be able to write the state file", error->text);
     return 0;
 }
 
-static int make_place(const struct config *config, struct error *error)
+static int make_place(const struct config *config, struct state_place *place, struct error *error)
 {
     char path[PATH_MAX];
     strlcpy(path, config->state_file, sizeof(path));
@@ -71,9 +68,9 @@ static int make_place(const struct config *config, struct error *error)
         return error_set(error, EX_CONFIG,
                          CONFIG_PREFIX "STATE_FILE=\"%s\": needs a directory of its own", path);
     *slash = '\0';
-    place.path = config->state_file;
-    place.name = config->state_file + (slash + 1 - path);
-    place.owner = config->user.uid;
+    place->path = config->state_file;
+    place->name = config->state_file + (slash + 1 - path);
+    place->owner = config->user.uid;
     const struct claim claim = {
         .what = "state directory",
         .variable = "STATE_FILE",
@@ -82,25 +79,29 @@ static int make_place(const struct config *config, struct error *error)
         .gid = group_of(config),
         .mode = 0775,
         .is_ours = is_state_file,
+        .file = place->name,
     };
-    if (place.directory >= 0)
-        close(place.directory);
-    place.directory = open_directory(path, claim.gid, error);
-    if (place.directory < 0)
+    if (place->directory >= 0)
+        close(place->directory);
+    place->directory = open_directory(path, claim.gid, error);
+    if (place->directory < 0)
         return error_prefix(error, "state directory");
-    return claim_place(&claim, error);
+    return claim_place(place->directory, &claim, error);
 }
 
-int progress_resume(const struct config *config, struct error *error)
+int progress_resume(const struct config *config, struct progress *progress, struct error *error)
 {
-    return make_place(config, error) == 0 ? state_make_lock(&place, group_of(config), error) : -1;
+    if (make_place(config, &progress->place, error) != 0)
+        return -1;
+    return state_make_lock(&progress->place, group_of(config), error);
 }
 
 /* Takes over what an earlier run wrote that still holds. */
-static void take_over(struct state *state)
+static void take_over(struct progress *progress)
 {
     struct error ignored;
-    state_read_at(&place, state, &ignored);
+    struct state *state = &progress->state;
+    state_read_at(&progress->place, state, &ignored);
     if (state_check_current(state, &ignored) != 0) {
         state->backend[0] = '\0';
         state->rules = 0;
@@ -109,50 +110,47 @@ static void take_over(struct state *state)
     boot_id(state->boot);
 }
 
-int progress_begin(const struct config *config, struct state *state, bool *holds,
-                   struct error *error)
+int progress_begin(const struct config *config, struct progress *progress, struct error *error)
 {
-    if (progress_resume(config, error) != 0)
+    if (progress_resume(config, progress, error) != 0)
         return -1;
-    take_over(state);
-    *holds = state->setup == SETUP_READY && state->rules > 0;
-    return progress_end(state, SETUP_RUNNING, error);
+    take_over(progress);
+    progress->held = progress->state.setup == SETUP_READY && progress->state.rules > 0;
+    return progress_end(progress, SETUP_RUNNING, error);
 }
 
-int progress_lock(struct state *state, struct error *error)
+int progress_lock(struct progress *progress, struct error *error)
 {
+    const struct state_place *place = &progress->place;
     char lock_name[NAME_MAX];
-    snprintf(lock_name, sizeof(lock_name), ".%.200s.setup-lock", place.name);
-    int lock = own_lock(place.directory, lock_name, LOCK_WAIT_MS);
+    snprintf(lock_name, sizeof(lock_name), ".%.200s.setup-lock", place->name);
+    int lock = own_lock(place->directory, lock_name, LOCK_WAIT_MS);
     if (lock < 0 && errno == EWOULDBLOCK)
         return error_set(error, EX_UNAVAILABLE, "%s: another setup has worked for a minute",
-                         place.path);
+                         place->path);
     if (lock < 0 && errno == ESTALE)
-        return error_set(error, 1, "%s: somebody takes its %s away again and again", place.path,
+        return error_set(error, 1, "%s: somebody takes its %s away again and again", place->path,
                          lock_name);
     if (lock < 0)
-        return error_set(error, 1, "%s: make its %s: %s", place.path, lock_name, strerror(errno));
-    take_over(state);
+        return error_set(error, 1, "%s: make its %s: %s", place->path, lock_name, strerror(errno));
+    take_over(progress);
     return lock;
 }
 
-int progress_adopt(const struct config *config, struct state *state, struct error *error)
+int progress_end(struct progress *progress, enum setup_state how, struct error *error)
 {
-    return progress_resume(config, error) == 0 ? progress_lock(state, error) : -1;
+    progress->state.setup = how;
+    progress->state.setup_error[0] = '\0';
+    return state_write_at(&progress->place, STATE_SETUP, &progress->state, error);
 }
 
-int progress_end(struct state *state, enum setup_state how, struct error *error)
-{
-    state->setup = how;
-    state->setup_error[0] = '\0';
-    return state_write_at(&place, STATE_SETUP, state, error);
-}
-
-void progress_fail(struct state *state, const struct error *why)
+void progress_fail(struct progress *progress, const struct error *why)
 {
     struct error error;
+    struct state *state = &progress->state;
     state->setup = SETUP_FAILED;
     strlcpy(state->setup_error, why->text, sizeof(state->setup_error));
-    if (place.directory >= 0 && state_write_at(&place, STATE_SETUP, state, &error) != 0)
+    if (progress->place.directory >= 0 &&
+        state_write_at(&progress->place, STATE_SETUP, state, &error) != 0)
         log_warn("%s", error.text);
 }

@@ -1,34 +1,35 @@
 #ifndef SETUP_RECORD_PROGRESS_H
 #define SETUP_RECORD_PROGRESS_H
 
+#include <stdbool.h>
+
 #include "common/base/error.h"
 #include "common/config/config.h"
 #include "common/state/state.h"
 
-/* setup's half of the state file while setup works; its directory is opened once. */
+/* setup's half of the state file while setup works. */
+struct progress {
+    struct state_place place; /* of the state file; its directory is -1 until it is open */
+    struct state state;
+    bool held; /* an earlier run had finished, and installed rules */
+};
 
-/* Makes the state file's directory, takes over what an earlier run wrote that still holds, and
- * writes "running". *holds tells whether that run had finished, and installed rules. 0, or -1 with
- * error. */
-int progress_begin(const struct config *config, struct state *state, bool *holds,
-                   struct error *error);
+/* Opens, or makes, the state file's directory. Also done anew when there was something to wait for,
+ * since it may have been replaced meanwhile. 0, or -1 with error. */
+int progress_resume(const struct config *config, struct progress *progress, struct error *error);
 
-/* For setup clear, which goes on where the state file cannot be written: the same without writing
- * anything, and with the lock of progress_lock, which is returned, or -1 with error. */
-int progress_adopt(const struct config *config, struct state *state, struct error *error);
-
-/* Opens the directory anew: while there was something to wait for, it may have been replaced. 0, or
+/* The same; then takes over what an earlier run wrote that still holds, and writes "running". 0, or
  * -1 with error. */
-int progress_resume(const struct config *config, struct error *error);
+int progress_begin(const struct config *config, struct progress *progress, struct error *error);
 
 /* Waits until no other setup works, and takes over what it has written. Returns a descriptor,
  * closed to let the next one work, or -1 with error (69) after a minute. */
-int progress_lock(struct state *state, struct error *error);
+int progress_lock(struct progress *progress, struct error *error);
 
 /* Writes the state that setup ends in. */
-int progress_end(struct state *state, enum setup_state how, struct error *error);
+int progress_end(struct progress *progress, enum setup_state how, struct error *error);
 
 /* Writes "failed" and why, as far as that can still be written. */
-void progress_fail(struct state *state, const struct error *why);
+void progress_fail(struct progress *progress, const struct error *why);
 
 #endif

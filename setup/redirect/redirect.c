@@ -6,14 +6,12 @@
 #include <string.h>
 
 #include "common/base/log.h"
-#include "common/config/guard.h"
+#include "common/kernel/canary.h"
 #include "common/process/privileges.h"
 #include "setup/redirect/proof.h"
 #include "setup/rules/backend.h"
 #include "setup/rules/compare.h"
 #include "setup/rules/rules.h"
-
-enum { WHY_SIZE = 256 };
 
 /* A redirect to a place where mitmdump cannot listen would refuse all of IPv6. That is safe, but
  * not what was asked for. */
@@ -26,35 +24,21 @@ static int check_ipv6(const struct config *config, const struct ruleset *set, st
                      "set " CONFIG_PREFIX "MITMPROXY_IPV6=reject, or give lo its address");
 }
 
-/* Builds the rules and finds the backend for them. */
-static const struct backend *plan(const struct config *config, struct ruleset *set, char *why,
-                                  struct error *error)
+int redirect_make_plan(const struct config *config, struct redirect_plan *plan, struct error *error)
 {
-    rules_build(config, set);
-    if (check_ipv6(config, set, error) != 0)
-        return NULL;
-    const struct backend *backend = backend_choose(config, set, why, WHY_SIZE, error);
-    if (backend != NULL)
-        backend->trim(set);
-    return backend;
-}
-
-/* What redirect_check has planned, for redirect. */
-static struct {
-    struct ruleset set;
-    const struct backend *backend; /* NULL: nothing yet */
-    char why[WHY_SIZE];
-} planned;
-
-int redirect_check(const struct config *config, struct error *error)
-{
-    planned.backend = plan(config, &planned.set, planned.why, error);
-    return planned.backend != NULL ? 0 : -1;
+    rules_build(config, &plan->set);
+    if (check_ipv6(config, &plan->set, error) != 0)
+        return -1;
+    plan->backend = backend_choose(config, &plan->set, plan->why, sizeof(plan->why), error);
+    if (plan->backend == NULL)
+        return -1;
+    plan->backend->trim(&plan->set);
+    return 0;
 }
 
 static int prove_guard(const struct config *config, int family, struct error *error)
 {
-    if (!guard_is_wanted(config, family) || guard_prove(family, error) == 0)
+    if (!config_has_guard(config, family) || canary_prove_guard(family, error) == 0)
         return 0;
     return error_prefix(error, "proof: the guard is not in effect");
 }
@@ -121,43 +105,42 @@ static int install(const struct config *config, const struct backend *backend,
     return result;
 }
 
-int redirect(const struct config *config, struct state *state, struct error *error)
+int redirect(const struct config *config, const struct redirect_plan *plan, struct state *state,
+             struct error *error)
 {
-    const struct ruleset *set = &planned.set;
     bool changed = false;
-    if (planned.backend == NULL && redirect_check(config, error) != 0)
+    const char *backend = plan->backend->name;
+    log_info("backend %s: %s", backend, plan->why);
+    if (install(config, plan->backend, &plan->set, &changed, error) != 0)
         return -1;
-    log_info("backend %s: %s", planned.backend->name, planned.why);
-    if (install(config, planned.backend, set, &changed, error) != 0)
-        return -1;
-    strlcpy(state->backend, planned.backend->name, sizeof(state->backend));
-    state->rules = (uint32_t)rules_count(set);
+    strlcpy(state->backend, backend, sizeof(state->backend));
+    state->rules = (uint32_t)rules_count(&plan->set);
     state->port = config->port;
     state->user = config->user.uid;
-    log_info("%s: %u rules %s, canary proved", planned.backend->name, state->rules,
+    log_info("%s: %u rules %s, canary proved", backend, state->rules,
              changed ? "installed" : "were there already");
     return 0;
 }
 
 int redirect_dry_run(const struct config *config, FILE *out, struct error *error)
 {
-    static struct ruleset set; /* large */
+    static struct redirect_plan plan; /* large */
     struct error ignored;
-    char why[WHY_SIZE];
-    set = no_rules;
+    plan.set = no_rules;
     if (config->transparent)
-        rules_build(config, &set);
+        rules_build(config, &plan.set);
     const struct backend *backend =
         config->backend == BACKEND_NFT ? &nft_backend : &iptables_backend;
     if (config->backend == BACKEND_AUTO) {
-        const struct backend *chosen = backend_choose(config, &set, why, sizeof(why), &ignored);
+        const struct backend *chosen =
+            backend_choose(config, &plan.set, plan.why, sizeof(plan.why), &ignored);
         if (chosen != NULL)
             backend = chosen;
         else
             log_warn("cannot find out which backend \"auto\" would take, showing %s: %s",
                      backend->name, ignored.text);
     }
-    backend->print_script(&set, out);
+    backend->print_script(&plan.set, out);
     return fflush(out) == 0 ? 0 : error_set(error, 1, "write: %s", strerror(errno));
 }
 
@@ -228,32 +211,29 @@ int redirect_print_live(FILE *out, struct error *error)
 }
 
 /* The rows that should be there, into text which the caller frees. */
-static char *read_wanted(const struct config *config, struct ruleset *set, struct error *error)
+static char *read_wanted(const struct config *config, struct error *error)
 {
+    static struct redirect_plan plan; /* large */
     char *text = NULL;
     size_t size = 0;
-    char why[WHY_SIZE];
-    *set = no_rules;
-    const struct backend *backend = &nft_backend;
-    if (config->transparent)
-        backend = plan(config, set, why, error);
-    if (backend == NULL)
+    if (!config->transparent)
+        return strdup("");
+    if (redirect_make_plan(config, &plan, error) != 0)
         return NULL;
     FILE *out = open_memstream(&text, &size);
     if (out == NULL) {
         error_set(error, 1, "%s", strerror(errno));
         return NULL;
     }
-    backend->print_wanted(set, out);
+    plan.backend->print_wanted(&plan.set, out);
     fclose(out);
     return text;
 }
 
 int redirect_compare(const struct config *config, FILE *out, struct error *error)
 {
-    static struct ruleset set; /* large */
     int differences = -1;
-    char *wanted = read_wanted(config, &set, error);
+    char *wanted = read_wanted(config, error);
     char *live = wanted != NULL ? read_live(error) : NULL;
     if (live != NULL)
         differences = compare_lines(wanted, live, out);

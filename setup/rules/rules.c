@@ -3,7 +3,6 @@
 #include <arpa/inet.h>
 #include <string.h>
 
-#include "common/config/guard.h"
 #include "common/kernel/canary.h"
 #include "common/kernel/ipv6.h"
 
@@ -144,7 +143,7 @@ static void add_impostor(struct rule_list *list)
  * FINs and resets of sockets that mitmdump has closed have no owner who would be exempt. */
 static void build_filter(const struct config *config, struct rule_list *list)
 {
-    if (!guard_is_wanted(config, list->family))
+    if (!config_has_guard(config, list->family))
         return;
     add_canary(list, VERDICT_PORT_UNREACHABLE, IPPROTO_UDP);
     add_impostor(list);
