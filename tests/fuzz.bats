@@ -38,7 +38,7 @@ mutant() {
     fault "$file: $edit changes nothing"
     return 0
   fi
-  mapfile -t objects < <({ find common -name '*.c' && printf '%s\n' healthd/http/{request,answer,span}.c; } |
+  mapfile -t objects < <({ find common -name '*.c' && printf '%s\n' healthd/http/{request,answer}.c; } |
     sed "s|^|$OBJECTS/|; s|c$|o|" | grep -vxF "$OBJECTS/${file%.c}.o")
   [[ $target != config ]] || objects+=("$OBJECTS"/tests/fuzz/config_*.o)
   # shellcheck disable=SC2046 # words

@@ -2,7 +2,7 @@
 
 # A harness of tests/fuzz and what drives it: a fuzzer, or replay.c, which runs the corpus.
 DRIVER ?= $(BUILD)/obj/tests/fuzz/replay.o
-$(BUILD)/fuzz-%: $(BUILD)/obj/tests/fuzz/%.o $(addprefix $(BUILD)/obj/healthd/http/,request.o answer.o span.o) $(COMMON) $(filter %.o,$(DRIVER))
+$(BUILD)/fuzz-%: $(BUILD)/obj/tests/fuzz/%.o $(addprefix $(BUILD)/obj/healthd/http/,request.o answer.o) $(COMMON) $(filter %.o,$(DRIVER))
 	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(filter-out %.o,$(DRIVER)) $(OWN)
 
 $(BUILD)/fuzz-config: $(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard tests/fuzz/config_*.c))
@@ -12,7 +12,7 @@ $(BUILD)/fuzz-config: $(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard tests/fuzz/conf
 bench-programs: $(BUILD)/bench/minimum $(BUILD)/bench/health-go
 
 MINIMUM := $(addprefix $(BUILD)/obj/,tests/bench/minimum.o setup/rules/rules.o setup/iptables/xtc.o \
-             setup/iptables/entry.o common/kernel/canary.o common/config/guard.o common/base/error.o common/kernel/ipv6.o)
+             setup/iptables/entry.o common/kernel/canary.o common/base/error.o common/kernel/ipv6.o)
 $(BUILD)/bench/minimum: $(MINIMUM)
 	@mkdir -p $(@D)
 	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(call pkg,--libs,libip4tc libip6tc $(PACKAGES))
