@@ -17,13 +17,13 @@ static int complain(const char *what)
     return 1;
 }
 
-/* Whoever was there first holds the port. Whose socket it is the kernel says: healthd's is root's
- * or the mitmproxy user's. (Where it does not say, the answer has to do.) */
+/* Another process may have taken the port first, so the kernel is asked whose socket it is:
+ * healthd's is root's or the mitmproxy user's. (Where the kernel does not say, true.) */
 static bool is_healthd(const struct config *config)
 {
     struct listener found = {0};
     struct error ignored;
-    if (!config->transparent) /* then it is whoever has started it */
+    if (!config->transparent) /* then any user may have started healthd */
         return true;
     int diagnosis = listener_diagnosis_open(&ignored);
     if (diagnosis < 0)

@@ -3,8 +3,8 @@
 
 #include "common/config/config.h"
 
-/* Asks the healthd of this configuration, over loopback, for path, /healthz or /livez, within 2 s,
- * and prints what it says. Returns 0 if that is 200, else 1. */
+/* Asks healthd over loopback for path, /healthz or /livez, within 2 s, and prints the answer's
+ * body. Returns 0 if the status is 200, else 1. */
 int probe(const struct config *config, const char *path);
 
 #endif

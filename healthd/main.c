@@ -59,20 +59,19 @@ static const char *parse_arguments(int argc, char **argv)
     exit(EX_USAGE);
 }
 
-/* From the first moment on a signal waits for its reader; descriptors of whoever started us are not
- * ours to keep. */
+/* Blocks signals, so that none is lost before it can be read, and closes inherited descriptors. */
 static void settle(void)
 {
     signals_block();
     signal(SIGPIPE, SIG_IGN);
-    signal(SIGCHLD, SIG_DFL); /* ignored, children would be reaped without a word */
+    signal(SIGCHLD, SIG_DFL); /* if it were ignored, the kernel would reap children */
     umask(022);
     closefrom(3);
     descriptors_open_standard();
 }
 
-/* Root can become both users. Anybody else is one user, who must be the one that mitmdump runs as:
- * that uid is exempt from the redirect. */
+/* Root can become both users. Any other user stays what it is and must be MITMPROXY_USER, whose uid
+ * is exempt from the redirect. */
 static int check_user(const struct config *config)
 {
     const struct user *user = &config->healthd_user;
@@ -110,7 +109,7 @@ static int fork_runner(const struct config *config, const struct listeners *list
         exit(runner_run(config, ends[1], pulse_ms, parent));
     }
     close(ends[1]);
-    /* It is the runner's to write. */
+    /* Only the runner writes it. */
     return runner->pid > 0 ? mprotect(pulse_ms, sizeof(*pulse_ms), PROT_READ) : -1;
 }
 

@@ -8,7 +8,7 @@ NAME = "X-OpenSandbox-Egress"
 
 
 def request(flow):
-    # HTTP/2 knows lower case only; mitmproxy would see to it, with a line in
-    # the log for every request.
+    # HTTP/2 has lower case only. mitmproxy would change it, and log a line for
+    # every request.
     http1 = flow.request.http_version.startswith("HTTP/1")
     flow.request.headers[NAME if http1 else NAME.lower()] = "1"

@@ -1,18 +1,18 @@
 """Decide what a connection is, and what a request may be.
 
-healthd loads this before every other addon. Nothing reaches an origin that the
-other addons have not seen as the origin takes it:
+healthd loads this before every other addon. Nothing reaches an origin unless
+the other addons have seen it as the origin understands it:
 
-- A connection is TLS, HTTP, or something else, which MITMPROXY_NON_HTTP is
-  about. That is decided on as many bytes as it takes, however they arrive.
+- A connection is TLS, HTTP, or something else (see MITMPROXY_NON_HTTP). As many
+  bytes as necessary are read to decide that, however they arrive.
 - Which TLS connections are passed through undecrypted (MITMPROXY_IGNORE_HOSTS)
   is decided on the ClientHello and the address alone.
-- The origin's TLS comes before the client's, and both sides speak the same
-  version of HTTP: a request that is translated is one that can be smuggled.
+- TLS with the origin comes before TLS with the client, and both sides speak the
+  same version of HTTP: a translated request could be smuggled.
 - A request that two parsers could understand differently is refused.
 - Large request bodies are passed on in pieces (MITMPROXY_STREAM_REQUESTS).
 
-What takes a change of mitmproxy itself is in mitmproxy_patches.py.
+Changes of mitmproxy itself are in mitmproxy_patches.py.
 """
 
 import asyncio
@@ -32,17 +32,17 @@ from started import is_watching
 
 VARIABLE = "OPENSANDBOX_EGRESS_MITMPROXY_NON_HTTP"
 
-# Seconds after which the start counts as over: an addon may never end its own.
+# Seconds after which the start counts as over: an addon may never finish starting.
 START_MAX = 10
-# What one ClientHello may take. OpenSSL reads 128 KiB; real ones stay below 4 KiB.
+# The largest ClientHello. OpenSSL takes 128 KiB; real ones stay below 4 KiB.
 HELLO_MAX = 32 * 1024
-# A first line that is longer is the HTTP layer's, which has a limit of its own.
+# A longer first line is left to the HTTP layer, which has a limit of its own.
 LINE_MAX = 64 * 1024
 
 # RFC 9110, 5.6.2: what a method and a field's name are made of.
 TOKEN = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"
-# These two are for text, in which more is white space than in bytes: there are servers that read a
-# request line so.
+# These two match str, where \s is more than in bytes: some servers split a request line at any
+# such white space.
 METHOD_AND_SPACE = re.compile(
     r"(?:GET|HEAD|POST|PUT|DELETE|CONNECT|OPTIONS|TRACE|PATCH|PRI)\s", re.IGNORECASE
 )
@@ -55,10 +55,10 @@ TLS, HTTP, HTTP2, NO_VERSION, OTHER = "TLS", "HTTP", "HTTP/2", "HTTP/0.9", "othe
 
 
 def kind_of(data):
-    """What the first bytes of a connection are, None if it takes more to know.
+    """What the first bytes of a connection are, None if more are needed.
 
-    Whatever some server could take for TLS or HTTP counts as that, so that it is
-    judged as such, also where other protocols are let through.
+    Whatever some server could take for TLS or HTTP counts as that, so that its
+    rules hold even where other protocols are let through.
     """
     if 0x14 <= data[0] <= 0x17:  # RFC 8446, 5.1: the types of records; then comes the version
         if len(data) < 2:
@@ -79,14 +79,14 @@ def kind_of(data):
 
 
 def kind_of_greeting(data, alpn):
-    """The same of what the server says first: HTTP/2 begins with a SETTINGS frame (RFC 9113, 3.4)."""
+    """The same for what the server sends first. HTTP/2 begins with SETTINGS (RFC 9113, 3.4)."""
     if alpn in HTTP_ALPNS or (data[0] == 0 and len(data) < 9):
         return None
     return HTTP2 if data[3:9] == b"\x04\0\0\0\0\0" else OTHER
 
 
 class Refusal(layer.Layer):
-    """Closes the connection, and takes no notice of what it brings."""
+    """Closes the connection, and ignores its data."""
 
     def _handle_event(self, event):
         if isinstance(event, events.Start):
@@ -97,8 +97,8 @@ class Refusal(layer.Layer):
 
 # Fields that belong to one connection; HTTP/2 does not know them (RFC 9113, 8.2.2).
 HOP_BY_HOP = {b"connection", b"keep-alive", b"proxy-connection", b"transfer-encoding", b"upgrade"}
-# What a client may say in Connection; another name there makes a proxy behind this one drop the
-# field of that name, which may be one that an addon has set (RFC 9110, 7.6.1).
+# The options that a client may put in Connection. Any other name would make the next proxy drop the
+# field of that name, which an addon may have set (RFC 9110, 7.6.1).
 CONNECTION_OPTIONS = {"close", "keep-alive", "te", "upgrade"}
 
 CONTROL = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
@@ -140,7 +140,7 @@ def objection_to_framing(request):
             if name in HOP_BY_HOP or (name == b"te" and value.lower() != b"trailers"):
                 return f"field {name.decode()} in HTTP/2"
     codings = [value for name, value in fields if name == b"transfer-encoding"]
-    # With another coding addons would see what it made of the body, and the origin the body.
+    # With another coding, addons would see the encoded body, and the origin the decoded one.
     if codings and (len(codings) > 1 or codings[0].lower() != b"chunked"):
         return "transfer-encoding other than chunked"
     lengths = [value for name, value in fields if name == b"content-length"]
@@ -187,8 +187,8 @@ def objection_to(request):
 
 
 def reduce_connection(request):
-    """Leave in Connection what a client may say, and of upgrades WebSocket, whose messages addons
-    see. A server that is not asked for another one goes on in HTTP (RFC 9110, 7.8)."""
+    """Remove from Connection what a client may not say, and every upgrade but WebSocket, whose
+    messages addons see. Without an upgrade a server goes on in HTTP (RFC 9110, 7.8)."""
     headers = request.headers
     upgrades = "upgrade" in headers and headers["upgrade"].strip().lower() == "websocket"
     if not upgrades:
@@ -215,7 +215,7 @@ def is_grpc(request):
 
 
 class Bodies:
-    """How much of request bodies is held for addons, in all."""
+    """Counts the bytes of all request bodies that are held for addons."""
 
     TOTAL_MAX = 128 * 1024 * 1024
 
@@ -225,7 +225,7 @@ class Bodies:
         self.total = 0
 
     def hold(self, flow, size):
-        """False: this body is to go on in pieces."""
+        """Count a body. False if it must go on in pieces."""
         self.total += size - self.held.get(flow.id, 0)
         self.held[flow.id] = size
         return size <= self.limit and self.total <= self.TOTAL_MAX
@@ -238,7 +238,7 @@ class Bodies:
 
 
 class LastWord:
-    """Stands behind mitmproxy's own addons, one of which says when the origin's TLS comes."""
+    """Runs after mitmproxy's own addons, one of which also decides which side's TLS is first."""
 
     name = "egress_last_word"
 
@@ -259,7 +259,7 @@ class Admission:
         self.ignored = []
         self.running_since = None
 
-    # What healthd passes on, checked.
+    # The options that healthd sets, and has checked.
     def load(self, loader):
         loader.add_option("egress_non_http", str, "reject", "MITMPROXY_NON_HTTP.")
         loader.add_option("egress_ignore_hosts", Sequence[str], [], "MITMPROXY_IGNORE_HOSTS.")
@@ -294,7 +294,7 @@ class Admission:
         return not is_watching() or time.monotonic() - self.running_since > START_MAX
 
     async def client_connected(self, client):
-        """mitmproxy accepts connections before its addons are there: they wait."""
+        """Hold connections that mitmproxy accepts before its addons are ready."""
         while not self.has_started():
             await asyncio.sleep(0.005)
 
@@ -354,7 +354,7 @@ class Admission:
         return any(pattern.search(name) for pattern in self.ignored for name in names)
 
     def tls_start_server(self, data):
-        """To a later connection of the same client only the version is offered that it speaks."""
+        """Offer to a later server of the same client only the version that the client speaks."""
         client = data.context.client
         if not client.tls_established:
             return

@@ -1,9 +1,9 @@
 """What admission.py needs changed in mitmproxy itself, one piece at a time.
 
-Each piece looks first whether what it changes is there as it was in the versions
-that it was tried with, the first and the last of which stand below; if it is not,
-mitmdump ends with a line that says so, and never becomes ready. A piece is left
-out by its name in the option `egress_without`, which is for tests.
+Each piece first checks that what it changes is as in the versions that were tried,
+from FIRST to LAST below. If it is not, mitmdump ends with a line that says so, and
+never becomes ready. The option `egress_without`, for tests, leaves out the pieces
+that it names.
 """
 
 import asyncio
@@ -25,7 +25,7 @@ VERSION = tuple(map(int, re.findall(r"\d+", version.VERSION)[:3]))
 
 
 def end(why):
-    """At once: mitmproxy would go on without its addons for a moment."""
+    """End at once, because mitmproxy would go on for a moment without its addons."""
     os.write(2, f"mitmproxy {version.VERSION} {why}\n".encode())
     os._exit(1)
 
@@ -49,7 +49,7 @@ try:
 except ImportError as error:
     refuse_to_run(str(error))
 
-# 11 knows a status where 12 has a code of its own.
+# mitmproxy 12 has codes of its own where 11 takes an HTTP status.
 ErrorCode = getattr(layers, "ErrorCode", None)
 BAD_GATEWAY = ErrorCode.CONNECT_FAILED if ErrorCode else 502
 BAD_REQUEST = ErrorCode.GENERIC_CLIENT_ERROR if ErrorCode else 400
@@ -64,8 +64,8 @@ applied = False
 
 
 def check_ca(confdir):
-    """Before 12.2.3 a leaf names the CA's key by the SHA-1 of that key. Clients look for a CA with
-    that identifier, and do not find one that has another."""
+    """End if clients would not find the CA. Before 12.2.3 a leaf names it by the SHA-1 of its key,
+    and clients do not find a CA that has another key identifier."""
     if VERSION >= (12, 2, 3):
         return
     try:
@@ -87,13 +87,13 @@ def check_ca(confdir):
 
 
 def say_refused(kind, what):
-    """One line, whose beginning healthd counts by its kind (healthd/runner/output.c)."""
+    """Log one line, by whose beginning healthd counts each kind (healthd/runner/output.c)."""
     line = "".join(c if c.isprintable() else "?" for c in what)
     logging.warning("opensandbox-egress refused %s: %s", kind, line)
 
 
 def stock(owner, name, *parameters):
-    """The function of mitmproxy's that is about to be replaced."""
+    """Return mitmproxy's function, which is to be replaced, if it has these parameters."""
     function = getattr(owner, name, None)
     if function is None or list(inspect.signature(function).parameters) != list(parameters):
         refuse_to_run(f"{owner.__name__}.{name}")
@@ -101,7 +101,7 @@ def stock(owner, name, *parameters):
 
 
 def without(kind, generator):
-    """What a layer's generator yields, but for commands of that kind."""
+    """Yield what a layer's generator yields, except commands of that kind."""
     reply = None
     with contextlib.suppress(StopIteration):
         while True:
@@ -118,7 +118,7 @@ class Objections(typing.NamedTuple):
 
 
 def validation(objections, **_):
-    """Requests are judged by ours as well, before a hook sees them; so are trailers."""
+    """Requests and trailers are checked by admission.py as well, before a hook sees them."""
     validate_request = stock(
         layers, "validate_request", "mode", "request", "validate_inbound_headers"
     )
@@ -141,7 +141,7 @@ def validation(objections, **_):
         return (yield from handle_h2_event(self, event))
 
     def objection_to_event(self, event):
-        """The h2 library compares Content-Length with the data at frames of data alone."""
+        """The h2 library checks Content-Length only at data frames, of which there may be none."""
         left = self.__dict__.setdefault("egress_left", {})  # bytes to come, by stream
         if isinstance(event, h2_events.TrailersReceived):
             fields = list(event.headers)
@@ -170,7 +170,7 @@ def validation(objections, **_):
 
 
 def forbidden_trailer(fields):
-    """RFC 9110, 6.5.1: what frames or routes a message is not for trailers."""
+    """Fields that frame or route a message may not be trailers (RFC 9110, 6.5.1)."""
     for name, _ in fields:
         if name.lower() in (b"content-length", b"transfer-encoding", b"host", b"connection"):
             return f"field {name.decode()}"
@@ -197,7 +197,7 @@ def same_version(**_):
 
 
 def bounded_heads(**_):
-    """The head of a message has a size. Empty lines before a request are passed over (RFC 9112, 2.2)."""
+    """Limit the head of a message. Skip empty lines before a request (RFC 9112, 2.2)."""
     read_body = stock(_http1.Http1Connection, "read_body", "self", "event")
     read_request = stock(_http1.Http1Server, "read_headers", "self", "event")
     read_response = stock(_http1.Http1Client, "read_headers", "self", "event")
@@ -234,14 +234,14 @@ def bounded_heads(**_):
         self.state = self.done
 
     def body(self, event):
-        """What is left of a body's data is the line of a chunk's size that has no end yet."""
+        """What read_body leaves in the buffer is a chunk-size line that has no end yet."""
         yield from read_body(self, event)
         if len(self.buf) <= HEAD_MAX or self.state != self.read_body:
             return
 
         def say_so_at_the_end(event):
-            """A hook that runs while the connection still brings data can keep it open for ever
-            in mitmproxy: the cancellation by which it is closed hits the wrong await."""
+            """Not before: a hook that runs while data still comes can keep the connection open
+            for ever, because mitmproxy's cancellation then hits the wrong await."""
             if isinstance(event, events.ConnectionClosed):
                 error = self.ReceiveProtocolError
                 yield ReceiveHttp(error(self.stream_id, "a line without an end", error.code))
@@ -255,8 +255,8 @@ def bounded_heads(**_):
 
 
 def http1_answers(**_):
-    """An interim response is no answer (RFC 9110, 15.2), and trailers are no reason to hang: both are
-    left out, which a proxy may do."""
+    """Drop interim responses, which mitmproxy takes for the answer (RFC 9110, 15.2), and trailers,
+    at which it hangs. A proxy may drop both."""
     read_body = stock(_http1.Http1Connection, "read_body", "self", "event")
     read_response = stock(_http1.Http1Client, "read_headers", "self", "event")
     interim = re.compile(rb"HTTP/1\.[01] 1(?!01)\d\d[^\n]*\n(?:[^\r\n][^\n]*\n)*\r?\n")
@@ -269,7 +269,7 @@ def http1_answers(**_):
     def body(self, event):
         try:
             yield from read_body(self, event)
-        except NotImplementedError:  # raised at the end of the body
+        except NotImplementedError:  # of trailers, at the end of the body
             yield ReceiveHttp(self.ReceiveEndOfMessage(self.stream_id))
             is_request = isinstance(self, _http1.Http1Server)
             yield from self.mark_done(request=is_request, response=not is_request)
@@ -279,13 +279,13 @@ def http1_answers(**_):
 
 
 def framing(**_):
-    """What goes to an origin in HTTP/1.1 is as long as it says, whatever addons have done to the
+    """An HTTP/1.1 request to an origin is as long as it says, whatever addons have done to its
     body or to its length."""
     make_server_connection = stock(layers.HttpStream, "make_server_connection", "self")
     send = stock(_http1.Http1Client, "send", "self", "event")
 
     def make(self):
-        """A body that was collected has the length that it has."""
+        """Set Content-Length to the length of a collected body."""
         headers, body = self.flow.request.headers, self.flow.request.raw_content
         if not self.flow.request.stream and "transfer-encoding" not in headers:
             if body or "content-length" in headers:
@@ -299,7 +299,7 @@ def framing(**_):
             length = request.headers.get("content-length", "0")
             self.egress_left = None if chunked else int(length) if length.isdigit() else 0
         elif isinstance(event, layers.RequestData) and self.egress_left is not None:
-            self.egress_left -= len(event.data)  # not looked at in a WebSocket
+            self.egress_left -= len(event.data)  # ignored in a WebSocket
         ends = isinstance(event, layers.RequestEndOfMessage)
         left = None if self.state == self.passthrough else self.egress_left
         if left is not None and (left < 0 or (ends and left > 0)):
@@ -317,9 +317,8 @@ def framing(**_):
 
 
 def bounded_queues(**_):
-    """A connection is not read from while too much of what it has brought waits inside for its other
-    side: for a connection or a hook that takes its time, for a window of HTTP/2, for the answer to
-    the request before."""
+    """Stop reading from a connection while too much of its data waits inside mitmproxy: for a slow
+    connection or hook, for a window of HTTP/2, or for the answer to the request before."""
     drain_writers = stock(server.ConnectionHandler, "drain_writers", "self")
 
     async def drain(self):
@@ -351,7 +350,7 @@ def waiting(outermost, connection):
                 total += len(event.data)
         if isinstance(layer, _http1.Http1Connection) and layer.conn is connection:
             total += len(layer.buf)
-        # The other way round: what came from the one side waits in the buffers of the other.
+        # In HTTP/2 what came from one side waits in the buffers of the other side.
         if isinstance(layer, _http2.Http2Client if is_client else _http2.Http2Server):
             for buffer in layer.h2_conn.stream_buffers.values():
                 total += sum(len(piece.data) for piece in buffer)
@@ -362,9 +361,9 @@ def waiting(outermost, connection):
 
 
 def request_hook_first(bodies, **_):
-    """`request` runs before the first byte of a request leaves, also of one whose body goes on in
-    pieces; a response that is set there, or in `requestheaders`, is the answer, and a content that is
-    set there is the body."""
+    """The hook `request` runs before the first byte of a request leaves, even if its body goes on
+    in pieces. A response that it or `requestheaders` sets is the answer, and a content that is set
+    there is the body."""
     stream = layers.HttpStream
     wait_for_headers = stock(stream, "state_wait_for_request_headers", "self", "event")
     start_request_stream = stock(stream, "start_request_stream", "self")
@@ -389,7 +388,7 @@ def request_hook_first(bodies, **_):
             self.server_state = self.state_done  # the stock function waits for the origin
 
     def answer(self):
-        """While the client still sends, which is read and thrown away."""
+        """Answer while the client still sends; the rest of its body is thrown away."""
         self.client_state = self.state_discard_request_body
         self.flow.response.timestamp_start = time.time()
         yield layers.HttpResponseHeadersHook(self.flow)
@@ -400,7 +399,7 @@ def request_hook_first(bodies, **_):
         yield layers.SendHttp(layers.ResponseEndOfMessage(self.stream_id), self.context.client)
 
     def send_replaced(self):
-        """Whole, while the client still sends what it stands for."""
+        """Send the replaced body whole, while the client still sends the original."""
         request = self.flow.request
         request.stream = False
         if not (yield from self.make_server_connection()):
@@ -429,7 +428,7 @@ def request_hook_first(bodies, **_):
             yield from without(layers.HttpRequestHook, stream_body(self, event))
 
     def check(self, request):
-        """The stock function knows one size for both directions, this one that of requests."""
+        """The stock function has one limit for both directions; this adds that of requests."""
         if (yield from check_body_size(self, request)):
             return True
         size = len(self.request_body_buf)
@@ -450,8 +449,8 @@ def request_hook_first(bodies, **_):
 
 
 def addon_errors(**_):
-    """An addon that raises in `requestheaders` or `request` ends the flow: mitmproxy would go on
-    with what the addon was to decide about."""
+    """An addon that raises in `requestheaders` or `request` ends the flow. mitmproxy would go on
+    with a request on which the addon has not decided."""
     safecall = stock(addonmanager, "safecall")
     trigger_event = stock(addonmanager.AddonManager, "trigger_event", "self", "event")
     raised = contextvars.ContextVar("raised", default=None)
@@ -506,7 +505,7 @@ PIECES = [
 
 
 def apply(bodies, objections, left_out):
-    """Once in a process."""
+    """To be called once in a process."""
     global applied
     applied = True
     for piece in PIECES:

@@ -1,7 +1,7 @@
 """Start mitmdump sooner: python3 quick_start.py MITMDUMP [ARGUMENT ...]
 
-Most of its start is spent on importing modules, of which a transparent proxy
-never uses many: LDAP and htpasswd for proxy authentication, a web server with
+Most of its start is spent on importing modules, many of which a transparent
+proxy never uses: LDAP and htpasswd for proxy authentication, a web server with
 templates for mitm.it, parsers of images, the clipboard. Here these are imported
 when something first uses them, and Python's garbage collector, which finds
 nothing to collect in modules that are being imported, rests until all are
@@ -19,9 +19,9 @@ import types
 import typing
 from importlib.machinery import PathFinder
 
-# Modules, and what mitmproxy's own modules take out of them by name while they are
-# imported: functions and classes, which they only call, and types for annotations. They
-# get something that stands for it. A module of which anything else is asked is loaded.
+# The deferred modules, and the names that mitmproxy's modules import from them: functions
+# and classes, which they only call, and types for annotations. They get stand-ins for
+# these. Any other access to a module loads it.
 DEFERRED = {
     "http.cookiejar": {},
     "ldap3": {},
@@ -40,7 +40,7 @@ DEFERRED = {
     "werkzeug.security": {"safe_join": "callable"},
 }
 
-# What a module has before its code has run.
+# The attributes that a module has before its code has run.
 OF_IMPORT = {
     "__cached__", "__class__", "__dict__", "__file__", "__loader__", "__name__", "__package__",
     "__path__", "__spec__",
@@ -52,8 +52,8 @@ locks = {name: threading.RLock() for name in DEFERRED}
 
 
 class Deferred(types.ModuleType):
-    """A module whose code runs when an attribute is asked for that it has not yet. Who
-    asks meanwhile in another thread waits, as for any import."""
+    """A module whose code runs when an attribute is first asked for that it lacks. Another
+    thread that asks meanwhile waits, as for any import."""
 
     def __getattribute__(self, name):
         if name not in OF_IMPORT:
@@ -61,11 +61,11 @@ class Deferred(types.ModuleType):
             if kind and starting and is_for_mitmproxy(sys._getframe(1)):
                 return STAND_INS[kind](self, name)
             load(self)
-        return types.ModuleType.__getattribute__(self, name)  # self may be no Deferred now
+        return types.ModuleType.__getattribute__(self, name)  # load changes the class
 
 
 def is_for_mitmproxy(frame):
-    """Is it one of its modules that imports the name? (The import looks, too.)"""
+    """Does a module of mitmproxy ask for it? Frames of the import system are skipped."""
     while "importlib" in frame.f_globals.get("__name__", ""):
         frame = frame.f_back
     return frame.f_globals.get("__name__", "").startswith("mitmproxy.")
@@ -103,7 +103,7 @@ class Loader:
         self.real = real
 
     def create_module(self, spec):
-        return None  # a usual one
+        return None  # a normal module
 
     def exec_module(self, module):
         module.__class__ = Deferred
@@ -121,7 +121,7 @@ def stand_in_type(module, name):
 
 
 class Application:
-    """What stands for the web application until it is asked something."""
+    """Stands for the web application until that is used."""
 
     def __init__(self, module, name):
         self.config = {}
@@ -166,7 +166,7 @@ def main():
     del sys.argv[0]
     sys.path[0] = sys.argv[0].rpartition("/")[0]
     sys.meta_path.insert(0, Finder)
-    with contextlib.suppress(ImportError):  # MITMDUMP says so itself, in its own words
+    with contextlib.suppress(ImportError):  # MITMDUMP will report it itself
         importlib.import_module("mitmproxy.tools.dump")
     starting = False
     gc.freeze()

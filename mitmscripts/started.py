@@ -1,9 +1,9 @@
 """Say when the start of mitmdump is over.
 
-mitmdump listens before its addons have all been started, and ends for an error
-that one of them logs meanwhile: it watches its log for as long as it starts.
-What is written here when it no longer does is for healthd (healthd/runner/output.c),
-which does not call a mitmdump ready before.
+mitmdump listens before all its addons have started. While it starts it watches its
+log, and ends if an addon logs an error. When it stops watching, this addon writes a
+line for healthd (healthd/runner/output.c), which does not call mitmdump ready before
+that.
 """
 
 import asyncio
@@ -19,7 +19,7 @@ def is_watching():
 
 
 def write(line):
-    """On a line of its own, whatever an addon has printed, and whereto others may print now."""
+    """To descriptor 1 and on a line of its own, whatever addons did to sys.stdout before."""
     sys.stdout.flush()
     os.write(1, b"\n" + line + b"\n")
 

@@ -2,8 +2,8 @@
 
 mitmproxy collects a whole response before the client sees the first byte of
 it. Event streams never end, and chunked responses (progress output, tokens of
-a language model) are of use only as they arrive, so both are streamed here;
-so are large ones, which would take that much memory.
+a language model) are of use only as they arrive, so both are streamed here.
+Large responses are, too, because collecting them takes their size in memory.
 Addons see the headers of a streamed response but not its body. One that needs
 the body sets `flow.response.stream = False` in its own `responseheaders`: it
 is loaded after this one, so its word counts.

@@ -58,7 +58,7 @@ static void usage_error(const char *argument)
     exit(EX_USAGE);
 }
 
-/* A number from 1 to most, or the end. */
+/* Parses a number from 1 to most, or ends setup. */
 static long long parse_number(const char *option, const char *value, long long most)
 {
     const char *reason = NULL;
@@ -115,8 +115,8 @@ static struct arguments parse_arguments(int argc, char **argv)
     return arguments;
 }
 
-/* Transparent mode is off: nothing may be left of it. Without the privilege to look, what the state
- * file says has to do. */
+/* Transparent mode is off: no rules may be left. Without the privilege to look, the state file
+ * tells. */
 static int disable(struct state *state, struct error *error)
 {
     uint32_t rules = state->rules;
@@ -139,7 +139,7 @@ static int take_steps(const struct config *config, enum command command, struct 
         *end = SETUP_DISABLED;
         return disable(state, error);
     }
-    /* What cannot be finished is not begun. */
+    /* Planned first, so that nothing is begun that cannot be finished. */
     if (command != COMMAND_PREPARE && redirect_make_plan(config, &plan, error) != 0)
         return -1;
     if (command != COMMAND_REDIRECT && prepare(config, state, error) != 0)
@@ -148,8 +148,8 @@ static int take_steps(const struct config *config, enum command command, struct 
     return command != COMMAND_PREPARE ? redirect(config, &plan, state, error) : 0;
 }
 
-/* The rules go whatever else is wrong: a configuration that does not hold, a state file that cannot
- * be written. Only another setup is waited for. */
+/* Removes the rules even if the configuration is wrong or the state file cannot be written. It only
+ * waits for another setup. */
 static int clear(const struct config *config, struct error *error)
 {
     struct progress progress = {.place.directory = -1};
@@ -175,8 +175,8 @@ static int clear(const struct config *config, struct error *error)
     return result;
 }
 
-/* Everything but status and clear. The state file tells how far it is; what changes something is
- * done by one setup at a time. */
+/* Runs every command but status and clear. The state file tells how far it is. Only one setup at a
+ * time makes changes. */
 static int work(const struct config *config, const struct arguments *arguments, struct error *error)
 {
     struct progress progress = {.place.directory = -1};
@@ -194,7 +194,7 @@ static int work(const struct config *config, const struct arguments *arguments, 
         result = take_steps(config, arguments->command, &progress.state, &end, error);
     if (result == 0)
         result = progress_end(&progress, end, error);
-    /* Whoever cannot change a rule has changed none: what held, holds. */
+    /* Without CAP_NET_ADMIN no rule was changed: what was in effect still is. */
     struct error ignored;
     bool holds = progress.held && error->status == EX_NOPERM && !capability_held(CAP_NET_ADMIN);
     if (result != 0 && holds)
@@ -206,7 +206,8 @@ static int work(const struct config *config, const struct arguments *arguments, 
     return result;
 }
 
-/* The files of the CA's key are open in this process for a while, and nobody else's business. */
+/* This process has the files of the CA's key open for a while: nobody may trace it or read its
+ * core. */
 static void forbid_core_dumps(void)
 {
     const struct rlimit none = {0, 0};
@@ -220,9 +221,9 @@ int main(int argc, char **argv)
     struct error error = {0};
     struct arguments arguments = parse_arguments(argc, argv);
     umask(022);
-    /* A log that nobody reads any more does not end what is half done. */
+    /* A log without a reader must not end work that is half done. */
     signal(SIGPIPE, SIG_IGN);
-    signal(SIGCHLD, SIG_DFL); /* ignored, how a child ended would not be known */
+    signal(SIGCHLD, SIG_DFL); /* if it were ignored, the status of a child would be lost */
     descriptors_open_standard();
     forbid_core_dumps();
     bool clears = arguments.command == COMMAND_CLEAR;

@@ -5,22 +5,21 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Words from outside go on to logs, the state file, HTTP answers and terminals: each on one line,
- * and in UTF-8. */
+/* Text from outside ends up in logs, the state file, HTTP answers and terminals. There it must be
+ * on one line and in UTF-8. */
 
-/* The length of the UTF-8 sequence that text begins with, 0 if that is none (RFC 3629, 4). */
+/* The length of the UTF-8 sequence at the start of text, 0 if it is not valid (RFC 3629, 4). */
 size_t utf8_length(const char *text);
 
-/* The code point of a sequence of that length. */
+/* The code point of a valid sequence, whose length utf8_length has returned. */
 uint32_t utf8_code(const char *text, size_t length);
 
-/* What a terminal would not show as a character of the line: it obeys it (control characters, also
- * those from U+0080 to U+009F), turns the direction of what follows, begins a line, or shows
- * nothing. */
+/* Is this a code that a terminal does not show as a character: a control character (U+0080 to
+ * U+009F, too), an invisible one, or one that begins a line or turns the direction of text? */
 bool is_unprintable(uint32_t code);
 
-/* Puts blanks in the place of what is unprintable, one for each byte, and "?" for each byte that is
- * not UTF-8. */
+/* Replaces each byte of an unprintable character by a blank, and each byte that is not UTF-8 by
+ * "?". */
 void make_printable(char *text);
 
 /* Would make_printable change nothing? */

@@ -4,7 +4,7 @@
 #include <stdint.h>
 #include <time.h>
 
-/* Milliseconds on a clock that nobody sets. */
+/* Milliseconds of the monotonic clock, which nobody can set. */
 static inline int64_t clock_ms(void)
 {
     struct timespec now;

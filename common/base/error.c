@@ -1,4 +1,4 @@
-/* Short, because everything else stands on it. */
+/* A file of its own, because all other code depends on it. */
 #include "common/base/error.h"
 
 #include <stdarg.h>

@@ -22,9 +22,9 @@ static struct {
     int fd;
 } logger = {"opensandbox-egress", LEVEL_INFO, FORMAT_TEXT, STDERR_FILENO};
 
-/* Two processes that find room in a pipe at the same time may fill it twice over. So a pipe or
- * terminal is opened anew where that is allowed: not to block is a property of the opening, and
- * others have the old one. */
+/* Another process may fill a pipe between our poll and our write, which then blocks. So a pipe or
+ * terminal is opened anew, non-blocking, if that is allowed. (O_NONBLOCK set on descriptor 2 would
+ * hold for all processes that share it.) */
 static void open_without_blocking(void)
 {
     struct stat st;
@@ -56,7 +56,7 @@ void log_set_program(const char *program)
 
 enum { PIECE_SIZE = 16 };
 
-/* A character that may not stand in a line as it is. */
+/* Writes the escape sequence of an unprintable character. Returns its length. */
 static size_t escape(char piece[static PIECE_SIZE], uint32_t code)
 {
     bool json = logger.format == FORMAT_JSON;
@@ -69,8 +69,8 @@ static size_t escape(char piece[static PIECE_SIZE], uint32_t code)
     return (size_t)snprintf(piece, PIECE_SIZE, "\\x%02x", code);
 }
 
-/* A byte that is not UTF-8. JSON cannot have one, and text is for terminals, some of which take it
- * for a control character of another encoding. */
+/* The same for a byte that is not UTF-8: JSON must not contain one, and some terminals take it for
+ * a control character of another encoding. */
 static size_t escape_byte(char piece[static PIECE_SIZE], unsigned char byte)
 {
     if (logger.format == FORMAT_JSON)
@@ -78,7 +78,7 @@ static size_t escape_byte(char piece[static PIECE_SIZE], unsigned char byte)
     return (size_t)snprintf(piece, PIECE_SIZE, "\\x%02x", byte);
 }
 
-/* Takes one character off text, as it may stand in a line. */
+/* Takes the next character off text, escaped if necessary. Returns the length of piece. */
 static size_t next_piece(const char **text, char piece[static PIECE_SIZE])
 {
     const char *at = *text;
@@ -124,8 +124,8 @@ static size_t append_prefix(char *line, size_t size, enum log_level level, const
                             level_names[level], program);
 }
 
-/* For a pipe POLLOUT means that PIPE_BUF bytes fit (pipe(7)), so this write does not block even
- * where nobody reads. */
+/* For a pipe POLLOUT means that PIPE_BUF bytes fit (pipe(7)): without a reader the line is
+ * dropped. */
 static void write_line(const char *line, size_t length)
 {
     struct pollfd writable = {.fd = logger.fd, .events = POLLOUT};

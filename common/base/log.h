@@ -4,9 +4,10 @@
 enum log_level { LEVEL_DEBUG, LEVEL_INFO, LEVEL_WARN, LEVEL_ERROR };
 enum log_format { FORMAT_TEXT, FORMAT_JSON };
 
-/* Lines go to stderr, each in one write of at most 4096 bytes (PIPE_BUF), so that the lines of
- * several processes on one pipe do not mix. A line that would block is dropped. Control characters
- * and what hides or turns text are escaped: values from outside may stand in any message. */
+/* Sets up the log. Lines go to stderr, each in one write of at most 4096 bytes (PIPE_BUF), so that
+ * lines of several processes on one pipe do not mix. A line that would block is dropped. Control
+ * characters and characters that hide or turn text are escaped: a message may quote text from
+ * outside. */
 void log_init(const char *program, enum log_level level, enum log_format format);
 
 /* Replaces the program name of this process's lines. The string must live as long as it is used. */

@@ -12,7 +12,7 @@
 #include "common/config/variables.h"
 #include "common/kernel/canary.h"
 
-/* A value that did not parse has left its field zero and was reported already. */
+/* A value that did not parse was reported already and left its field zero. These checks skip it. */
 
 static int check_user(const struct config *config, const char *name, const struct user *user)
 {
@@ -54,7 +54,7 @@ static bool is_redirected(const struct config *config, uint16_t port)
     return port == 80 || port == 443;
 }
 
-/* A listener on the canary's own port would be reached without any rule. */
+/* On the canary's own port healthd would be reached by the canary even without a rule. */
 static int check_health_port(const struct config *config)
 {
     if (config->http.port != CANARY_PORT)
@@ -80,8 +80,8 @@ static int check_ports(const struct config *config)
     return 1 + check_health_port(config);
 }
 
-/* Is there a file of that type (S_IFREG, S_IFDIR)? Access rights are another question, which is
- * asked by the user that needs them. */
+/* Is there a file of that type (S_IFREG, S_IFDIR)? Access rights are checked later, by a process of
+ * the user that needs them. */
 static int check_file(const struct config *config, const char *name, const char *value,
                       const char *path, mode_t type)
 {
@@ -120,7 +120,7 @@ static bool is_program(const char *path)
     return stat(path, &st) == 0 && S_ISREG(st.st_mode) && (st.st_mode & 0111) != 0;
 }
 
-/* Looks along PATH, as execvp(3) would. */
+/* Searches PATH as execvp(3) does, but only its absolute directories. */
 static bool find_program(const char *name, char found[static PATH_MAX])
 {
     const char *path = getenv("PATH");
@@ -155,8 +155,8 @@ static int check_program(struct config *config)
     return 0;
 }
 
-/* Java takes JAVA_TOOL_OPTIONS apart at white space, OpenSSL SSL_CERT_DIR at colons, and who reads
- * trust.env may be a shell. */
+/* Java splits JAVA_TOOL_OPTIONS at white space, OpenSSL splits SSL_CERT_DIR at colons, and a shell
+ * may read trust.env. */
 static int check_export_mount(const struct config *config)
 {
     bool is_named = strcmp(config->export_mount, config->export_dir) != 0;

@@ -3,8 +3,8 @@
 
 struct config;
 
-/* Checks what a single value cannot tell: values against each other, and against the world (users,
- * files, the program, which becomes an absolute path). Values that did not parse are passed over.
+/* Checks what a parser of one value cannot: values against each other, and against the system
+ * (users, files, the program, whose path it makes absolute). Skips values that did not parse.
  * Reports each error and returns how many there were. */
 int config_check(struct config *config);
 

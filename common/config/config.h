@@ -34,9 +34,9 @@ struct uid_list {
     uid_t uids[CONFIG_LIST_MAX];
 };
 
-/* A network: all bits of address behind prefix are zero. */
+/* A network. All bits of address after the prefix are zero. */
 struct cidr {
-    int family; /* AF_INET: the address is in its first four bytes; or AF_INET6 */
+    int family; /* AF_INET (the first four bytes of address) or AF_INET6 */
     uint8_t prefix;
     struct in6_addr address;
 };
@@ -49,11 +49,11 @@ struct cidr_list {
 /* What becomes of TCP over IPv6 to the redirected ports. */
 enum ipv6_mode { IPV6_REDIRECT, IPV6_REJECT, IPV6_OFF };
 
-/* What becomes of what is neither TLS nor HTTP, on a redirected connection or inside TLS that has
- * been decrypted: it is closed with a log line, passed with the line, or passed. */
+/* What happens to a connection, or to the content of decrypted TLS, that is neither TLS nor HTTP:
+ * it is closed and logged, passed and logged, or passed. */
 enum non_http_mode { NON_HTTP_REJECT, NON_HTTP_LOG, NON_HTTP_ALLOW };
 
-/* Request bodies are never collected above this, whatever the configuration says. */
+/* No configuration can make the proxy collect a larger request body than this. */
 enum { STREAM_REQUESTS_MAX = 128 << 20 };
 
 enum backend_choice { BACKEND_AUTO, BACKEND_IPTABLES, BACKEND_NFT };
@@ -68,11 +68,11 @@ struct http_address {
     uint16_t port;
 };
 
-/* What a configuration is needed for. */
+/* How strictly config_load treats the configuration. */
 enum config_need {
-    CONFIG_MUST_HOLD,    /* what is wrong is an error */
-    CONFIG_MAY_BE_WRONG, /* what is wrong is a warning: its fields are zero */
-    CONFIG_IS_CHECKED    /* by the program that has executed this one: nothing is said of it */
+    CONFIG_MUST_HOLD,    /* mistakes are errors */
+    CONFIG_MAY_BE_WRONG, /* mistakes are warnings; fields that do not parse are zero */
+    CONFIG_IS_CHECKED    /* by the program that executed this one: nothing is reported */
 };
 
 struct config {
@@ -93,10 +93,10 @@ struct config {
     enum ipv6_mode ipv6;
     bool quic_allowed; /* UDP to the redirected ports */
     enum non_http_mode non_http;
-    uint64_t stream_requests; /* bytes; larger request bodies go on in pieces */
+    uint64_t stream_requests; /* bytes; larger request bodies are passed on in pieces */
     struct cidr_list exclude_cidrs;
     struct uid_list exclude_uids;
-    struct list enforced_elsewhere; /* names for foreign_policy.h */
+    struct list enforced_elsewhere; /* names of variables, see foreign_policy.h */
     enum backend_choice backend;
     struct user healthd_user;
     struct http_address http;

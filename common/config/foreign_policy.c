@@ -6,11 +6,12 @@
 
 #include "common/config/variables.h"
 
-/* From github.com/opensandbox-group/OpenSandbox (alibaba/OpenSandbox before), components/egress.
- * The first match counts. What limits or protects has the words for it; the rest has none. */
+/* The variables of components/egress in github.com/opensandbox-group/OpenSandbox (formerly
+ * alibaba/OpenSandbox). The first match counts. A variable that limits or protects something says
+ * what; the others have NULL. */
 static const struct foreign {
-    const char *name; /* behind the prefix; with a "*" at the end all names that begin so */
-    const char *what; /* is not done here */
+    const char *name; /* without the prefix; a "*" at the end stands for any ending */
+    const char *what; /* what the variable limits or protects; NULL: nothing */
 } table[] = {
     /* pkg/constants/configuration.go, README.md "Configuration" */
     {"MODE", "the filter on DNS and, with nft, on addresses"},
@@ -19,14 +20,14 @@ static const struct foreign {
     {"DENY_WEBHOOK", "the report of names that were denied"},
     {"BLOCK_DOH_443", "the block on DNS over HTTPS"},
     {"DOH_BLOCKLIST", "the block on DNS over HTTPS"},
-    /* Its timing and its probe do not limit anything. */
+    /* The timeout and the probe of DNS_UPSTREAM do not limit anything. */
     {"DNS_UPSTREAM_TIMEOUT", NULL},
     {"DNS_UPSTREAM_PROBE", NULL},
     {"DNS_UPSTREAM_PROBE_INTERVAL_SEC", NULL},
     {"DNS_UPSTREAM", "the choice of name servers"},
-    /* An exception, which says that there is a filter on DNS to make it from. */
+    /* An exception: whoever sets it expects a filter on DNS. */
     {"NAMESERVER_EXEMPT", "the filter on DNS that this is an exception from"},
-    {"TOKEN", NULL}, /* of the interface for policies, which is not there */
+    {"TOKEN", NULL}, /* for the interface for policies, which does not exist here */
     {"MAX_RULES", NULL},
     {"SANDBOX_ID", NULL},
     {"METRICS_EXTRA_ATTRS", NULL},
@@ -35,7 +36,7 @@ static const struct foreign {
     {"SLOT_STORE_DIR", NULL},
     {"SLOT_POLL_INTERVAL", NULL},
     {"PENDING_PUSH_TTL", NULL},
-    /* pkg/publicegress: PUBLIC_POLICY and how it isolates */
+    /* pkg/publicegress: PUBLIC_POLICY and the variables of its isolation */
     {"PUBLIC_*", "the policy which internal destinations are allowed"},
     /* docs/mitmproxy-transparent.md, pkg/mitmproxy: UPSTREAM_PROXY, _AUTH, _CA_FILE, ... */
     {"UPSTREAM_PROXY*", "the way out through an upstream proxy"},
@@ -43,7 +44,7 @@ static const struct foreign {
     {"CREDENTIAL_*", "the injection and protection of credentials"},
 };
 
-/* The name of a family itself ("CREDENTIAL_*") is found as well. */
+/* A name that ends in "*" itself ("CREDENTIAL_*") is found as well. */
 static const struct foreign *find(const char *name)
 {
     for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
@@ -56,7 +57,7 @@ static const struct foreign *find(const char *name)
     return NULL;
 }
 
-/* Copies as much as fits, without white space. False if it did not fit. */
+/* Copies value without its white space. False if it does not fit. */
 static bool squeeze(char *squeezed, size_t size, const char *value)
 {
     size_t used = 0;
@@ -71,8 +72,8 @@ static bool squeeze(char *squeezed, size_t size, const char *value)
     return true;
 }
 
-/* Nothing is asked for by an empty value, a word that says so, or a policy that allows all. A word
- * that is none of these may be a slip, and is not taken for "off". */
+/* True for an empty value, a word for "off", or a policy that allows everything. Any other word may
+ * be a typing error and does not count as "off". */
 static bool asks_for_nothing(const char *value)
 {
     static const char *const words[] = {"",
@@ -94,7 +95,7 @@ static bool asks_for_nothing(const char *value)
     return false;
 }
 
-/* Both forms of a name are taken. */
+/* Names are accepted with and without the prefix. */
 static const char *without_prefix(const char *item)
 {
     size_t length = strlen(CONFIG_PREFIX);

@@ -33,7 +33,8 @@ static bool copy_trimmed(char trimmed[static CONFIG_VALUE_MAX], const char *valu
     return true;
 }
 
-/* Fills the variable's field from the environment or its initial value. Returns what is wrong. */
+/* Fills the variable's field from the environment or its default. Returns the reason if the value
+ * is wrong, else NULL. */
 static const char *load(const struct variable *variable, struct config *config)
 {
     char full_name[80];
@@ -102,7 +103,7 @@ static void warn_unknown(const char *name)
              variables[nearest].name);
 }
 
-/* Returns how many of the variables that are none of ours are errors. */
+/* Reports the variables with our prefix that are not ours. Returns how many are errors. */
 static int report_other_variables(const struct config *config)
 {
     int errors = 0;
@@ -124,7 +125,8 @@ static int report_other_variables(const struct config *config)
     return errors;
 }
 
-/* Reports every value that did not parse, for the reason there, and whatever else is wrong. */
+/* Reports every value that did not parse, with its reason from reasons, and all other errors.
+ * Returns how many there were. */
 static int report_all(struct config *config, const char *const *reasons)
 {
     int errors = 0;

@@ -6,7 +6,7 @@
 
 #include "common/config/config.h"
 
-/* The variables that are lists of numbers and networks. */
+/* The parsers of lists of numbers and of lists of networks. */
 
 const char *parse_port_list(const char *value, void *field)
 {
@@ -20,7 +20,7 @@ const char *parse_port_list(const char *value, void *field)
             break;
         }
         reason = parse_port(list.items[i], &ports->ports[ports->count]);
-        /* These are redirected anyway. */
+        /* 80 and 443 are redirected anyway. */
         if (reason == NULL && ports->ports[ports->count] != 80 && ports->ports[ports->count] != 443)
             ports->count++;
     }

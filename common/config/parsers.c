@@ -74,7 +74,7 @@ static char *trim(char *text)
     return text;
 }
 
-/* Items that are empty count for nothing, as in PATH-like variables with a separator at the end. */
+/* Skips empty items, so that a separator at the end does no harm. */
 static const char *split(const char *value, const char *separator, struct list *list)
 {
     list->count = 0;

@@ -1,14 +1,14 @@
 #ifndef COMMON_CONFIG_PARSERS_H
 #define COMMON_CONFIG_PARSERS_H
 
-/* Parsers of one value each: trimmed, not empty, no control characters, shorter than
- * CONFIG_VALUE_MAX. They fill the field, which is zero before, and return NULL; or they return what
- * is wrong with the value, and the field is zero, a list empty. */
+/* Each parses one value, which is trimmed, not empty, without control characters and shorter than
+ * CONFIG_VALUE_MAX. It fills the field, which is zero before, and returns NULL. If the value is
+ * wrong it returns the reason, and the field is zero, or an empty list. */
 
 const char *parse_switch(const char *value, void *field);     /* bool */
 const char *parse_port(const char *value, void *field);       /* uint16_t */
 const char *parse_path(const char *value, void *field);       /* char[PATH_MAX], absolute */
-const char *parse_file(const char *value, void *field);       /* the same, with a directory */
+const char *parse_file(const char *value, void *field);       /* the same, but not in / */
 const char *parse_program(const char *value, void *field);    /* char[PATH_MAX], path or name */
 const char *parse_word_list(const char *value, void *field);  /* struct list, by "," */
 const char *parse_path_list(const char *value, void *field);  /* struct list, by "," */

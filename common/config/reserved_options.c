@@ -4,8 +4,8 @@
 
 #include "common/config/config.h"
 
-/* Options that would undo what is promised, or take mitmdump from where the redirect leads. Where a
- * variable of ours is what was meant, the reason names it. */
+/* Options that would break a promise of this project, or make mitmdump listen where the redirect
+ * does not lead. The reason names the variable to set instead, if there is one. */
 static const struct {
     const char *name;
     const char *reason;

@@ -16,9 +16,8 @@ static void take_home(struct user *user, const struct passwd *entry)
         user->home[0] = '\0';
 }
 
-/* Asks the file first, which takes a fraction of the time: the name service can have much to load
- * and to try, for a user that mostly is in the file. What is returned is valid until the next call.
- */
+/* Reads /etc/passwd first, where most users are: a name service can take much longer to load and
+ * ask. The result is valid until the next call. */
 static const struct passwd *find_user(const char *name, uid_t uid)
 {
     FILE *file = fopen("/etc/passwd", "re");

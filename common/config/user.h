@@ -20,13 +20,13 @@ struct user {
     char home[PATH_MAX]; /* "" where there is none */
 };
 
-/* Fills user from a name or from uid[:gid] (1 to 4294967294; without gid that of the user database,
- * or else the uid's number). A name that the database lacks is no error here: known is false then.
- * Returns 0, or -1 and *reason, a constant. */
+/* Fills user from a name or from uid[:gid], numbers from 0 to 4294967294. Without gid it takes the
+ * group in the user database, or else the uid's number. A name that the database lacks is no error
+ * here: then known is false. Returns 0, or -1 with a constant in *reason. */
 int user_parse(const char *text, struct user *user, const char **reason);
 
-/* Fills home, which user_parse leaves empty for "uid:gid": to ask the user database can take longer
- * than all the rest of a start. */
+/* Fills home, which user_parse leaves empty for "uid:gid", because asking the user database can
+ * take longer than all the rest of a start. */
 void user_find_home(struct user *user);
 
 #endif

@@ -5,14 +5,14 @@
 
 #include "common/config/parsers.h"
 
-/* What ENFORCED_ELSEWHERE accepts, in words (foreign_policy.c has the table). A "*" stands for any
- * end of the name. */
+/* What ENFORCED_ELSEWHERE accepts, as text for people; the table is in foreign_policy.c. A "*"
+ * stands for any ending. */
 #define FOREIGN_NAMES                                                                              \
     "MODE, RULES, POLICY_FILE, PUBLIC_*, UPSTREAM_PROXY*, CREDENTIAL_*, DENY_WEBHOOK, "            \
     "BLOCK_DOH_443, DOH_BLOCKLIST, DNS_UPSTREAM, NAMESERVER_EXEMPT, separated by \",\""
 
-/* One row a variable. The log's rows come first, so that errors of all others are written as asked
- * for. The table in docs/configuration.md is checked against --help, which is made from this. */
+/* One row per variable, in the order of --help. The table in docs/configuration.md is checked
+ * against --help, which is printed from this one. */
 static const struct variable table[] = {
 #define FIELD(member) offsetof(struct config, member)
     {"LOG_LEVEL", parse_level, FIELD(log_level), "info", "debug, info, warn or error",

@@ -10,30 +10,29 @@
 enum { VARIABLES_MAX = 64 };
 
 struct variable {
-    const char *name; /* behind CONFIG_PREFIX */
+    const char *name; /* without CONFIG_PREFIX */
     const char *(*parse)(const char *value, void *field);
     size_t offset;       /* of the field in struct config */
-    const char *initial; /* what an unset or empty variable counts as; behind "=" only words for
-                            people, NULL for none */
+    const char *initial; /* the value of an unset or empty variable, NULL for none; after "=" it
+                            is only text for people */
     const char *accepted;
     const char *meaning;
 };
 extern const struct variable *const variables;
 extern const size_t variable_count;
 
-/* The row of a name behind the prefix, NULL for none. */
+/* Finds the row of a name without the prefix. NULL if there is none. */
 const struct variable *variable_find(const char *name);
 
-/* Logs what is wrong: an error, or a warning where the configuration only has to parse. */
+/* Logs a mistake: as an error with CONFIG_MUST_HOLD, else as a warning. */
 void config_complain(const struct config *config, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 
-/* The same for one variable: its name behind the prefix, its value, the reason, what is accepted.
- */
+/* The same for one variable. Logs its name, its value, the reason, and what is accepted. */
 void config_report(const struct config *config, const char *name, const char *value,
                    const char *reason);
 
-/* Prints a row a variable for --help. */
+/* Prints the text about each variable for --help. */
 void config_print_help(FILE *out);
 
 #endif

@@ -12,14 +12,14 @@
 /* The kernel's own bound on links in one path (MAXSYMLINKS). */
 enum { LINKS_MAX = 40 };
 
-/* A walk from / to a directory, one component at a time. It does by hand what openat2's
- * RESOLVE_NO_SYMLINKS does, but lets links of the administrator's pass (/var/run), and needs no
- * kernel or seccomp profile that knows openat2. */
+/* A walk from / to a directory, one component at a time. Like openat2 with RESOLVE_NO_SYMLINKS,
+ * but it follows trusted links (/var/run), and needs no kernel or seccomp profile that knows
+ * openat2. */
 struct walk {
     char rest[PATH_MAX]; /* what is still to be walked */
     int at;              /* the directory reached; owned */
     int links;
-    const char *path; /* as it was asked for, for messages */
+    const char *path; /* as the caller gave it, for messages */
     bool make;
     mode_t mode;
 };
@@ -65,10 +65,10 @@ static int walk_link(struct walk *walk, const char *name, const struct stat *lin
 
 static int walk_enter(struct walk *walk, const char *name, bool last, struct error *error)
 {
-    /* Only the last one is listed or locked; those above need no more than search permission. */
+    /* Only the last directory is listed or locked. Search permission is enough for those above. */
     int access = last ? O_RDONLY : O_PATH;
     int next = openat(walk->at, name, access | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    /* Root without CAP_DAC_OVERRIDE can judge another user's directory, but not read it. */
+    /* Root without CAP_DAC_OVERRIDE can stat another user's directory, but not read it. */
     if (next < 0 && errno == EACCES && last)
         next = openat(walk->at, name, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     if (next < 0)

@@ -15,7 +15,7 @@
 #include <time.h>
 #include <unistd.h>
 
-/* After so many seconds a temporary file is nobody's any more. */
+/* A temporary file that is older was left behind by a process that was killed. */
 enum { LEFT_AFTER_S = 60 };
 
 int directory_of(const char *path, const char **name, struct error *error)
@@ -38,7 +38,7 @@ static int judge(int fd, const struct file_limits *limits, const char *path, str
     errno = EINVAL;
     if (!S_ISREG(st.st_mode))
         return error_set(error, EX_CONFIG, "%s: not a regular file", path);
-    /* None: another process has put a new one in its place since it was opened. */
+    /* No link is fine: another process has replaced the file since it was opened. */
     if (st.st_nlink > 1)
         return error_set(error, EX_CONFIG, "%s: %ju hard links, expected one", path,
                          (uintmax_t)st.st_nlink);
@@ -51,7 +51,7 @@ static int judge(int fd, const struct file_limits *limits, const char *path, str
     return 0;
 }
 
-/* Keeps errno. ENXIO: a socket, or a device that is not there. */
+/* Fills error from errno, which it keeps. ENXIO: a socket, or a device that does not exist. */
 static int open_error(const char *path, struct error *error)
 {
     int reason = errno;
@@ -79,7 +79,7 @@ int file_open(int directory, const char *name, const struct file_limits *limits,
     return fd;
 }
 
-/* The size was judged before, but the file may grow meanwhile: max bounds what is read. */
+/* The file may grow while it is read, so max bounds it in any case. */
 char *file_read_open(int fd, size_t max, const char *path, size_t *size, struct error *error)
 {
     char *data = malloc(max + 1);
@@ -131,7 +131,7 @@ static int write_all(int fd, const char *data, size_t size)
     return 0;
 }
 
-/* EINVAL: file systems that cannot do it to a directory. */
+/* EINVAL: the file system cannot sync a directory. */
 static int sync_directory(int directory, const char *path, struct error *error)
 {
     if (fsync(directory) == 0 || errno == EINVAL)
@@ -145,7 +145,7 @@ int file_replace(int directory, const char *name, const struct file_content *con
     char temporary[NAME_MAX];
     uint64_t random = 0;
     int result = -1;
-    /* Nobody can wait at a name that cannot be guessed; O_EXCL refuses one that is taken. */
+    /* An attacker cannot prepare a name that cannot be guessed; O_EXCL refuses an existing one. */
     if (getrandom(&random, sizeof(random), 0) != (ssize_t)sizeof(random))
         return error_set(error, 1, "%s: getrandom: %s", content->path, strerror(errno));
     snprintf(temporary, sizeof(temporary), ".%.200s.%016" PRIx64, name, random);
@@ -153,7 +153,7 @@ int file_replace(int directory, const char *name, const struct file_content *con
         openat(directory, temporary, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
     if (fd < 0)
         return error_set(error, 1, "%s: create %s: %s", content->path, temporary, strerror(errno));
-    /* The mode is set, not asked for: the umask must not decide. */
+    /* fchmod sets the mode, because the umask would change that of openat. */
     if (write_all(fd, content->data, content->size) != 0 || fchmod(fd, content->mode) != 0 ||
         (content->durable && fsync(fd) != 0))
         error_set(error, 1, "%s: write: %s", content->path, strerror(errno));
@@ -212,7 +212,8 @@ int file_lock(int fd, int wait_ms)
     return -1;
 }
 
-/* ".NAME." and sixteen hexadecimal digits, as file_replace names them; a new one is in use. */
+/* True for an old file that is named as file_replace does: ".NAME." and sixteen hexadecimal digits.
+ * A newer one may be in use. */
 static bool is_left_over(int directory, const char *name)
 {
     struct stat st;

@@ -14,8 +14,8 @@ static bool kernel_has_ipv6(void)
     return fd >= 0 || errno != EAFNOSUPPORT;
 }
 
-/* The file has a line an address; it is empty where the namespace has IPv6 disabled
- * (net.ipv6.conf.all.disable_ipv6). In doubt IPv6 is there. */
+/* The file has one line per address, and none where the namespace has IPv6 disabled
+ * (net.ipv6.conf.all.disable_ipv6). In doubt, true. */
 bool ipv6_is_present(void)
 {
     char byte;

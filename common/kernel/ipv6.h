@@ -5,13 +5,13 @@
 
 #include "common/config/config.h"
 
-/* Has any interface of this network namespace an IPv6 address? */
+/* Does any interface of this network namespace have an IPv6 address? */
 bool ipv6_is_present(void);
 
-/* Can ::1 be listened on? In doubt, true: then it is tried, and the error is not lost. */
+/* Can a socket listen on ::1? In doubt, true: then the attempt itself reports the error. */
 bool ipv6_loopback_is_usable(void);
 
-/* Is IPv6 redirected here: asked for, and possible? mitmdump listens on ::1, too, then. */
+/* Is redirecting IPv6 configured, and possible here? Then mitmdump listens on ::1, too. */
 bool ipv6_is_redirected(const struct config *config);
 
 #endif

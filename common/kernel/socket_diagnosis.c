@@ -20,7 +20,7 @@ struct request {
 struct search {
     int family; /* of the traffic, not of the socket */
     uint16_t port;
-    uint32_t states; /* of TCP, a bit each */
+    uint32_t states; /* TCP states, one bit each */
     int best;        /* how well the best match so far fits, 0 for none */
     uint32_t sequence;
     struct listener *found;
@@ -45,8 +45,8 @@ static bool is_v6only(struct nlmsghdr *message)
     return false;
 }
 
-/* How closely a listening socket fits: the kernel prefers the very address to a wildcard, and an
- * IPv6 wildcard that is not v6only takes IPv4 too. 0: not at all. */
+/* How well a socket fits, 0 for not at all. The kernel prefers the exact address to a wildcard, and
+ * an IPv6 wildcard that is not v6only takes IPv4, too. */
 static int fit(const struct search *search, struct nlmsghdr *message)
 {
     const struct inet_diag_msg *socket = NLMSG_DATA(message);
@@ -62,7 +62,7 @@ static int fit(const struct search *search, struct nlmsghdr *message)
             return 3;
         return socket->id.idiag_src[0] == htonl(INADDR_ANY) ? 2 : 0;
     }
-    if (IN6_IS_ADDR_V4MAPPED(address)) /* Java binds so */
+    if (IN6_IS_ADDR_V4MAPPED(address)) /* Java binds like this */
         return traffic_is_v4 && socket->id.idiag_src[3] == htonl(INADDR_LOOPBACK) ? 3 : 0;
     if (IN6_IS_ADDR_LOOPBACK(address))
         return traffic_is_v4 ? 0 : 3;
@@ -145,7 +145,7 @@ int listener_find(int diagnosis, int family, uint16_t port, struct listener *fou
     return find(diagnosis, &search, error);
 }
 
-/* One that only waits for its end (TIME_WAIT) has no owner, and is in nobody's way. */
+/* A connection in TIME_WAIT is left out: it has no owner, and is in nobody's way. */
 int listener_find_connection(int diagnosis, int family, uint16_t port, struct listener *found,
                              struct error *error)
 {

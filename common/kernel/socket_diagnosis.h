@@ -7,8 +7,8 @@
 
 #include "common/base/error.h"
 
-/* A TCP socket in LISTEN, in the kernel's own words (sock_diag(7)): no connection is made, nobody
- * notices, no privilege is needed. */
+/* A TCP socket as the kernel describes it (sock_diag(7)). To ask takes no connection and no
+ * privilege, and nobody notices. */
 struct listener {
     uid_t uid;        /* of the process that made the socket */
     uint32_t inode;   /* as in /proc/PID/fd: socket:[INODE] */
@@ -19,12 +19,12 @@ struct listener {
 int listener_diagnosis_open(struct error *error);
 
 /* Finds the socket that would take a connection to port on the loopback address of family (AF_INET:
- * 127.0.0.1, AF_INET6: ::1), which is that address itself or a wildcard. Returns 1 and fills found,
- * 0 if nobody listens, -1 with error. */
+ * 127.0.0.1, AF_INET6: ::1), bound to that address or to a wildcard. Returns 1 and fills found, 0
+ * if nobody listens, -1 with error. */
 int listener_find(int diagnosis, int family, uint16_t port, struct listener *found,
                   struct error *error);
 
-/* The same for a connection whose own port that is. */
+/* The same for a connected socket with that local port. */
 int listener_find_connection(int diagnosis, int family, uint16_t port, struct listener *found,
                              struct error *error);
 

@@ -11,21 +11,21 @@
 /* The kernel's own bound on links in one path (MAXSYMLINKS). */
 enum { LINKS_MAX = 40 };
 
-/* A walk from / along a path, one component at a time, as the kernel does it. It goes by path, not
- * by descriptor, as mitmdump opens the file by its path, later: what has been accepted stays as it
- * is, since nobody else can write where it stands. */
+/* A walk from / along a path, one component at a time, as the kernel resolves it. It checks paths,
+ * not descriptors, because mitmdump opens the file by its path, later. A path that was accepted
+ * stays as it is, since nobody else can write to its directories. */
 struct walk {
     char reached[PATH_MAX]; /* without links; "" is the root directory */
     char text[PATH_MAX];
-    char *left; /* what of text is still to be walked; NULL if nothing is */
+    char *left; /* the part of text that is still to be walked; NULL for none */
     int links;
-    const char *path; /* as it was asked for, for messages */
+    const char *path; /* as the caller gave it, for messages */
     const struct user *user;
 };
 
-/* An access control list that lets anybody write shows in the group's bits, which are its mask
- * then. So no group is an exception: not root's, which any user may be in as well (OpenShift's
- * are), nor the mitmproxy user's, which may be the pod's fsGroup. */
+/* With an ACL the group's bits are its mask, so they show a write permission of anybody in it. No
+ * group is an exception: any user may be in root's group (as on OpenShift), and the mitmproxy
+ * user's group may be the pod's fsGroup. */
 static bool others_can_write(const struct stat *st, bool sticky_will_do)
 {
     if (S_ISLNK(st->st_mode) || (st->st_mode & (S_IWGRP | S_IWOTH)) == 0)
@@ -52,9 +52,9 @@ int addon_path_judge(const char *path, const struct stat *st, bool sticky_will_d
         path, st->st_uid, st->st_gid, st->st_mode & 07777, user->name, writer);
 }
 
-/* In a sticky directory others can neither remove nor rename what is root's or the mitmproxy
- * user's, and each name on the way is judged to be that. But they can add what is not there yet,
- * and beside the addon they must not: Python takes modules and byte code from there. */
+/* In a sticky directory others can neither remove nor rename files of root and the mitmproxy user,
+ * and each component is checked to be one. But they can add files, and must not do so beside the
+ * addon: Python takes modules and byte code from there. */
 static int judge_directory(const struct walk *walk, bool sticky_will_do, struct error *error)
 {
     struct stat st;
@@ -83,7 +83,8 @@ static int follow(struct walk *walk, const char *link, struct error *error)
     return 0;
 }
 
-/* Takes the next name off the path; the last one is the last whatever slashes are behind it. */
+/* Takes the next name off the path, and the slashes and "." behind it, so that left is NULL after
+ * the last name. */
 static const char *next_name(struct walk *walk)
 {
     const char *name = strsep(&walk->left, "/");
@@ -119,7 +120,7 @@ static int enter(struct walk *walk, const char *name, struct error *error)
     return 0;
 }
 
-/* What has been reached holds no link: its parent is the one before the last slash. */
+/* reached contains no link: its parent is what is before the last slash. */
 static void leave(struct walk *walk)
 {
     char *slash = strrchr(walk->reached, '/');

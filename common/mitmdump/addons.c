@@ -12,8 +12,8 @@
 
 #include "common/mitmdump/addon_path.h"
 
-/* This runs as the user that Python runs as: what that user cannot reach is not there for Python.
- * But in a directory that can be searched and not listed, byte code is found by its name. */
+/* This process is the user that Python runs as: what it cannot reach, Python cannot either. But in
+ * a directory that can be searched and not listed, Python finds byte code by its name. */
 static int check_unseen(const FTSENT *entry, struct error *error)
 {
     bool hidden = entry->fts_errno == EACCES || entry->fts_errno == ENOENT;
@@ -26,7 +26,7 @@ static int check_unseen(const FTSENT *entry, struct error *error)
                      entry->fts_path, strerror(entry->fts_errno));
 }
 
-/* Links are followed: kubelet makes such, to files and to directories. */
+/* Follows links to files and to directories, because kubelet makes both. */
 static int check_link(FTS *tree, FTSENT *link, const struct user *user, struct error *error)
 {
     struct stat st;
@@ -88,8 +88,8 @@ bool addons_shipped(const struct config *config, enum addon addon, char path[sta
     return config->quick_start && (access(path, F_OK) == 0 || errno != ENOENT);
 }
 
-/* mitmproxy takes what stands beside the name that is configured; Python, for the program that it
- * runs itself, what stands beside the file to which that leads. */
+/* mitmproxy imports from the directory of the configured path. Python imports, for the script that
+ * it runs itself, from the directory of the file to which the path leads. */
 static int check_addon(const char *path, const struct config *config, struct error *error)
 {
     char resolved[PATH_MAX];

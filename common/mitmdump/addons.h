@@ -8,14 +8,14 @@
 #include "common/base/error.h"
 #include "common/config/config.h"
 
-/* Addons are code that runs where the CA's key is. Can anybody but root and the mitmproxy user
- * write to one, to what is on the way to it, or to what lies beside it and below? 0 if not, or
- * if MITMPROXY_WRITABLE_SCRIPTS allows it; else -1 with an error that names the place and its mode,
+/* Addons run in the process that has the CA's key. Can anybody but root and the mitmproxy user
+ * write to an addon, to a directory on the way to it, or to what is beside it and below? 0 if not,
+ * or if MITMPROXY_WRITABLE_SCRIPTS allows it; else -1 with an error that names the place, its mode,
  * and who can. To be called as the mitmproxy user. */
 int addons_check(const struct config *config, struct error *error);
 
-/* The shipped scripts: what mitmdump loads, in this order and before any other addon; what the
- * first of these imports; and what mitmdump is started by. */
+/* The shipped scripts: those that mitmdump loads, in this order and before any other addon; the
+ * module that admission.py imports; and the script that starts mitmdump. */
 enum addon {
     ADDON_ADMISSION,
     ADDON_STREAM,
@@ -26,8 +26,8 @@ enum addon {
     ADDONS_SHIPPED
 };
 
-/* The path of one of them. False if it is not used: mitmdump can be started without quick_start.py,
- * but not without the others. */
+/* Fills in the path of a shipped script. False if it is not used: mitmdump can be started without
+ * quick_start.py, but not without the others. */
 bool addons_shipped(const struct config *config, enum addon addon, char path[static PATH_MAX]);
 
 #endif

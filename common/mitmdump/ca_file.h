@@ -8,26 +8,26 @@
 #include "common/base/error.h"
 #include "common/config/config.h"
 
-/* The file that mitmdump takes its CA from, key and certificates, by mitmproxy's name. */
+/* The file from which mitmdump reads its CA, key and certificates. mitmproxy chose the name. */
 #define CA_FILE "mitmproxy-ca.pem"
 enum { CA_FILE_MAX_BYTES = 256 * 1024, CA_FILE_SHA256_SIZE = 65 };
 
-/* Which one it is. The hash is of the whole file: setup writes it down as that of the file which it
- * has checked. (There is no guessing a key from it.) */
+/* Identifies one version of the file. The hash is of the whole file; setup records that of the file
+ * which it has checked. (The key cannot be guessed from it.) */
 struct ca_file {
     struct stat identity;
     char sha256[CA_FILE_SHA256_SIZE]; /* lower-case hex */
 };
 
-/* Its path, for messages. */
+/* Fills in its path. */
 void ca_file_path(const struct config *config, char path[static PATH_MAX]);
 
-/* Reads it as whoever calls. Returns its text, which the caller gives to ca_file_release, and fills
- * file; NULL with error and errno. */
+/* Reads the file with the caller's rights and fills file. Returns its text, which the caller gives
+ * to ca_file_release; NULL with error and errno. */
 char *ca_file_read(const struct config *config, struct ca_file *file, size_t *size,
                    struct error *error);
 
-/* Clears and frees a text that may have a key in it, as ca_file_read returns one, or NULL. */
+/* Clears and frees a text that may hold a key, such as that of ca_file_read, or NULL. */
 void ca_file_release(char *text, size_t size);
 
 /* True while nobody has written or replaced the file since it was read, as far as stat(2) tells. */

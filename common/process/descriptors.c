@@ -1,4 +1,4 @@
-/* Short, because it is neither about privileges nor about files. */
+/* A file of its own, because it is neither about privileges nor about files. */
 #include "common/process/descriptors.h"
 
 #include <fcntl.h>

@@ -95,10 +95,10 @@ static bool capabilities_are_empty(void)
 
 int capabilities_drop(struct error *error)
 {
-    /* MUST come before the capabilities go: it needs CAP_SETPCAP. */
+    /* The bounding set MUST be first: dropping from it needs CAP_SETPCAP. */
     if (bounding_set_drop(error) != 0 || capabilities_clear(error) != 0)
         return -1;
-    /* MUST hold before anything is executed: root would have the bounding set again. */
+    /* MUST be set before anything is executed: root would get back what is in the bounding set. */
     if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0)
         return error_set(error, EX_NOPERM, "set no_new_privs: %s", strerror(errno));
     if (!capabilities_are_empty())
@@ -117,7 +117,7 @@ static bool identity_is(uid_t uid, gid_t gid)
            effective_gid == gid && saved_gid == gid;
 }
 
-/* A call that returned 0 is not believed: bugs in wrappers and user namespaces have made such calls
+/* Does not trust a call that returned 0: bugs in wrappers and user namespaces have made such calls
  * do nothing before. */
 static int drop_prove(uid_t uid, gid_t gid, bool groups_dropped, struct error *error)
 {
@@ -134,9 +134,9 @@ static int drop_prove(uid_t uid, gid_t gid, bool groups_dropped, struct error *e
     return 0;
 }
 
-/* Keeps a key in memory from cores and debuggers. MUST come after each change of the effective ids:
- * with that the kernel resets it to fs.suid_dumpable. Where that is 2, a core_pattern which is a
- * pipe is given a core whatever RLIMIT_CORE says (core(5)). */
+/* Keeps a key in memory from cores and debuggers. MUST come after each change of the effective ids,
+ * at which the kernel resets this to fs.suid_dumpable. If that is 2 and core_pattern is a pipe, a
+ * core is made whatever RLIMIT_CORE says (core(5)). */
 static int become_undumpable(void)
 {
     return prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
@@ -152,10 +152,10 @@ int privileges_drop(uid_t uid, gid_t gid, struct error *error)
     /* MUST be groups, then gid, then uid: each needs what the next one takes away. */
     if (can_change && identity_change(uid, gid, error) != 0)
         return -1;
-    /* MUST be explicit: a process that was not root before keeps its sets over setresuid. */
+    /* MUST be explicit: a process that was not root before keeps its sets across setresuid. */
     if (capabilities_clear(error) != 0)
         return -1;
-    /* MUST hold before anything is executed: set-user-ID programs would give it all back. */
+    /* MUST be set before anything is executed: set-user-ID programs would give privileges back. */
     if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0)
         return error_set(error, EX_NOPERM, "set no_new_privs: %s", strerror(errno));
     /* MUST come after the ids have changed. */

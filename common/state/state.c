@@ -78,12 +78,12 @@ static void copy_half(struct state *to, enum state_half half, const struct state
     }
 }
 
-/* The lock is a file of root's and the mitmproxy group's, which setup makes: others can open the
- * directory, and could lock that for ever. It only keeps the two halves from being lost to each
- * other. The mitmproxy user writes one of them and owns the directory, so a hostile one can hold
- * this lock, or put anything in its place. All that this does is to delay each write by a second:
- * nothing that is there blocks the opening, and a writer that does not get the lock goes on
- * without, for the file is whole in any case. Returns a descriptor or -1. */
+/* Keeps the two writers from overwriting each other's half. setup makes the lock file for root and
+ * the mitmproxy group; the directory would not do, because anybody can open it and lock it for
+ * ever. The mitmproxy user can write to the directory, so a hostile one can hold the lock or
+ * replace its file. That only delays each write by a second: opening it never blocks, and a writer
+ * without the lock goes on, since the file is replaced as a whole in any case. Returns a descriptor
+ * or -1. */
 static int lock(const struct state_place *place)
 {
     char lock_name[NAME_MAX];
@@ -101,7 +101,7 @@ int state_make_lock(const struct state_place *place, gid_t gid, struct error *er
     snprintf(lock_name, sizeof(lock_name), ".%.200s.lock", place->name);
     int fd = openat(place->directory, lock_name, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC,
                     0600);
-    /* The mode comes last: until the group is right nobody else shall open it. */
+    /* The mode comes last: nobody else may open the file before its group is right. */
     if (fd >= 0 && gid != (gid_t)-1 && fchown(fd, (uid_t)-1, gid) == 0)
         fchmod(fd, 0660);
     int reason = errno;

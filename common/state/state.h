@@ -8,8 +8,8 @@
 #include "common/base/error.h"
 #include "common/kernel/namespace.h"
 
-/* The state file: what setup and healthd tell each other and whoever looks. Text, "key=value" a
- * line, the first one "version=1". Only text.c knows the format. */
+/* The state file: what setup and healthd tell each other, and people. Text, one "key=value" per
+ * line, "version=1" first. Only text.c knows the format. */
 
 enum setup_state { SETUP_UNKNOWN, SETUP_RUNNING, SETUP_READY, SETUP_FAILED, SETUP_DISABLED };
 enum mitm_state {
@@ -34,10 +34,10 @@ struct state {
     char setup_error[STATE_ERROR_SIZE];
     char netns[NAMESPACE_ID_SIZE];
     char boot[NAMESPACE_ID_SIZE];
-    char backend[STATE_WORD_SIZE];          /* that holds the rules, "" for none */
+    char backend[STATE_WORD_SIZE];          /* the one that holds the rules, "" for none */
     uint32_t rules;                         /* how many are installed, 0 for none */
-    uint32_t port;                          /* that the rules redirect to, with rules > 0 */
-    uint32_t user;                          /* the uid that they let through, with rules > 0 */
+    uint32_t port;                          /* where the rules redirect to, if rules > 0 */
+    uint32_t user;                          /* the uid that the rules let through, if rules > 0 */
     char ca[STATE_WORD_SIZE];               /* "exported", or "" */
     char ca_sha256[STATE_SHA256_SIZE];      /* of the exported certificate, lower-case hex */
     char ca_file_sha256[STATE_SHA256_SIZE]; /* of the file with the key that setup has checked */
@@ -60,23 +60,24 @@ const char *mitm_state_name(enum mitm_state state);
  * or -1 with error and errno (ENOENT if there is none); state is all zero then. */
 int state_read(const char *path, uid_t owner, struct state *state, struct error *error);
 
-/* The state file's place, opened: for whoever uses it several times in a short while. */
+/* The open directory and the name of the state file, for callers that use it several times in a
+ * row. */
 struct state_place {
     int directory; /* -1 for none */
     const char *name;
     const char *path;
-    uid_t owner; /* whose the file may be, besides root and the caller */
+    uid_t owner; /* who may own the file, besides root and the caller */
 };
 
 /* As state_read. */
 int state_read_at(const struct state_place *place, struct state *state, struct error *error);
 
-/* Makes the file by which writers keep out of each other's way, beside the state file, for the
- * caller and the group (-1 for none). 0, also if it is there, or -1 with error. */
+/* Makes the writers' lock file beside the state file, for the caller and the group (-1 for none).
+ * 0, also if it exists already, or -1 with error. */
 int state_make_lock(const struct state_place *place, gid_t gid, struct error *error);
 
-/* Replaces one half of the file by that of state, stamped with the time, and keeps the other as it
- * is in the file; a file that does not read is begun anew. The directory must be there. */
+/* Writes one half of the file from state, with the current time, and keeps the other half that is
+ * in the file. A file that cannot be read is begun anew. The directory must exist. */
 int state_write(const char *path, uid_t owner, enum state_half half, const struct state *state,
                 struct error *error);
 int state_write_at(const struct state_place *place, enum state_half half, const struct state *state,

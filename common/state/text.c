@@ -9,7 +9,7 @@
 
 #include "common/base/characters.h"
 
-/* The format of the state file: whatever is read and whatever is written goes through the table. */
+/* The format of the state file. */
 
 static const char version_line[] = "version=1";
 
@@ -20,7 +20,7 @@ static const char *const mitm_names[] = {"unknown", "starting", "listening", "do
 
 enum kind { KIND_WORD, KIND_TEXT, KIND_NUMBER, KIND_TIME };
 
-/* One row a key: reader and writer are both driven by this table, in this order. */
+/* One row per key. Reader and writer both use this table; the writer keeps its order. */
 static const struct key {
     const char *name;
     enum state_half half;
@@ -52,7 +52,7 @@ static const struct key {
 };
 enum { KEY_COUNT = sizeof(keys) / sizeof(keys[0]) };
 
-/* The words' enums are read and written through int. */
+/* Fields of KIND_WORD are enums, and are read and written as int. */
 _Static_assert(sizeof(enum setup_state) == sizeof(int), "enum of another size");
 _Static_assert(sizeof(enum mitm_state) == sizeof(int), "enum of another size");
 
@@ -84,7 +84,7 @@ static int parse_word(const struct key *key, const char *value, void *field)
     return -1;
 }
 
-/* As it is written: strtonum alone would take "+1" and " 1" too. */
+/* Must the value be digits alone? (strtonum by itself would take "+1" and " 1", too.) */
 static bool is_numeric(const struct key *key)
 {
     return key->kind == KIND_NUMBER || key->kind == KIND_TIME;
@@ -164,7 +164,7 @@ int state_parse(const char *text, size_t size, struct state *state, struct error
     return result;
 }
 
-/* What is not printable is neither written nor read in a value. */
+/* Makes text printable first, because the reader refuses what is not. */
 static void print_text(FILE *out, const char *text)
 {
     char printable[STATE_ERROR_SIZE];

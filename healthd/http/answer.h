@@ -12,8 +12,8 @@ struct http_answer {
     bool canary;      /* the connection came by the canary */
 };
 
-/* Writes the answer with its header and a NUL behind it. Returns its size without that: what does
- * not fit is cut. */
+/* Writes the answer with its header and a NUL, cut if it does not fit. Returns its size without the
+ * NUL. */
 size_t http_answer_format(const struct http_answer *answer, char *out, size_t out_size);
 
 /* A text that is put together piece by piece in memory of fixed size; what does not fit is cut. */

@@ -39,8 +39,8 @@ static struct {
     struct client all[CLIENTS_MAX];
 } clients;
 
-/* What each client has sent so far: apart, so that a walk over the clients is a short one, and what
- * is never needed takes no memory. */
+/* What each client has sent so far. It is apart from struct client, so that a walk over the clients
+ * touches little memory, and unused buffers take none. */
 static char inputs[CLIENTS_MAX][HTTP_REQUEST_MAX];
 
 void clients_open(int epoll, const struct clients_owner *owner)
@@ -56,14 +56,14 @@ static void end_client(struct client *client)
     clients.present--;
 }
 
-/* Where the client has sent all of its request, and no more, nothing is left unread. */
+/* Has the client sent its whole request and no more? Then nothing is left unread. */
 static bool is_all_read(const struct client *client, const struct http_request *request,
                         size_t head_size)
 {
     return request->status == 200 && !request->has_body && client->used == head_size;
 }
 
-/* head_size: of the request; 0 where it is not whole. */
+/* head_size is that of the request, 0 if the request is not complete. */
 static void give_answer(struct client *client, const struct http_request *request, size_t head_size)
 {
     static char text[ANSWER_MAX];
@@ -73,7 +73,8 @@ static void give_answer(struct client *client, const struct http_request *reques
                                  .canary = client->canary};
     clients.owner.answer(clients.owner.context, request, &answer);
     size_t size = http_answer_format(&answer, text, sizeof(text));
-    /* A fresh connection's send buffer takes it whole; its end goes in the same packet. */
+    /* The send buffer of a new connection takes the whole answer. With MSG_MORE the end of the
+     * connection goes in the same packet. */
     if (send(client->fd, text, size, MSG_NOSIGNAL | MSG_MORE) != (ssize_t)size ||
         is_all_read(client, request, head_size)) {
         end_client(client);
@@ -128,7 +129,7 @@ bool clients_end_oldest(void)
     return oldest != NULL;
 }
 
-/* A free place, which is made where there is none. */
+/* Returns a free place. If there is none, the oldest client ends. */
 static struct client *take_place(void)
 {
     for (;;) {
@@ -139,7 +140,7 @@ static struct client *take_place(void)
     }
 }
 
-/* One whose business is not done gets a place, and is waited for. */
+/* Gives a place to a client that is not finished, and watches it. */
 static void keep_client(const struct client *guest)
 {
     struct client *client = take_place();
@@ -151,7 +152,7 @@ static void keep_client(const struct client *guest)
         end_client(client);
 }
 
-/* Most clients' requests are there already: they come and go without a place. */
+/* Most requests have arrived already: their clients are answered without taking a place. */
 void clients_begin(int fd, int family)
 {
     static char input[HTTP_REQUEST_MAX];

@@ -8,26 +8,26 @@
 #include "healthd/http/answer.h"
 #include "healthd/http/request.h"
 
-/* Those whom the server has accepted: a bounded number, one request of each, read, answered and
- * drained, with one absolute deadline for all of that; the oldest is dropped first. It decides
- * nothing about the content. There is one such set in a process. */
+/* The clients that the server has accepted, a bounded number. One request of each is read, answered
+ * and drained, with one deadline for all of that. The oldest is dropped first. The content of
+ * answers comes from the owner. There is one such set in a process. */
 
 enum { CLIENTS_MAX = 128 };
 
-/* What is asked and told of their owner. */
+/* What the clients call their owner for. */
 struct clients_owner {
     void *context;
-    /* Fills the answer's status and body, where a request could not be parsed, too (its status says
-     * so); the body must live until the next call. */
+    /* Fills the answer's status and body, also for a request that could not be parsed (see its
+     * status). The body must live until the next call. */
     void (*answer)(void *context, const struct http_request *request, struct http_answer *answer);
-    /* A connection has come by the canary of that family. True if nothing more is to come of it. */
+    /* A connection has come by the canary of that family. True if no request will follow on it. */
     bool (*canary_landed)(void *context, int family, int fd);
 };
 
-/* What comes from them will be told by epoll, with a place below CLIENTS_MAX as data. */
+/* Sets the epoll that will report a client's input, with its place below CLIENTS_MAX as data. */
 void clients_open(int epoll, const struct clients_owner *owner);
 
-/* Takes an accepted connection, which does not block. */
+/* Takes over an accepted, non-blocking connection. */
 void clients_begin(int fd, int family);
 
 /* There is something to read from the client in that place. */
@@ -36,7 +36,7 @@ void clients_event(size_t place);
 /* Ends the oldest. False if there is none. */
 bool clients_end_oldest(void);
 
-/* Ends those whose time is over. Returns when the next one's is, INT64_MAX for none. */
+/* Ends the clients whose deadline is over. Returns the next deadline, INT64_MAX for none. */
 int64_t clients_expire(int64_t now_ms);
 
 /* How many there are, and how many had to give way to newer ones so far. */

@@ -4,10 +4,10 @@
 #include <string.h>
 #include <strings.h>
 
-/* More digits than a 64-bit length can have mean an overflow elsewhere. */
+/* A longer Content-Length could overflow 64 bits in another program. */
 enum { LENGTH_DIGITS_MAX = 18 };
 
-/* What the header fields say that matters here. */
+/* The header fields, as far as they matter here. */
 struct fields {
     int hosts;
     int content_lengths;
@@ -15,7 +15,7 @@ struct fields {
     bool chunked;
 };
 
-/* A stretch of a request, which belongs to whoever has read that. No NUL is at its end. */
+/* A part of a request's text, which the caller owns. No NUL follows it. */
 struct span {
     const char *at;
     size_t size;
@@ -31,7 +31,7 @@ static bool span_is_nocase(struct span span, const char *text)
     return strlen(text) == span.size && strncasecmp(span.at, text, span.size) == 0;
 }
 
-/* Without spaces and tabs at either end. */
+/* Strips spaces and tabs from both ends. */
 static struct span span_trim(struct span span)
 {
     while (span.size > 0 && (*span.at == ' ' || *span.at == '\t'))
@@ -41,8 +41,8 @@ static struct span span_trim(struct span span)
     return span;
 }
 
-/* Takes what is before the first separator, and that, off rest. False, with nothing changed, if
- * there is none. */
+/* Moves what is before the first separator from rest to taken, and drops the separator. False, with
+ * nothing changed, if there is none. */
 static bool span_take_until(struct span *rest, char separator, struct span *taken)
 {
     const char *end = memchr(rest->at, separator, rest->size);
@@ -65,7 +65,8 @@ static bool is_token(struct span span)
     return span.size > 0;
 }
 
-/* A name, an address or a bracketed address, with a port at most (RFC 9110, 7.2), or nothing. */
+/* A name, an address, or an address in brackets, with or without a port (RFC 9110, 7.2), or
+ * nothing. */
 static bool is_host(struct span value)
 {
     static const char others[] = "-._~%!$&'()*+;=";
@@ -94,7 +95,7 @@ static int parse_version(struct span version)
     return well_formed ? 505 : 400;
 }
 
-/* As Kubernetes asks: the name alone counts, not its value. */
+/* Does the query have a parameter of that name? As in Kubernetes its value does not count. */
 static bool has_parameter(struct span query, const char *name)
 {
     bool more = true;
@@ -109,8 +110,8 @@ static bool has_parameter(struct span query, const char *name)
     return false;
 }
 
-/* Takes scheme and authority off an absolute-form, if that is what it is. An empty path is "/"; the
- * host is never empty (RFC 9110, 4.2.1). False if it is malformed. */
+/* Removes scheme and authority if the target is in absolute-form. An empty path becomes "/". False
+ * if the authority is malformed; its host must not be empty (RFC 9110, 4.2.1). */
 static bool skip_authority(struct span *target)
 {
     static const char scheme[] = "http://";
@@ -128,7 +129,7 @@ static bool skip_authority(struct span *target)
     return authority.size > 0 && *authority.at != ':' && is_host(authority);
 }
 
-/* origin-form, absolute-form (which a server has to take, RFC 9112, 3.2.2), or "*". */
+/* Takes origin-form, absolute-form (a server has to, RFC 9112, 3.2.2), or "*". */
 static int parse_target(struct span target, struct http_request *request)
 {
     struct span before_query;
@@ -211,8 +212,8 @@ static int judge_fields(const struct fields *fields, bool is_http11)
 }
 
 /* Cuts the next line off rest, without its CRLF. -1: no whole line yet; 0: a line; 400: a bare LF
- * or CR, or a NUL. A line with a NUL need not be whole: this is not HTTP, and may have no more
- * lines. A whole one is judged alike, or the answer would depend on how the bytes come in. */
+ * or CR, or a NUL. A NUL is refused before the line is whole, too: this is not HTTP, and the line
+ * may never end. So the answer does not depend on how the bytes come in. */
 static int take_line(struct span *rest, struct span *line)
 {
     bool whole = span_take_until(rest, '\n', line);
@@ -227,7 +228,7 @@ static int take_line(struct span *rest, struct span *line)
     return memchr(line->at, '\r', line->size) != NULL ? 400 : 0;
 }
 
-/* The status of a whole head, 0 while it is not whole. *rest is what follows it. */
+/* The status of a complete head, 0 while it is incomplete. *rest becomes what follows it. */
 static int parse_head(struct span *rest, struct http_request *request)
 {
     struct fields fields = {0};
@@ -235,7 +236,7 @@ static int parse_head(struct span *rest, struct http_request *request)
     bool is_http11 = false;
     int status = 200;
     int got = take_line(rest, &line);
-    /* One empty line before the request is to be passed over (RFC 9112, 2.2). */
+    /* One empty line before the request is skipped (RFC 9112, 2.2). */
     if (got == 0 && line.size == 0)
         got = take_line(rest, &line);
     if (got != 0)
@@ -263,6 +264,6 @@ size_t http_request_parse(const char *data, size_t size, struct http_request *re
         request->status = 431;
     if (request->status == 0)
         return 0;
-    /* What is refused has no known end. */
+    /* The end of a refused request is not known. */
     return request->status == 200 ? size - rest.size : size;
 }

@@ -20,7 +20,7 @@ static struct {
     int64_t pause_until_ms; /* 0: connections are accepted */
 } server;
 
-/* epoll data: the place of a client, or behind those, the index of a listening socket. */
+/* epoll data: the place of a client, or CLIENTS_MAX plus the index of a listening socket. */
 static int watch_listener(size_t index)
 {
     return watch(server.epoll, server.listeners.fds[index], CLIENTS_MAX + index);
@@ -38,7 +38,7 @@ int server_open(int epoll, const struct listeners *listeners, const struct clien
     return 0;
 }
 
-/* What cannot be accepted now would make the listeners ready again and again. */
+/* A connection that cannot be accepted now would make its listener ready again and again. */
 static void pause_accepting(void)
 {
     for (size_t i = 0; i < server.listeners.count && server.pause_until_ms == 0; i++)
@@ -53,7 +53,7 @@ static void resume_accepting(void)
         watch_listener(i);
 }
 
-/* Without descriptors the oldest client goes. */
+/* If descriptors have run out, the oldest client ends. */
 static void accept_clients(size_t index)
 {
     int listener = server.listeners.fds[index];

@@ -7,7 +7,7 @@
 #include <time.h>
 #include <unistd.h>
 
-/* setup holds the port for a moment when it proves the rules. */
+/* Listening is tried again, because setup holds the port for a moment to prove the rules. */
 enum { BACKLOG = 4096, TRIES = 100, PAUSE_NS = 20 * 1000 * 1000 };
 
 union address {
@@ -37,7 +37,7 @@ static int listen_on(const union address *address)
     if (fd < 0)
         return -1;
     setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
-    /* One socket a family: the original destination is asked for in the family's own way. */
+    /* One socket per family, because the option that tells the original destination differs. */
     if (family == AF_INET6)
         setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &one, sizeof(one));
     if (bind(fd, &address->any, size) == 0 && listen(fd, BACKLOG) == 0)

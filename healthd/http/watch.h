@@ -4,8 +4,7 @@
 #include <stdint.h>
 #include <sys/epoll.h>
 
-/* Has epoll tell of fd, by that data, when there is something to read, or its end. 0, or -1 with
- * errno. */
+/* Makes epoll report data when fd has input or is at its end. 0, or -1 with errno. */
 static inline int watch(int epoll, int fd, uint64_t data)
 {
     struct epoll_event event = {.events = EPOLLIN, .data.u64 = data};

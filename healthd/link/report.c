@@ -1,4 +1,4 @@
-/* Short, because it is all that the two sides of a report share but for its form. */
+/* The only code that the two sides of a report share, beside its struct. */
 #include "healthd/link/report.h"
 
 #include <string.h>

@@ -23,29 +23,29 @@ enum refusal {
     REFUSED_TLS,      /* a ClientHello that cannot be read */
     REFUSED_REQUEST,  /* one that two parsers could understand differently */
     REFUSED_VERSION,  /* the origin speaks another version of HTTP than the client */
-    REFUSED_ADDON,    /* an addon has failed at it */
+    REFUSED_ADDON,    /* an addon has failed, or broken the request */
     REFUSALS
 };
 
 /* What the runner tells the responder about mitmdump, one packet for each change, over the socket
- * pair between them. The other way goes only its end: that is the order to stop. */
+ * pair between them. Nothing is sent the other way: its end is the order to stop. */
 struct report {
     enum mitm_state state;
     uint32_t pid;
     uint32_t restarts[CAUSES];
-    uint32_t start_ms;  /* that the last start took until it listened, 0 for none yet */
+    uint32_t start_ms;  /* how long the last start took until it listened, 0 for none yet */
     uint32_t inodes[2]; /* of the listening sockets, IPv4 and IPv6, as sock_diag tells them; 0 while
                            there is none */
     uint32_t state_write_failures;
     uint32_t refused[REFUSALS];
-    int64_t waiting_since_ms; /* on clock_ms: since when every look has found connections that wait
+    int64_t waiting_since_ms; /* clock_ms since when every look has found connections that wait
                                  to be accepted; 0 for none */
     char error[STATE_ERROR_SIZE];
     char ca_error[STATE_ERROR_SIZE]; /* what is wrong with the CA's file, "" for nothing */
 };
 
-/* Sets the state, and why that is so ("" for no reason, NULL: as it was). What is known of one that
- * listens is forgotten when it does not. */
+/* Sets the state and its reason ("" for none, NULL keeps the old one). In another state than
+ * MITM_LISTENING, what is only known of a listening mitmdump is forgotten. */
 void report_state(struct report *report, enum mitm_state state, const char *why);
 
 #endif

@@ -16,7 +16,8 @@ static sigset_t wanted_signals(void)
     sigemptyset(&wanted);
     for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++)
         sigaddset(&wanted, numbers[i]);
-    /* nohup(1) says so; but one that is blocked waits for its reader even then. */
+    /* Under nohup(1) SIGHUP is ignored and must stay so: if it were blocked, it would be read
+     * anyway. */
     if (is_ignored(SIGHUP))
         sigdelset(&wanted, SIGHUP);
     return wanted;

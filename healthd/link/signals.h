@@ -4,14 +4,14 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* Blocks SIGCHLD, what orders to stop, and SIGUSR1 and SIGUSR2, which mean nothing here and would
- * end the process; nothing else. From then on they wait for their reader. */
+/* Blocks SIGCHLD, the signals that order to stop, and SIGUSR1 and SIGUSR2, which mean nothing here
+ * and would end the process. Unblocks all others. Blocked signals wait until they are read. */
 void signals_block(void);
 
 /* The same, and opens a descriptor (non-blocking) from which they are read. -1 with errno. */
 int signals_open(void);
 
-/* Whether the signal of that number orders to stop. */
+/* Does this signal order to stop? */
 bool signals_order_to_stop(uint32_t number);
 
 #endif

@@ -1,4 +1,4 @@
-/* Short, because only one file of proc(5) is read. */
+/* A file of its own, because it is all that is read of proc(5). */
 #include "healthd/link/usage.h"
 
 #include <fcntl.h>

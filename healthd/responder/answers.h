@@ -4,8 +4,8 @@
 #include "healthd/http/clients.h"
 #include "healthd/responder/readiness.h"
 
-/* What clients are answered, path by path: from readiness, which must live as long as they are
- * served. Their requests are counted, and connections by the canary passed on. */
+/* Returns the callbacks that answer clients, path by path, from readiness, which must outlive the
+ * clients. They also count requests, and tell readiness of canaries. */
 struct clients_owner answers_of(struct readiness *readiness);
 
 #endif

@@ -12,16 +12,16 @@
 #include "common/base/log.h"
 #include "common/kernel/canary.h"
 
-/* A canary that nobody answers counts as lost after the second until the next round: with that it
- * is 10 s at most until healthd knows that rules are gone. One that is refused is known at once or,
- * where the kernel is busy, soon: while one is under way there are looks, in ever longer pauses.
- * One success is not enough to wait for long: a setup that fails takes its rules back. */
+/* A canary that has not arrived when the next round begins, a second later, counts as lost: so
+ * healthd knows after 10 s at most that rules are gone. A refused canary is noticed at once or, if
+ * the kernel is busy, soon: while one is under way it is looked at in growing intervals. The long
+ * interval needs two good rounds, because a setup that fails takes its rules back. */
 enum { EVERY_MS = 9 * 1000, AGAIN_MS = 1000, LOOK_MS = 10 };
 
 static const int families[PROBE_FAMILIES] = {AF_INET, AF_INET6};
 
-/* To connect a datagram socket sends nothing, but takes an address of one's own. (To bind one, as
- * ipv6_loopback_is_usable does, is not for the confined responder.) */
+/* Connecting a datagram socket sends nothing, but fails without a local address. (The confined
+ * responder may not bind one, as ipv6_loopback_is_usable does.) */
 static bool has_loopback(int family)
 {
     int fd = canary_connect(family, SOCK_DGRAM);
@@ -95,7 +95,7 @@ static void begin_canary(struct probe *probe, int family)
         fail_canary(probe, family, strerror(errno));
 }
 
-/* One that was refused will not arrive. */
+/* Fails a canary that was refused: it will not arrive. */
 static void check_canary(struct probe *probe, int family)
 {
     int reason = 0;
@@ -164,7 +164,7 @@ void probes_look(struct probes *probes, void (*accept_waiting)(void))
         probes->deadline_ms = look_ms;
 }
 
-/* The port of either end, in network order. */
+/* The port of one end, by ask (getpeername or getsockname), in network order. */
 static in_port_t port_of(int fd, int (*ask)(int, struct sockaddr *, socklen_t *))
 {
     union {
@@ -183,12 +183,12 @@ bool probes_landed(struct probes *probes, int family, int accepted)
     struct probe *probe = &probes->canaries[family == AF_INET ? 0 : 1];
     bool is_own =
         probe->fd >= 0 && port_of(accepted, getpeername) == port_of(probe->fd, getsockname);
-    /* Somebody else proves new rules: the others are there too. */
+    /* Somebody else's canary shows that there are new rules: begin a round now. */
     if (!is_own && !probe->holds)
         probes->next_round_ms = probes->deadline_ms = 0;
     hold(probe, "redirect rules", family);
-    /* Ours may have come by another port: NAT changes it where its own is still taken. Whoever's
-     * this one is, it has proved what ours was to prove. */
+    /* This may be ours from another port: NAT changes the port if it is still in use. Whoever sent
+     * this canary, it proves what ours would prove. */
     end_canary(probe);
     return is_own;
 }

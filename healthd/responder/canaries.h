@@ -7,13 +7,13 @@
 
 #include "common/config/config.h"
 
-/* The responder's own proof that the rules are live, every 9 s, every second while one fails or has
- * just failed: for each family a connection to the canary, which the redirect sends to our own
- * listener, and a datagram there, which the guard refuses. */
+/* The responder's own proof that the rules are live. For each family it connects to the canary,
+ * which the redirect sends to our own listener, and sends a datagram there, which the guard
+ * refuses: every 9 s, and every second while one of these fails or has just failed. */
 
 struct probe {
     bool configured; /* there are such rules */
-    bool wanted;     /* and an address that they are proved by: IPv6 may come and go */
+    bool wanted;     /* and the family has an address: IPv6 may come and go */
     bool holds;
     char error[128]; /* why it does not */
     int fd;          /* a connection that is under way; -1: none */
@@ -21,7 +21,7 @@ struct probe {
 
 enum { PROBE_FAMILIES = 2 };
 
-/* By family: IPv4, IPv6. */
+/* The arrays are by family: IPv4, IPv6. */
 struct probes {
     struct probe canaries[PROBE_FAMILIES];
     struct probe guards[PROBE_FAMILIES];
@@ -32,13 +32,13 @@ struct probes {
 
 void probes_init(struct probes *probes, const struct config *config);
 
-/* Looks after the probes, which is due at the deadline, and sets the next one: begins a round, or
- * sees what has become of the last one. accept_waiting takes in what has arrived at our listeners:
- * on loopback the canary mostly has when connect returns. */
+/* To be called at deadline_ms, of which it sets the next one. Begins a round, or checks on the last
+ * one. accept_waiting accepts what has arrived at our listeners: on loopback a canary mostly has
+ * when connect returns. */
 void probes_look(struct probes *probes, void (*accept_waiting)(void));
 
-/* A connection that was meant for the canary of that family has been accepted. Returns true if it
- * is our own, of which nothing more is to come. */
+/* A connection to the canary of that family has been accepted. True if it is our own, on which no
+ * request will follow. */
 bool probes_landed(struct probes *probes, int family, int accepted);
 
 #endif

@@ -5,11 +5,11 @@
 #include <string.h>
 #include <time.h>
 
-/* The first look that finds somebody waiting comes up to 1.2 s after he came: 5 s in the middle,
- * and less than 6 s at most. */
+/* A look notices a waiting connection up to 1.2 s late. So mitmdump is reported to hang after 5 s
+ * on average, and before 6 s. */
 enum { STUCK_MS = 4500 };
 
-/* The runner goes round its loop every 1.2 s at least. What it reports is believed for so long. */
+/* The runner goes round its loop at least every 1.2 s. Its reports are believed for this long. */
 enum { PULSE_MS = 5000 };
 
 static enum holding fails(char reason[static REASON_SIZE], const char *text)
@@ -30,7 +30,7 @@ static enum holding check_state_file(const struct facts *facts, char reason[stat
     return facts->state_read ? HOLDS : fails(reason, facts->state_error.text);
 }
 
-/* With transparent mode off nothing has to be there; rules that are would refuse everything. */
+/* With transparent mode off no rules are needed, and any that are there would refuse everything. */
 static enum holding check_disabled(const struct facts *facts, char reason[static REASON_SIZE])
 {
     struct error ignored;
@@ -104,7 +104,7 @@ static enum holding check_ca(const struct facts *facts, char reason[static REASO
         return fails(reason, facts->state.setup == SETUP_RUNNING
                                  ? "setup is running: CA not exported yet"
                                  : "CA missing: not exported (setup prepare has not run)");
-    /* A file that was cut off between two lines still reads. */
+    /* A state file that was cut off after a whole line can still be read. */
     if (facts->state.ca_sha256[0] == '\0' || facts->state.ca_file_sha256[0] == '\0' ||
         facts->state.ca_expires == 0)
         return fails(reason, "the state file does not say which CA was exported: run setup again");
@@ -139,7 +139,7 @@ static enum holding check_mitmdump(const struct facts *facts, char reason[static
     return FAILS;
 }
 
-/* The runner may not have noticed yet: the kernel has the last word. */
+/* Asks the kernel, because the runner may not have noticed yet. */
 static enum holding check_listener(const struct facts *facts, size_t family,
                                    char reason[static REASON_SIZE])
 {

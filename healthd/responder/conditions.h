@@ -15,8 +15,8 @@ struct facts {
     const struct probes *probes;
     bool stopping;
     bool state_read;
-    struct error state_error; /* where it was not */
-    struct state state;       /* all zero, where it was not */
+    struct error state_error; /* if it was not read */
+    struct state state;       /* all zero if it was not read */
     struct {
         int there; /* as listener_find says */
         struct listener found;
@@ -32,8 +32,8 @@ struct condition {
     enum holding (*check)(const struct facts *facts, char reason[static REASON_SIZE]);
 };
 
-/* All of them, in the order in which the parts come up, so that the first one that fails names the
- * next thing that is awaited. */
+/* All of them, in the order in which the parts start, so that the first failure names what is
+ * awaited next. */
 extern const struct condition conditions[CONDITIONS];
 
 #endif

@@ -29,13 +29,13 @@ static const int allowed[] = {
     SCMP_SYS(gettid), SCMP_SYS(gettimeofday), SCMP_SYS(getuid), SCMP_SYS(madvise), SCMP_SYS(munmap),
     SCMP_SYS(time)};
 
-/* Sockets of which families it may make: canaries. */
+/* The families of the sockets that it may make, for canaries. */
 static const int families[] = {AF_INET, AF_INET6};
 
 /* Bits of openat's flags that change a file or make one. */
 enum { OPEN_TO_CHANGE = O_ACCMODE | O_CREAT | O_TRUNC | O_APPEND };
 
-/* Allows a call whose argument has these bits, of those in mask. */
+/* Allows a call if those bits of its argument that are in mask equal bits. */
 static int allow_where(scmp_filter_ctx filter, int call, unsigned int argument, scmp_datum_t mask,
                        scmp_datum_t bits)
 {

@@ -10,7 +10,8 @@
 /* The text format of Prometheus, version 0.0.4. */
 #define METRICS_TYPE "text/plain; version=0.0.4; charset=utf-8"
 
-/* Counts a request that was answered so. One that did not parse has no path. */
+/* Counts a request by its path and the status of its answer. One that did not parse has the path
+ * "other". */
 void metrics_count(const struct http_request *request, int status);
 
 /* Prints everything. clients and dropped are the server's: connections now, and those that gave way

@@ -12,7 +12,7 @@
 #include "healthd/responder/conditions.h"
 
 enum {
-    FRESH_MS = 10, /* nobody sees a difference, and a storm of requests costs no more than this */
+    FRESH_MS = 10, /* a verdict is used again for so long, which bounds the cost of many requests */
     WARN_EVERY_MS = 24 * 60 * 60 * 1000,
     WARN_BEFORE_S = 30 * 24 * 60 * 60,
 };
@@ -93,7 +93,7 @@ void verdict_print(const struct verdict *verdict, struct text *out)
 {
     for (size_t i = 0; i < CONDITIONS; i++) {
         enum holding holding = verdict->conditions[i].holding;
-        /* Where healthd ends nothing else matters. */
+        /* While healthd stops nothing else matters. */
         if (holding == DOES_NOT_APPLY || (i > 0 && verdict->conditions[0].holding == FAILS))
             continue;
         if (holding == HOLDS)

@@ -16,7 +16,7 @@ enum holding { DOES_NOT_APPLY, HOLDS, FAILS };
 
 struct verdict {
     bool ready;
-    const char *reason; /* of the first that fails, where not ready */
+    const char *reason; /* that of the first failure, if not ready */
     struct {
         enum holding holding;
         char reason[REASON_SIZE];    /* where it fails */
@@ -35,17 +35,17 @@ struct readiness {
     const _Atomic int64_t *pulse_ms; /* see runner.h */
     struct probes probes;
     int64_t judged_ms;
-    int64_t warn_again_ms; /* of the CA's end */
+    int64_t warn_again_ms; /* when to warn again of the CA's end */
     struct verdict verdict;
 };
 
-/* Judges, at most 10 ms ago. The verdict is the readiness's own. */
+/* Returns the verdict, which is at most 10 ms old and belongs to readiness. */
 const struct verdict *readiness_judge(struct readiness *readiness);
 
-/* A line a condition, as people know them from Kubernetes. */
+/* Prints one line per condition, as Kubernetes does. */
 void verdict_print(const struct verdict *verdict, struct text *out);
 
-/* Logs that the CA ends within 30 days, once a day. */
+/* Warns once a day if the CA ends within 30 days. */
 void readiness_warn(struct readiness *readiness);
 
 #endif

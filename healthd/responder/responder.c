@@ -23,7 +23,7 @@
 
 enum { EVENTS_MAX = 64, STOP_WITHIN_MS = 5800 };
 
-/* epoll data, beside the server's small numbers. */
+/* epoll data that is not the server's, whose numbers are small. */
 static const uint64_t signals_data = UINT64_MAX;
 static const uint64_t control_data = UINT64_MAX - 1;
 
@@ -64,7 +64,7 @@ static void take_report(struct responder *responder)
     responder->runner.control = -1;
 }
 
-/* The runner sees the end of the socket pair: this process may not signal another user's. */
+/* Tells the runner by the end of the socket pair: this process may not signal another user's. */
 static void stop(struct responder *responder)
 {
     if (responder->readiness.stopping)
@@ -162,7 +162,7 @@ static int open_all(struct responder *responder, const struct listeners *listene
     return server_open(responder->epoll, listeners, &owner, error);
 }
 
-/* Started without root there is nobody else to become. */
+/* If healthd was not started as root, it keeps its user. */
 static int become_healthd_user(const struct config *config, struct error *error)
 {
     bool root = geteuid() == 0;

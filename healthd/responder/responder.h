@@ -6,8 +6,8 @@
 #include "healthd/runner/runner.h"
 
 /* The process that answers: becomes the healthd user and serves until a signal ends it. It reads
- * the state file and the runner's reports, keeps the canary flying, passes signals on to the runner
- * and reaps; it writes nothing anywhere. There is no runner where transparent mode is off.
+ * the state file and the runner's reports, proves the rules by canaries, passes the order to stop
+ * on to the runner, and reaps it. It writes no file. Without transparent mode there is no runner.
  * Returns the exit status. */
 int responder_run(const struct config *config, const struct listeners *listeners,
                   const struct runner_link *runner);

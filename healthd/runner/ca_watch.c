@@ -4,7 +4,7 @@
 
 #include "common/state/state.h"
 
-/* "" where setup has written nothing down. */
+/* Fills in the hash of the file that setup has checked, "" if setup has recorded none. */
 static void checked_by_setup(const struct config *config, char sha256[static CA_FILE_SHA256_SIZE])
 {
     struct state state;

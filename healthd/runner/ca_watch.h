@@ -5,11 +5,11 @@
 #include "common/config/config.h"
 #include "common/mitmdump/ca_file.h"
 
-/* mitmdump reads the CA once, replaces a missing one by a new one in silence, which no client
- * trusts, and listens with a key that does not match. So it is started only with the very file that
- * setup has checked, and the file is looked at as long as it runs. */
+/* mitmdump reads the CA only once. It silently replaces a missing one by a new one, which no client
+ * trusts, and it listens with a key that does not match. So it is started only with the very file
+ * that setup has checked, and the file is watched as long as it runs. */
 
-/* Reads the file; where setup has written down which one it has checked, it must be that. 0, or -1
+/* Reads the file. If setup has recorded which file it has checked, it must be that one. 0, or -1
  * with error. */
 int ca_watch_read(const struct config *config, struct ca_file *file, struct error *error);
 

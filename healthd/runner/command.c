@@ -48,7 +48,7 @@ __attribute__((format(printf, 2, 3))) static void add_option(struct command *com
     va_end(args);
 }
 
-/* mitmproxy refuses an option that is set twice: MITMPROXY_SET has the last word. */
+/* Adds an option unless MITMPROXY_SET has it: mitmproxy refuses an option that is set twice. */
 static void add_default(struct command *command, const struct config *config, const char *name,
                         const char *value)
 {
@@ -59,9 +59,8 @@ static void add_default(struct command *command, const struct config *config, co
     add_option(command, "%s=%s", name, value);
 }
 
-/* Never an empty host: mitmdump would listen on every address, and be its own upstream. Two
- * listeners need version 9; the other form is one that every version since 7 knows. An IPv6 address
- * stands without brackets. */
+/* The host is never empty: mitmdump would listen on every address and be its own upstream. The form
+ * for two listeners takes an IPv6 address without brackets. */
 static void add_mode(struct command *command, const struct config *config, bool with_ipv6)
 {
     add(command, "--mode");
@@ -78,37 +77,38 @@ static void add_mode(struct command *command, const struct config *config, bool 
     add(command, "%u", config->port);
 }
 
-/* What promises rest on; MITMPROXY_SET may not name these (common/config/reserved_options.c). */
+/* The options on which the promises depend. MITMPROXY_SET may not name them
+ * (common/config/reserved_options.c). */
 static void add_fixed(struct command *command, const struct config *config)
 {
     static const char *const non_http[] = {
         [NON_HTTP_REJECT] = "reject", [NON_HTTP_LOG] = "log", [NON_HTTP_ALLOW] = "allow"};
     add_option(command, "confdir=%s", config->confdir);
-    /* The upstream is connected to when admission.py knows what for, not before, unless it may be
-     * the one that speaks first. */
+    /* lazy: connects to the upstream only when admission.py knows the protocol. eager: the upstream
+     * may be the one that speaks first. */
     add_option(command, "connection_strategy=%s",
                config->non_http == NON_HTTP_REJECT ? "lazy" : "eager");
-    /* admission.py decides what is raw; what it has left to HTTP never becomes so by an upgrade. */
+    /* admission.py decides what is raw TCP. An HTTP connection never becomes raw by an upgrade. */
     add_option(command, "rawtcp=false");
-    /* A certificate for the name that the client has asked for, and no other. */
+    /* The certificate is for the name that the client has asked for, and no other. */
     add_option(command, "upstream_cert=false");
     add_option(command, "termlog_verbosity=%s", config->log_level == LEVEL_DEBUG ? "info" : "warn");
     if (config->ssl_insecure)
         add_option(command, "ssl_insecure=true");
     add_option(command, "egress_non_http=%s", non_http[config->non_http]);
     add_option(command, "egress_stream_requests=%" PRIu64, config->stream_requests);
-    /* Said once for each pattern: all of them count. */
+    /* The option is repeated for each pattern: all of them count. */
     for (size_t i = 0; i < config->ignore_hosts.count; i++)
         add_option(command, "egress_ignore_hosts=%s", config->ignore_hosts.items[i]);
 }
 
 static void add_defaults(struct command *command, const struct config *config)
 {
-    /* Nor does the proxy answer for a host of its own, mitm.it. */
+    /* The proxy does not answer for mitm.it, a host of its own. */
     add_default(command, config, "onboarding", "false");
-    /* A pod's address, which redirected connections come from, may be a public one. */
+    /* Redirected connections come from the pod's address, which may be a public one. */
     add_default(command, config, "block_global", "false");
-    /* URLs carry secrets. */
+    /* Flows are not logged, because URLs carry secrets. */
     add_default(command, config, "flow_detail", "0");
     if (!config->ssl_insecure)
         add_default(command, config, "ssl_verify_upstream_trusted_confdir",
@@ -129,7 +129,8 @@ static void add_scripts(struct command *command, const struct config *config)
     }
 }
 
-/* Python runs what starts mitmdump. An interpreter that is found by env(1) could be anything. */
+/* Runs quick_start.py by the Python of mitmdump's first line. env(1) there is not accepted: the
+ * interpreter that it finds could be anything. */
 static void add_quick_start(struct command *command, const struct config *config)
 {
     char interpreter[PATH_MAX] = "", script[PATH_MAX];

@@ -12,7 +12,7 @@
 #include "healthd/link/usage.h"
 #include "healthd/runner/spawn.h"
 
-/* While somebody waits to be accepted, looks come more often. */
+/* Looks come more often while a connection waits to be accepted. */
 enum {
     LOOK_LISTENING_MS = 1125,
     LOOK_WAITING_MS = 250,
@@ -42,7 +42,7 @@ static int find_own_listener(const struct mitmdump *mitmdump, int family, uint32
                      found->uid);
 }
 
-/* Its own listeners, all of them, and how many connections wait there. */
+/* Finds all of its own listeners, and how many connections wait there. */
 static int find_listeners(const struct mitmdump *mitmdump, uint32_t inodes[2], uint32_t *waiting,
                           struct error *error)
 {
@@ -82,7 +82,7 @@ static void begin_listening(struct mitmdump *mitmdump)
              mitmdump->report.start_ms);
 }
 
-/* Connections that nobody accepts, at every look for so long, mean that it hangs. */
+/* mitmdump hangs if every look for HUNG_MS has found connections that nobody accepts. */
 static enum restart_cause watch_queue(struct report *report, uint32_t waiting, struct error *why)
 {
     if (waiting == 0)
@@ -121,7 +121,7 @@ static enum restart_cause look_listening(struct mitmdump *mitmdump, const uint32
     return cause == CAUSE_NONE ? watch_ca(mitmdump, why) : cause;
 }
 
-/* One that gets no processor is still at work when its time is over: it gets more. */
+/* A mitmdump that got too little processor time to start gets more time. */
 static bool is_starved(const struct mitmdump *mitmdump, int64_t silent_ms)
 {
     struct usage usage;

@@ -30,7 +30,7 @@ int mitmdump_init(struct mitmdump *mitmdump, const struct config *config, struct
     return mitmdump->diagnosis >= 0 ? 0 : -1;
 }
 
-/* Builds for tests of many restarts have shorter ones: make CFLAGS=-DBACKOFF_MAX_MS=... */
+/* Tests of many restarts build with shorter ones: make CFLAGS=-DBACKOFF_MAX_MS=... */
 #ifndef BACKOFF_FIRST_MS
 #define BACKOFF_FIRST_MS 1000
 #endif
@@ -58,8 +58,8 @@ static int64_t backoff_ms(unsigned int failures)
     return delay < BACKOFF_MAX_MS ? delay : BACKOFF_MAX_MS;
 }
 
-/* To read a new CA is no failure. What was not even started may be tried again soon: that costs
- * nothing, and somebody may have put right what was wrong. */
+/* A restart to read a new CA is no failure. A mitmdump that was not even started is tried again
+ * soon: that costs nothing, and the obstacle may be gone. */
 static int64_t delay_after(struct mitmdump *mitmdump, enum restart_cause cause)
 {
     if (cause == CAUSE_CA_CHANGED)
@@ -82,7 +82,7 @@ static void fail(struct mitmdump *mitmdump, enum restart_cause cause, const char
               strncmp(why, "mitmdump", 8) == 0 ? "" : "mitmdump ", why, delay);
 }
 
-/* Ends the process, because of that, to start it again. */
+/* Ends the process for that cause. It will be started again. */
 static void end(struct mitmdump *mitmdump, enum restart_cause cause, const char *why)
 {
     log_error("mitmdump %s: SIGTERM", why);
@@ -97,7 +97,7 @@ static int check_start(struct mitmdump *mitmdump, struct error *error)
 {
     if (ca_watch_read(mitmdump->config, &mitmdump->ca_file, error) != 0)
         return error_prefix(error, "not started");
-    /* mitmdump would take its time to say less of it. */
+    /* mitmdump would report it later, and say less. */
     if (port_check(mitmdump->diagnosis, mitmdump->config->port, mitmdump->with_ipv6, error) != 0)
         return error_prefix(error, "not started");
     return access_check(mitmdump->config, error);

@@ -13,7 +13,7 @@
 #include "healthd/runner/start.h"
 
 /* One mitmdump and all that is known of it. The runner calls mitmdump_tick when deadline_ms is
- * reached or something has happened, and reads the rest. */
+ * reached or something has happened, and only reads the other members. */
 struct mitmdump {
     const struct config *config;
     int diagnosis;  /* sock_diag */
@@ -21,10 +21,10 @@ struct mitmdump {
 
     pid_t pid; /* 0: no process */
     struct output output;
-    struct ca_file ca_file;          /* that it has read */
+    struct ca_file ca_file;          /* the one that it has read */
     unsigned int failures;           /* in a row */
     enum restart_cause cause;        /* of the last failure, or of the one that is under way */
-    char last_end[STATE_ERROR_SIZE]; /* why the one before ended, until this one listens */
+    char last_end[STATE_ERROR_SIZE]; /* why the previous one ended; cleared when this one listens */
     bool failed;                     /* the next start is a restart */
     int64_t started_ms;
     int64_t silent_since_ms;    /* since when it does not listen */
@@ -42,8 +42,8 @@ int mitmdump_init(struct mitmdump *mitmdump, const struct config *config, struct
 /* Does what is due: starts the process, looks for its listener, ends it by force. */
 void mitmdump_tick(struct mitmdump *mitmdump);
 
-/* The process has ended with that wait status and was reaped just now. Until then its pid could not
- * become another one's, so the end of an earlier process never counts against this one. */
+/* To be called when the process has ended with that wait status and was just reaped. Only then can
+ * another process get its pid, so this is never about an earlier process. */
 void mitmdump_ended(struct mitmdump *mitmdump, int wait_status);
 
 /* Asks the process to end, with SIGTERM now and SIGKILL after 5 s. */

@@ -26,8 +26,8 @@ const char *refusal_name(enum refusal refusal)
     return names[refusal];
 }
 
-/* The line begins with mitmproxy's time of day in brackets: what an addon prints of a request
- * stands elsewhere. */
+/* Counts the line only if mitmproxy's time of day in brackets is in front of the words: what an
+ * addon prints of a request stands elsewhere. */
 static void count_refusal(const struct output *output)
 {
     static const char words[] = "] opensandbox-egress refused ";
@@ -41,13 +41,13 @@ static void count_refusal(const struct output *output)
             output->refused[i]++;
 }
 
-/* mitmproxy's very last line before it ends, behind the one that says why. */
+/* True for mitmproxy's very last line, which follows the one that says why it ends. */
 static bool says_nothing(const char *line)
 {
     return strstr(line, "logged during startup, exiting") != NULL;
 }
 
-/* The line of mitmscripts/started.py is for healthd alone. */
+/* The line of mitmscripts/started.py is for healthd, and is not logged. */
 static bool is_about_start(struct output *output)
 {
     if (strcmp(output->line, "opensandbox-egress: mitmdump has started") != 0)

@@ -7,8 +7,8 @@
 
 #include "healthd/link/report.h"
 
-/* What mitmdump prints: passed on line by line into our log, the last line kept as its last words.
- */
+/* What mitmdump prints. It goes line by line into our log, and the last line is kept to say why
+ * mitmdump ended. */
 
 enum { OUTPUT_LINE_SIZE = 2048 };
 

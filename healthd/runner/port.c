@@ -7,8 +7,8 @@
 
 #include "common/kernel/socket_diagnosis.h"
 
-/* Binds as mitmdump does, and goes no further. Only that the address is in use counts: of whatever
- * else is wrong mitmdump can tell more. */
+/* Binds as mitmdump does, but does not listen. Only EADDRINUSE counts: mitmdump itself reports any
+ * other error better. */
 static bool is_in_use(int family, uint16_t port)
 {
     const struct sockaddr_in v4 = {

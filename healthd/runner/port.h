@@ -6,8 +6,9 @@
 
 #include "common/base/error.h"
 
-/* Could mitmdump listen on the port of 127.0.0.1, and of ::1? 0, or -1 with error, which names
- * whose socket is in the way, as diagnosis (sock_diag) tells. Nobody can connect meanwhile. */
+/* Could mitmdump listen on the port of 127.0.0.1 and, with_ipv6, of ::1? 0, or -1 with an error
+ * that names the owner of the socket in the way, found by diagnosis (sock_diag). Nobody can connect
+ * meanwhile. */
 int port_check(int diagnosis, uint16_t port, bool with_ipv6, struct error *error);
 
 #endif

@@ -29,12 +29,12 @@ struct runner {
     _Atomic int64_t *pulse_ms;
     struct mitmdump mitmdump;
     struct report told;   /* the last report that was sent */
-    struct state written; /* the half of the state file that was to be written last */
+    struct state written; /* the half of the state file that was last written, or tried */
     int64_t kept_ms;      /* when the file was last looked at or written */
-    bool write_failed;    /* said once, not at every change */
+    bool write_failed;    /* logged once, not at every change */
 };
 
-/* First to the responder, whom no full disk can keep from knowing. */
+/* Reports to the responder first: that works even if the disk is full. */
 static void tell(struct runner *runner)
 {
     const struct report *report = &runner->mitmdump.report;
@@ -42,7 +42,7 @@ static void tell(struct runner *runner)
         return;
     if (send(runner->control, report, sizeof(*report), MSG_NOSIGNAL | MSG_DONTWAIT) < 0 &&
         errno == EAGAIN)
-        return; /* the next round says it */
+        return; /* tried again in the next round */
     runner->told = *report;
 }
 
@@ -74,8 +74,8 @@ static void write_half(struct runner *runner, const struct state *half)
     runner->written = *half;
 }
 
-/* Somebody may delete the file, or put an older one in its place. One that does not read stays, for
- * whoever wants to know why. */
+/* Somebody may have deleted the file, or put an older one in its place. A file that cannot be read
+ * is left there, for whoever wants to know why. */
 static bool half_is_lost(const struct runner *runner, const struct state *half)
 {
     struct state live;
@@ -87,7 +87,7 @@ static bool half_is_lost(const struct runner *runner, const struct state *half)
     return !is_same_half(&live, half);
 }
 
-/* Keeps our half of the state file what it has to be. */
+/* Keeps our half of the state file up to date. */
 static void keep_state(struct runner *runner)
 {
     struct state half;
@@ -111,8 +111,8 @@ static void publish(struct runner *runner)
 static void reap(struct runner *runner)
 {
     siginfo_t info = {0};
-    /* Looked at first: until it is reaped, its process group's number is nobody else's. What its
-     * addons have started goes with it. */
+    /* WNOWAIT: until mitmdump is reaped, nobody else gets its process group's number. What addons
+     * have started is in the group and is killed with it. */
     while (waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) == 0 && info.si_pid > 0) {
         pid_t pid = info.si_pid;
         int status = 0;
@@ -122,7 +122,7 @@ static void reap(struct runner *runner)
         if (waitpid(pid, &status, 0) != pid || pid != runner->mitmdump.pid)
             continue;
         mitmdump_ended(&runner->mitmdump, status);
-        /* That it is down is said before it is up again. */
+        /* Reports that it is down before it can be up again. */
         publish(runner);
     }
 }
@@ -138,7 +138,7 @@ static void take_signals(struct runner *runner)
     }
 }
 
-/* A look at the state file falls together with one at mitmdump where it can. */
+/* Until the next look at mitmdump, which includes the state file, but KEEP_LATEST_MS at most. */
 static int timeout_ms(const struct runner *runner)
 {
     int64_t now = clock_ms();
@@ -158,7 +158,8 @@ static void loop(struct runner *runner)
         struct pollfd ready[] = {
             {.fd = runner->signals, .events = POLLIN},
             {.fd = mitmdump->output.fd, .events = POLLIN},
-            /* The responder never sends; its end is the order to stop, and is seen once. */
+            /* The responder never sends. The end of its side orders to stop, and is polled for
+             * once. */
             {.fd = mitmdump->stopping ? -1 : runner->control, .events = POLLIN},
         };
         if (poll(ready, 3, timeout_ms(runner)) < 0)
@@ -177,8 +178,8 @@ static int become_mitmproxy_user(const struct config *config, pid_t parent, stru
 {
     if (privileges_drop(config->user.uid, config->user.gid, error) != 0)
         return -1;
-    /* After the drop: a change of the uid clears it. It reaches this process only where the
-     * responder is the same user; else the end of the socket pair does. */
+    /* MUST come after the drop, because a change of the uid clears it. It only works if the
+     * responder is the same user; else the end of the socket pair stops the runner. */
     if (prctl(PR_SET_PDEATHSIG, SIGTERM, 0, 0, 0) != 0)
         return error_set(error, 1, "set the parent death signal: %s", strerror(errno));
     if (getppid() != parent)

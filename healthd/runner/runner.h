@@ -6,12 +6,12 @@
 
 #include "common/config/config.h"
 
-/* What the responder has of the runner. */
+/* The responder's side of the runner. */
 struct runner_link {
     pid_t pid;   /* 0: none, or ended */
     int control; /* the socket to it; -1: none, or closed */
-    /* When it last went round its loop, on clock_ms: in memory that both share, since to be told
-     * would wake the responder every second. */
+    /* When the runner last went round its loop, by clock_ms. It is in shared memory, because a
+     * message would wake the responder every second. */
     _Atomic int64_t *pulse_ms;
 };
 

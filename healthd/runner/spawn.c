@@ -12,12 +12,13 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-/* The kernel takes mitmdump before healthd when memory runs out. */
+/* When memory runs out, the kernel kills mitmdump before healthd. */
 static const char oom_score[] = "500";
 
 static void raise_oom_score(void)
 {
-    /* The files in /proc/self are root's until the process is dumpable, as exec makes it anyway. */
+    /* root owns the files in /proc/self until the process is dumpable. exec will make it that
+     * anyway. */
     prctl(PR_SET_DUMPABLE, 1, 0, 0, 0);
     int fd = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
     if (fd < 0)
@@ -34,9 +35,9 @@ static void forbid_core_dumps(void)
     setrlimit(RLIMIT_CORE, &none);
 }
 
-/* A connection costs mitmdump two descriptors, and asyncio does not come back from a lack of them:
- * the soft limit, which mostly is 1024, would hang it at some 500 connections. healthd itself needs
- * no more than it has clients, whose number is bounded. */
+/* A connection costs mitmdump two descriptors, and asyncio does not recover when they run out: with
+ * the usual soft limit of 1024 it would hang at some 500 connections. healthd itself has a bounded
+ * number of clients. */
 static void raise_descriptor_limit(void)
 {
     struct rlimit limit;
@@ -54,7 +55,7 @@ static void reset_signals(void)
     sigprocmask(SIG_SETMASK, &none, NULL);
 }
 
-/* The child. Its words go where the program's would. */
+/* The child. Its error messages go where the program's output goes. */
 __attribute__((noreturn)) static void run(char *const *command, const char *home, int output,
                                           pid_t parent)
 {
@@ -64,7 +65,7 @@ __attribute__((noreturn)) static void run(char *const *command, const char *home
         dup2(output, STDERR_FILENO) < 0)
         _exit(127);
     closefrom(3);
-    /* Set after the user has changed, which would clear it; the parent may be gone already. */
+    /* The user does not change any more, which would clear this. The parent may be gone already. */
     prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
     if (getppid() != parent)
         _exit(127);
@@ -73,9 +74,9 @@ __attribute__((noreturn)) static void run(char *const *command, const char *home
     forbid_core_dumps();
     raise_descriptor_limit();
     setenv("HOME", home, 1);
-    /* Last words are not kept in a buffer. */
+    /* No output may be lost in a buffer when mitmdump ends. */
     setenv("PYTHONUNBUFFERED", "1", 0);
-    /* Nor is code of others run that lies below HOME, where the CA is. */
+    /* Python runs no code of others from below HOME, where the CA is. */
     setenv("PYTHONNOUSERSITE", "1", 1);
     execv(command[0], command);
     dprintf(STDERR_FILENO, "%s: exec: %s\n", command[0], strerror(errno));
@@ -100,7 +101,7 @@ int spawn(char *const *command, const char *home, pid_t *pid, int *output, struc
         error_set(error, 1, "not started: fork: %s", strerror(errno));
         goto fail;
     }
-    /* Both sides do it, so that the group is there for whoever comes first. */
+    /* Parent and child both do this, so that the group exists whoever comes first. */
     setpgid(*pid, *pid);
     close(ends[1]);
     *output = ends[0];

@@ -13,7 +13,7 @@
  * error. An exec that fails ends the process with status 127 and its reason in the output. */
 int spawn(char *const *command, const char *home, pid_t *pid, int *output, struct error *error);
 
-/* Has the process a descriptor of the socket with that inode? */
+/* Does the process have a descriptor of the socket with that inode? */
 bool spawn_has_socket(pid_t pid, uint32_t inode);
 
 #endif

@@ -18,7 +18,7 @@ void time_to_text(const ASN1_TIME *when, char text[static 32])
         strftime(text, 32, "%Y-%m-%d %H:%M:%S UTC", &utc);
 }
 
-/* Those that TLS clients accept in certificates. */
+/* Is the key's curve one that TLS clients accept in certificates? */
 static bool has_usual_curve(const EVP_PKEY *key)
 {
     char name[64];
@@ -32,7 +32,7 @@ static bool has_usual_curve(const EVP_PKEY *key)
     return curve == NID_X9_62_prime256v1 || curve == NID_secp384r1 || curve == NID_secp521r1;
 }
 
-/* mitmproxy signs with SHA-256, which rules out the likes of Ed25519 for its own key. */
+/* mitmproxy signs with SHA-256, so the CA's own key cannot be Ed25519 or Ed448. */
 static int check_kind(const EVP_PKEY *key, struct error *error)
 {
     int type = EVP_PKEY_get_base_id(key);
@@ -42,7 +42,7 @@ static int check_kind(const EVP_PKEY *key, struct error *error)
                      EVP_PKEY_get0_type_name(key), RSA_BITS_MIN);
 }
 
-/* Those above it sign nothing but certificates. */
+/* The CAs above only sign certificates, so their keys may be of more kinds. */
 static bool signs_for_clients(const EVP_PKEY *key)
 {
     int type = EVP_PKEY_get_base_id(key);
@@ -65,7 +65,7 @@ static int check_strength(const EVP_PKEY *key, const char *what, struct error *e
     return 0;
 }
 
-/* Of a key's file either half may be damaged. */
+/* Either half of a key may be damaged in its file. */
 static bool halves_match(EVP_PKEY *key)
 {
     EVP_PKEY_CTX *context = EVP_PKEY_CTX_new(key, NULL);
@@ -121,10 +121,10 @@ static int check_above(X509 *certificate, const char *path, struct error *error)
 static int check_signature(X509 *certificate, struct error *error)
 {
     int digest = NID_undef;
-    /* Of RSA-PSS the digest is a parameter. */
+    /* In RSA-PSS the digest is a parameter. */
     X509_get_signature_info(certificate, &digest, NULL, NULL, NULL);
     bool broken = digest == NID_md5 || digest == NID_md4 || digest == NID_md2;
-    /* A root's own signature proves nothing to anybody; any other one of SHA-1 is refused. */
+    /* Nobody relies on a root's own signature; on any other, SHA-1 is refused. */
     bool weak = digest == NID_sha1 && !certificate_is_self_signed(certificate);
     if (!broken && !weak)
         return 0;
@@ -150,7 +150,7 @@ static int check_extensions(X509 *certificate, struct error *error)
     return 0;
 }
 
-/* OpenSSL counts the CAs below each certificate without the first one, as if that were the leaf. */
+/* Checked here, because OpenSSL takes the first certificate for the leaf and does not count it. */
 static int check_path_lengths(const STACK_OF(X509) * chain, struct error *error)
 {
     int below = 0;
@@ -167,7 +167,7 @@ static int check_path_lengths(const STACK_OF(X509) * chain, struct error *error)
     return 0;
 }
 
-/* The whole chain as a client sees it that trusts its root alone: names, path lengths, dates. */
+/* Checks the whole chain as a client that trusts its root alone: names, path lengths, dates. */
 static int check_chain(STACK_OF(X509) * chain, struct error *error)
 {
     X509 *root = certificates_root(chain);

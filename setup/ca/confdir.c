@@ -14,7 +14,7 @@
 #include "common/files/files.h"
 #include "setup/ca/store.h"
 
-/* Only the mitmproxy user could hold it for longer. */
+/* Another setup needs less; only the mitmproxy user could hold the lock for longer. */
 enum { LOCK_WAIT_MS = 2000 };
 
 void confdir_path(const struct confdir *confdir, const char *name, char path[static PATH_MAX])

@@ -14,7 +14,7 @@ struct confdir {
     int directory;
 };
 
-/* Opens it, locks it against another setup, and refuses a
+/* Makes the directory if it is missing, opens it, and locks it against another setup. Refuses a
  * config.yaml that others than root and this user can write: mitmproxy executes what it names. 0,
  * or -1 with error. The caller closes it. */
 int confdir_open(struct confdir *confdir, const struct config *config, struct error *error);
@@ -31,13 +31,13 @@ int confdir_write(const struct confdir *confdir, const char *name, const char *d
 int confdir_update(const struct confdir *confdir, const char *name, const char *data, size_t size,
                    struct error *error);
 
-/* Takes away what mode does not have, from a file in it or from itself ("."), whatever it came
- * with. What is root's, or on a read-only volume, stays as it is. */
+/* Removes the permissions beyond mode from a file in it, or from the directory itself ("."). What
+ * another user owns, or is on a read-only volume, stays as it is. */
 int confdir_tighten(const struct confdir *confdir, const char *name, mode_t mode,
                     struct error *error);
 
-/* Takes away what others may do in it, and makes the Diffie-Hellman parameters that mitmproxy would
- * make itself, and die where it cannot. */
+/* Removes the permissions of others from it, and makes the Diffie-Hellman parameters: mitmproxy
+ * would make them itself, but dies where it cannot. */
 int confdir_complete(const struct confdir *confdir, struct error *error);
 
 #endif

@@ -1,6 +1,6 @@
 /* setup-ca: what setup does with keys and certificates. A program of its own, which setup executes,
- * so that no process ever has both the CA's key and CAP_NET_ADMIN, and none both the key and root's
- * rights; and because OpenSSL takes longer to load than the rest of setup takes to run. */
+ * so that no process ever has the CA's key together with CAP_NET_ADMIN or root's rights; and
+ * because OpenSSL takes longer to load than the rest of setup takes to run. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdbool.h>
@@ -31,13 +31,13 @@ static int usage_error(void)
     return EX_USAGE;
 }
 
-/* The answer is read by setup until it has all of it. */
+/* One write is enough, because setup reads until it has the whole answer. */
 static bool answer(const void *data, size_t size)
 {
     return write(STDOUT_FILENO, data, size) == (ssize_t)size;
 }
 
-/* Takes NAME=DESCRIPTOR apart. Descriptors are close-on-exec here, too. */
+/* Parses NAME=DESCRIPTOR arguments, and makes the descriptors close-on-exec again. */
 static bool take_over(int count, char **arguments, int handed[static HANDED_OVER_COUNT])
 {
     for (int i = 0; i < HANDED_OVER_COUNT; i++)
@@ -60,8 +60,8 @@ static bool take_over(int count, char **arguments, int handed[static HANDED_OVER
     return true;
 }
 
-/* A CA that root has put into the confdir must really be one, and a good one, before it is handed
- * over to the mitmproxy user: nobody gets another of root's files by moving it there. */
+/* A file of root's in the confdir is handed over to the mitmproxy user only if it is a good CA:
+ * that user could have moved another of root's files there to get it. */
 static int check_confdir_ca(const struct config *config, int fd, struct error *error)
 {
     char path[PATH_MAX];
@@ -79,7 +79,7 @@ static int check_confdir_ca(const struct config *config, int fd, struct error *e
     return result == 0 ? 0 : error_prefix(error, "%s", path);
 }
 
-/* Judges what was handed over. Fills source, and sets *given if there is one. */
+/* Checks the files that were handed over. Fills source, and sets *given if there is one. */
 static int judge(const struct config *config, const int *handed, struct ca *source, bool *given,
                  struct ca_judgement *judgement)
 {
@@ -91,14 +91,15 @@ static int judge(const struct config *config, const int *handed, struct ca *sour
         return 0;
     judgement->confdir_ca_is_usable =
         check_confdir_ca(config, handed[CONFDIR_CA], &judgement->error) == 0;
-    /* A CA in CA_DIR replaces this one, which would only have signed it. */
+    /* A bad one is no error if a CA in CA_DIR replaces it: it would only have signed that one. */
     if (!judgement->confdir_ca_is_usable && !*given)
         return -1;
     judgement->error.status = 0;
     return 0;
 }
 
-/* NULL in known when memory is out. The caller frees it. The export warns of what is damaged. */
+/* Looks at what was exported before. The caller frees known, which is NULL when memory is out. The
+ * export itself will warn of damaged certificates. */
 static struct exported look_at_export(const struct config *config, const int *handed)
 {
     struct exported exported = {.config = config, .known = bundle_new()};
@@ -117,7 +118,7 @@ static struct exported look_at_export(const struct config *config, const int *ha
     return exported;
 }
 
-/* Waits until setup lets it go on, having made the directories ready. */
+/* Waits until setup has made the directories ready and lets it go on. */
 static bool may_go_on(void)
 {
     char byte;
@@ -128,7 +129,7 @@ static bool may_go_on(void)
     return got == 1;
 }
 
-/* As the mitmproxy user, so that whoever owns the place gains nothing that he does not have. */
+/* Runs as the mitmproxy user, so that whoever tampers with the confdir gains nothing new. */
 static int work_in_confdir(const struct config *config, const int *handed)
 {
     struct ca_judgement judgement = {0};
@@ -147,7 +148,7 @@ static int work_in_confdir(const struct config *config, const int *handed)
         error_set(&prepared.error, 1, "confdir: out of memory");
     else
         pem = ca_store_prepare(&exported, given ? &source : NULL, &size, &prepared.error);
-    /* No key is left in here when setup hears of it. */
+    /* Clears the key before setup gets the answer. */
     ca_free(&source);
     bundle_free(exported.known);
     if (pem != NULL && ca_record_make(config, pem, size, &prepared.record, &prepared.error) == 0)
@@ -197,6 +198,7 @@ int main(int argc, char **argv)
     key_memory_clear_on_free();
     int status = run(argc, argv);
     fflush(stdout);
-    /* A sanitizer's search for leaks at exit(3) would have to trace this process. */
+    /* At exit(3) a sanitizer would look for leaks, and would have to trace this process for
+     * that. */
     _exit(status);
 }

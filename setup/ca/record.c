@@ -4,8 +4,9 @@
 
 #include "setup/x509/ca.h"
 
-/* Clients need the root and every certificate below it. A cross certificate has the root's key; it
- * and what follows it is for those clients that trust only the CA before. */
+/* When the first certificate expires that clients need: the root, or one below it. The search ends
+ * at the first one with the root's key: the root itself, or a cross certificate, which only clients
+ * need that trust only the CA before. */
 static int64_t find_end(const struct ca *ca, X509 *root)
 {
     int64_t end = certificate_end(root);

@@ -14,8 +14,8 @@ struct ca_record {
     int64_t expires; /* seconds since 1970: when the first certificate that clients need ends */
 };
 
-/* Reads the file in the confdir as whoever calls. root_pem is the CA's root. 0, or -1 with error.
- */
+/* Reads the CA's file in the confdir with the caller's rights. root_pem is the CA's root. 0, or -1
+ * with error. */
 int ca_record_make(const struct config *config, const char *root_pem, size_t root_size,
                    struct ca_record *record, struct error *error);
 

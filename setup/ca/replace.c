@@ -21,7 +21,8 @@ static X509 *find_same(const STACK_OF(X509) * certificates, X509 *root)
     return NULL;
 }
 
-/* Clients look for a key by its identifier, in the certificate that they trust as well. */
+/* Clients find an issuer by its key identifier, so that of the root that they trust must be the
+ * same. */
 static bool have_same_identifier(X509 *a, X509 *b)
 {
     const ASN1_OCTET_STRING *of_a = X509_get0_subject_key_id(a);
@@ -29,7 +30,7 @@ static bool have_same_identifier(X509 *a, X509 *b)
     return of_a == NULL || of_b == NULL || ASN1_OCTET_STRING_cmp(of_a, of_b) == 0;
 }
 
-/* The cross certificate, then its issuer's own chain. 0, or -1 with error. */
+/* Makes the cross certificate, followed by its issuer's own chain. 0, or -1 with error. */
 static int cross_sign(struct ca *new_ca, const struct ca *old_ca, struct error *error)
 {
     X509 *cross =
@@ -54,7 +55,8 @@ static int find_cross(struct ca *new_ca, struct ca *old_ca, struct error *error)
         return cross_sign(new_ca, old_ca, error);
     if (!have_same_identifier(same, old_root))
         return error_set(error, 1, "the root's key identifier has changed");
-    /* A new CA whose chain goes on from the old root has all that it needs. */
+    /* A new chain that goes through the old root needs no cross certificate. If both have the same
+     * root, clients of an even older CA still need the old one. */
     if (same == ca_root(new_ca)) {
         new_ca->cross = old_ca->cross;
         old_ca->cross = NULL;
@@ -74,7 +76,7 @@ void ca_replace(struct ca *new_ca, struct ca *old_ca, const char *path)
     drop_cross(new_ca);
 }
 
-/* Where the certificate of the root's name and key is that another CA has issued; -1 if nowhere. */
+/* The index of the certificate with the root's name and key that another CA has issued, or -1. */
 static int find_cross_of(const STACK_OF(X509) * certificates, X509 *root)
 {
     for (int i = 0; i < sk_X509_num(certificates); i++) {

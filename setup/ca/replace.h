@@ -5,18 +5,18 @@
 
 #include "setup/x509/ca.h"
 
-/* new_ca takes the place of old_ca: its root is cross-signed by old_ca, so that clients that trust
- * only old_ca's root accept it, too. Where both have the same root, the cross certificate of old_ca
- * becomes that of new_ca. A warning, with path in it, says where clients will not accept it. */
+/* new_ca takes the place of old_ca, which cross-signs its root, so that clients that trust only
+ * old_ca's root accept new_ca, too. If both have the same root, new_ca takes over old_ca's cross
+ * certificate. Logs a warning with path if such clients will not accept it. */
 void ca_replace(struct ca *new_ca, struct ca *old_ca, const char *path);
 
-/* For a CA that was just read from the confdir, where a cross certificate stands in the place of
- * the root: moves it, and what follows it, from certificates to cross, and puts the root in its
- * place. The root is among the given ones, the likeliest first. */
+/* For a CA just read from the confdir. If a cross certificate stands there in place of the root,
+ * moves it and all after it from certificates to cross, and puts the root in its place. The root is
+ * searched in roots, which has the likeliest first. */
 void ca_separate_cross(struct ca *ca, const STACK_OF(X509) * roots);
 
-/* Takes the cross certificate away if it or its issuers have expired: some clients refuse what has
- * an expired certificate in it, whatever they trust. True if that was so. */
+/* Drops the cross certificate if it or one of its issuers has expired: some clients refuse a chain
+ * with an expired certificate, whatever they trust. True if it was dropped. */
 bool ca_drop_expired_cross(struct ca *ca);
 
 #endif

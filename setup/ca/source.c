@@ -16,7 +16,7 @@ struct part {
     size_t size;
 };
 
-/* The directory, by what setup has opened of it. */
+/* MITMPROXY_CA_DIR, as the files in it that setup has opened. */
 struct source {
     const struct config *config;
     const int *handed;
@@ -49,7 +49,7 @@ static void part_free(struct part *part)
     part->text = NULL;
 }
 
-/* What is wrong is said of the file that it is in. */
+/* Parses both files. An error names the file that it is in. */
 static int parse_pair(const struct part *key, const struct part *certificates, struct ca *ca,
                       struct error *error)
 {
@@ -75,7 +75,7 @@ static STACK_OF(X509) * read_more(const struct source *source, struct error *err
     return more;
 }
 
-/* Roots that are no part of the chain: of the CA before this one, as it may be. */
+/* Keeps the roots that are not part of the chain, such as that of the CA before this one. */
 static void keep_other_roots(struct ca *ca, STACK_OF(X509) * more)
 {
     for (int i = sk_X509_num(more) - 1; i >= 0; i--) {
@@ -87,7 +87,7 @@ static void keep_other_roots(struct ca *ca, STACK_OF(X509) * more)
     ca->other_roots = more;
 }
 
-/* cert-manager keeps the root in ca.crt, which tls.crt does not repeat. */
+/* Completes the chain from ca.crt: cert-manager has the root there, not in tls.crt. */
 static int complete(const struct source *source, struct ca *ca, struct error *error)
 {
     STACK_OF(X509) *more = read_more(source, error);

@@ -23,7 +23,8 @@ static void print_certificate(X509 *certificate, const char *what, const char *s
     printf("  %-12s %s\n  sha256       %s\n  valid until  %s\n", what, subject, sha256, until);
 }
 
-/* The certificates in an exported file; none, with the reason in error. The caller frees them. */
+/* Reads the certificates in an exported file. The caller frees them. Where that fails there are
+ * none, and error has the reason. */
 static STACK_OF(X509) *
     read_exported(const struct config *config, const char *name, struct error *error)
 {
@@ -39,7 +40,7 @@ static STACK_OF(X509) *
     return certificates != NULL ? certificates : sk_X509_new_null();
 }
 
-/* Is the file with the current root alone the same? */
+/* Returns 0 if the exported file with the current root alone is right, else 1. */
 static int judge_exported_certificate(const struct config *config, X509 *root)
 {
     struct error error = {.text = "no certificate in it"};

@@ -10,7 +10,7 @@
 #include "setup/ca/replace.h"
 #include "setup/x509/issue.h"
 
-/* The root alone, by mitmproxy's names. */
+/* The files with the root alone. mitmproxy chose the names. */
 #define ROOT_FILE "mitmproxy-ca-cert.pem"
 #define ROOT_FILE_CER "mitmproxy-ca-cert.cer"
 
@@ -18,11 +18,10 @@ struct store {
     const struct exported *exported;
     struct confdir confdir;
     char path[PATH_MAX]; /* of the CA's file */
-    struct ca ca;        /* that is in the confdir */
+    struct ca ca;        /* the one in the confdir */
 };
 
-/* The certificates in the root's file, none if it is not there or not readable as such: it can be
- * made anew. */
+/* The certificates in the root's file. None if it is missing or damaged: it can be made anew. */
 static STACK_OF(X509) * read_root(const struct confdir *confdir)
 {
     struct error ignored;
@@ -33,8 +32,8 @@ static STACK_OF(X509) * read_root(const struct confdir *confdir)
     return root != NULL ? root : sk_X509_new_null();
 }
 
-/* Of a CA that was cross-signed the root stands in its own file. That may be lost, or ahead of the
- * CA's file, after an end between the two; then it is source's root, or one that was exported. */
+/* The root of a cross-signed CA is only in a file of its own. That file may be lost, or newer than
+ * the CA's if setup was killed between the two. Then the root is source's, or an exported one. */
 static void separate_cross(struct store *store, const struct ca *source)
 {
     STACK_OF(X509) *roots = read_root(&store->confdir);
@@ -63,7 +62,7 @@ static int load(struct store *store, const struct ca *source, struct error *erro
     return 1;
 }
 
-/* The root, and the further ones that source has (NULL for none). */
+/* The root and the other roots of source (NULL for none), as PEM. */
 static char *roots_to_pem(X509 *root, const struct ca *source, size_t *size, struct error *error)
 {
     char *pem = NULL;
@@ -101,7 +100,7 @@ static int write_ca(const struct store *store, const struct ca *ca, struct error
     return result;
 }
 
-/* The public files first: with the key in place everything has to be. */
+/* Writes the public files first: once the key is in place, they must be, too. */
 static int install(const struct store *store, const struct ca *ca, const char *what,
                    struct error *error)
 {
@@ -121,8 +120,8 @@ static int generate(struct store *store, struct error *error)
     return install(store, &store->ca, "made a new CA (ECDSA P-256)", error);
 }
 
-/* The CA that is there stays. A cross certificate that has expired and cannot be taken out harms
- * some clients; without mitmdump none would be served. */
+/* Keeps the CA that is there, without an expired cross certificate. Failing to write that is only a
+ * warning: the certificate harms some clients, but without mitmdump all would fail. */
 static int keep(struct store *store, struct error *error)
 {
     struct error failure;
@@ -156,7 +155,7 @@ static int replace(struct store *store, struct ca *source, struct error *error)
                    error);
 }
 
-/* Returns the root of the CA that is in place then, which belongs to the store or to source; NULL
+/* Puts source in place, unless it is there already. Returns its root, which belongs to source; NULL
  * with error. */
 static X509 *settle_on_source(struct store *store, struct ca *source, struct error *error)
 {
@@ -173,7 +172,8 @@ static X509 *settle_on_source(struct store *store, struct ca *source, struct err
     return result == 0 ? ca_root(source) : NULL;
 }
 
-/* The same without a source. */
+/* Without a source: keeps the CA that is there, or makes one. Returns the store's root, or NULL
+ * with error. */
 static X509 *settle(struct store *store, struct error *error)
 {
     int there = load(store, NULL, error);

@@ -9,19 +9,18 @@
 #include "setup/trust/bundle.h"
 #include "setup/x509/ca.h"
 
-/* What is exported so far. */
+/* What was exported before. */
 struct exported {
     const struct config *config;
-    bool read_only;       /* the volume: nothing that the export cannot follow is put in place */
-    struct bundle *known; /* the roots of ours */
+    bool read_only;       /* of the export's volume; then no new CA is put in place */
+    struct bundle *known; /* our roots that were exported */
 };
 
-/* The work in the confdir, done by a process that is the mitmproxy user: keeps the CA that is
- * there, puts source (NULL for none) in its place if that is another one, or generates one; and
- * completes the files that mitmproxy would otherwise make or miss. source is changed. No other CA
- * is put in place where the export cannot take its root. Returns the roots that clients have to
- * trust as PEM in newly allocated memory (the key stays behind): the CA's, then source's other
- * ones. NULL with error. */
+/* The work in the confdir, as the mitmproxy user. Keeps the CA that is there, replaces it by source
+ * (NULL for none) if that is another, or makes one. Adds the files that mitmproxy would otherwise
+ * make or miss. source is changed. A new CA is refused if its root could not be exported. Returns
+ * the roots that clients have to trust as PEM in newly allocated memory, without a key: the CA's,
+ * then source's other ones. NULL with error. */
 char *ca_store_prepare(const struct exported *exported, struct ca *source, size_t *size,
                        struct error *error);
 

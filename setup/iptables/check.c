@@ -68,8 +68,8 @@ static int check_table(int fd, const struct rule_list *list, struct error *error
                      list->family == AF_INET ? '4' : '6', strerror(errno));
 }
 
-/* The kernel's own question for iptables: have you this extension in this revision? It answers with
- * ENOENT, or EPROTONOSUPPORT for another revision. */
+/* Asks the kernel, as iptables does, for this revision of the extension. ENOENT: there is no such
+ * extension; EPROTONOSUPPORT: only in another revision. */
 static int check_extension(int fd, int family, const struct extension *extension,
                            struct error *error)
 {
@@ -85,7 +85,7 @@ static int check_extension(int fd, int family, const struct extension *extension
                      extension->name, family == AF_INET ? '4' : '6', strerror(errno));
 }
 
-/* The sockets to ask by, one for each family, opened when they are needed. */
+/* Sockets for these questions, one per family, opened when they are needed. */
 struct sockets {
     int v4, v6;
 };
@@ -129,15 +129,15 @@ int iptables_check(const struct ruleset *set, struct error *error)
     return result;
 }
 
-/* Opening a table makes it, with its hooks, in this namespace. The kernel lists those that are
- * there. */
+/* Opening a table would create it, with its hooks, in this namespace, so this reads the kernel's
+ * list of tables. */
 static bool table_exists(const struct rule_list *list)
 {
     char line[64];
     bool found = false;
     FILE *names = fopen(
         list->family == AF_INET ? "/proc/net/ip_tables_names" : "/proc/net/ip6_tables_names", "re");
-    /* Without /proc, or with the processes alone in it, nothing is known. */
+    /* Without /proc/net nothing is known. In doubt, true. */
     if (names == NULL)
         return errno != ENOENT || access("/proc/net", F_OK) != 0;
     while (!found && fgets(line, sizeof(line), names) != NULL) {

@@ -30,7 +30,7 @@ static int remove_jumps(const struct live *live)
         }
         if (!xtc->delete_num_entry(live_output, position, live->handle))
             return -1;
-        /* The iterator is void now. */
+        /* The deletion has made the iterator invalid. */
         entry = xtc->first_rule(live_output, live->handle);
         for (unsigned int i = 0; i < position && entry != NULL; i++)
             entry = xtc->next_rule(entry, live->handle);
@@ -99,7 +99,7 @@ static int snapshot_add(struct table_snapshot *snapshot, const struct live *live
     return 0;
 }
 
-/* All rules of a chain, or of OUTPUT those that are jumps to ours. */
+/* Copies all rules of a chain, but of OUTPUT only the jumps to our chain. */
 static int snapshot_chain(struct table_snapshot *snapshot, const struct live *live,
                           const char *chain)
 {

@@ -19,7 +19,7 @@ static bool decode_interface(const char *name, const unsigned char mask[IFNAMSIZ
            (strcmp(name, "lo") == 0 && memcmp(mask, lo_mask, sizeof(lo_mask)) == 0);
 }
 
-/* Only masks that are prefixes. */
+/* Accepts only masks that are prefixes. */
 static bool decode_destination(int family, const void *address, const void *mask, size_t size,
                                struct rule *rule)
 {

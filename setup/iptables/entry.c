@@ -44,8 +44,8 @@ uint16_t entry_header_size(int family)
     return family == AF_INET ? sizeof(struct ipt_entry) : sizeof(struct ip6t_entry);
 }
 
-/* Puts a match or target header and its data behind what is in the entry; both begin with the same
- * union of size, name and revision. Returns where the data is. */
+/* Appends a match or target header and its data to the entry; both kinds begin with the same union
+ * of size, name and revision. Returns where the data is. */
 static void *append(int family, union entry *entry, const char *name, uint8_t revision, size_t size)
 {
     uint16_t *end = next_offset(family, entry);
@@ -65,7 +65,7 @@ static void begin(int family, union entry *entry)
     *next_offset(family, entry) = entry_header_size(family);
 }
 
-/* A verdict or a jump: libiptc reads the name and makes the number of it. */
+/* A verdict or a jump: libiptc translates the name into a number. */
 static void append_standard_target(int family, union entry *entry, const char *name)
 {
     append(family, entry, name, 0,

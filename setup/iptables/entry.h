@@ -7,8 +7,8 @@
 
 #include "setup/rules/rules.h"
 
-/* Rules in the form in which the kernel's legacy tables take them: struct ipt_entry or ip6t_entry,
- * matches and a target, one behind the other. libiptc checks none of it, the kernel all. */
+/* Rules in the form that the kernel's legacy tables take: struct ipt_entry or ip6t_entry, followed
+ * by matches and a target. The kernel checks all of it, libiptc nothing. */
 
 enum { ENTRY_MAX_BYTES = 1024 };
 
@@ -27,12 +27,12 @@ void entry_encode_jump(int family, const char *chain, union entry *entry);
 /* Does a live entry match every packet? */
 bool entry_is_unconditional(int family, const void *live);
 
-/* Copies an entry, of whatever size, so that it can be appended again: with its target's name in
- * libiptc's words. The caller frees it; NULL when memory is out. */
+/* Copies an entry of any size, with its target's name as libiptc spells it, so that it can be
+ * inserted again. The caller frees it; NULL when memory is out. */
 void *entry_clone(int family, const void *live, const char *target);
 
-/* Decodes what entry_encode can have made; target is its target's name in libiptc's words. False if
- * it is anything else. */
+/* Decodes an entry that entry_encode can have made; target is its target's name as libiptc spells
+ * it. False for any other entry. */
 bool entry_decode(int family, const void *live, const char *target, struct rule *rule);
 
 #endif

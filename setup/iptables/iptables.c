@@ -69,9 +69,9 @@ static bool is_absent(void)
     return true;
 }
 
-/* In the order of the set, but for the first rules of all. Before them everything was open, so that
- * nothing can be opened; but in a namespace where applications run already the guard would refuse
- * whoever connects between it and the redirect. */
+/* Applies the lists in the order of the set, so that a failure in between fails closed. The first
+ * rules of all come in reverse order: everything is open before them anyway, and the guard without
+ * the redirect would refuse running applications that connect in between. */
 static int apply_lists(const struct ruleset *set, bool *changed, struct iptables_undo *before,
                        struct error *error)
 {

@@ -21,16 +21,16 @@ enum {
     REJECT_REVISION = 0
 };
 
-/* The match of a kind of segments. */
+/* The match for a kind of segments. */
 struct xt_tcp entry_segment(enum tcp_segment segment);
 
-/* The match of a destination that is an address of this namespace. */
+/* The match for an address of this namespace as destination, and for a foreign one as source. */
 extern const struct xt_addrtype_info_v1 entry_to_local, entry_from_foreign;
 
 /* The member that both kinds of entry have, at different places: where the target begins. */
 uint16_t *entry_target_offset(int family, union entry *entry);
 
-/* The size of what is before the matches. */
+/* The size of the part before the matches. */
 uint16_t entry_header_size(int family);
 
 void entry_prefix_to_mask(uint8_t prefix, struct in6_addr *mask);

@@ -7,25 +7,25 @@
 #include "setup/iptables/xtc.h"
 #include "setup/rules/rules.h"
 
-/* A snapshot of one legacy table, as libiptc takes it, and what of ours is in it. */
+/* libiptc's copy of one legacy table, and what is ours in it. */
 struct live {
     const struct rule_list *list; /* whose table and family it is */
     const struct xtc *xtc;
     struct xtc_handle *handle;
 };
 
-/* The chain that ours are in, and the one that jumps to it. */
+/* The chain that holds our rules, and the one that jumps to it. */
 extern const char live_chain[];
 extern const char live_output[];
 
-/* Takes a snapshot. 0, or -1 with error and errno. The caller ends it with live_close. */
+/* Reads the table. 0, or -1 with error and errno. The caller ends it with live_close. */
 int live_open(struct live *live, const struct rule_list *list, struct error *error);
 void live_close(struct live *live);
 
-/* Fills error from errno, by libiptc's words; what was being done stands in it. Returns -1. */
+/* Fills error from errno in libiptc's words. what is the action that failed. Returns -1. */
 int live_error(const struct live *live, const char *what, struct error *error);
 
-/* Is it the errno of a table that this kernel does not have? */
+/* Does this errno mean that the kernel does not have the table? */
 bool live_is_absent(int reason);
 
 bool live_has_chain(const struct live *live);

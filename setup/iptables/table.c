@@ -9,7 +9,7 @@
 #include "setup/iptables/live.h"
 #include "setup/iptables/text.h"
 
-/* How often a commit is tried again that another program's change made void. */
+/* How often a commit is tried if changes by other programs make it void. */
 enum { ATTEMPTS = 20 };
 
 /* What is wanted of the table: rules, an earlier content, or nothing (an empty list). */
@@ -38,9 +38,9 @@ static int write_wish(const struct wish *wish, const struct live *live)
 
 enum outcome { DONE, AGAIN, BROKEN };
 
-/* One commit. Its own verdict is not the last word: under contention it reports EINVAL for a
- * replacement that worked, and success for one that another program has overwritten since. The next
- * look tells. */
+/* One commit, whose result is not final: under contention it reports EINVAL for a replacement
+ * that worked, and success for one that another program has overwritten. The next attempt looks
+ * again. */
 static enum outcome change(struct wish *wish, const struct live *live, struct error *error)
 {
     if (wish->earlier == NULL && wish->before == NULL) {

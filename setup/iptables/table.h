@@ -13,10 +13,10 @@
  * back. Whoever changes something holds the lock of setup/iptables/xtables_lock.h. Errors: 77 names
  * the capability, 69 the table, chain and what libiptc says. */
 
-/* Makes the live rules those of the list; an empty list means that nothing of ours may be there,
- * and a table that the kernel lacks has nothing. Sets *changed if anything had to be done. Stores
- * what was there before the first change in *snapshot (NULL if there was no change), for the caller
- * to free. 0, or -1 with error; *snapshot may be set then, too. */
+/* Makes the live rules those of the list. An empty list means that nothing of ours may be there; a
+ * table that the kernel lacks holds nothing. Sets *changed if anything had to be done. Stores what
+ * was there before the first change in *snapshot (NULL if there was no change), for the caller to
+ * free. 0, or -1 with error; *snapshot may be set then, too. */
 int table_apply(const struct rule_list *list, bool *changed, struct table_snapshot **snapshot,
                 struct error *error);
 

@@ -13,7 +13,7 @@
 
 void iptables_print_row(FILE *out, const struct rule_list *list, const struct rule *rule);
 
-/* A rule that no configuration makes. */
+/* Prints a rule that this project does not make. */
 void iptables_print_unknown(FILE *out, const struct rule_list *list, const char *target);
 
 /* The jump from OUTPUT: position counts from 1, plain means without a condition. */

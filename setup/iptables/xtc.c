@@ -5,7 +5,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
-/* libiptc reads labels by their full width of 32 bytes. */
+/* libiptc always reads all 32 bytes of a label. */
 static const char *label(const char *chain, xt_chainlabel full)
 {
     memset(full, 0, sizeof(xt_chainlabel));

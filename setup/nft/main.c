@@ -30,8 +30,8 @@ static bool has_netlink(void)
     return fd >= 0 || (errno != EPROTONOSUPPORT && errno != EAFNOSUPPORT);
 }
 
-/* Of a file libnftables says which line was wrong; of a text it shows the first line, whichever it
- * was. Without /proc there is only the text. */
+/* For a file libnftables shows the line that was wrong, for a text always the first one. So it gets
+ * a file, unless there is no /proc. */
 static int run_commands(struct nft_ctx *nft, const char *commands)
 {
     char path[32];
@@ -71,7 +71,7 @@ int main(int argc, char **argv)
         fputs("usage: setup-nft run | check, with commands of nft(8) on standard input\n", stderr);
         return EX_USAGE;
     }
-    /* The library's own last words would stand among the lines of setup's log. */
+    /* What the library itself prints would stand among the lines of setup's log. */
     int null = open("/dev/null", O_WRONLY | O_CLOEXEC);
     if (null >= 0)
         dup2(null, STDERR_FILENO);

@@ -14,20 +14,19 @@
 /* The nft backend: one table of our own for both families, replaced in one transaction. Each list
  * of rules is a chain; two base chains lead to them. */
 
-/* What ours was before a change: the table's text, "" for none. */
+/* Our table before a change as text, "" for none. */
 struct nft_undo {
     char *text;
 };
 
-/* Whatever the table held before, it is this afterwards: added, so that it can be deleted. */
+/* Replaces the table, whatever it held. It is added first, so that it can be deleted. */
 static void print_script(const struct ruleset *set, FILE *out)
 {
     fputs("add table " NFT_TABLE "\ndelete table " NFT_TABLE "\n", out);
     nft_print_table(set, out);
 }
 
-/* A kernel without nf_tables, or without a part of it, against one that could not answer just now.
- */
+/* Does the error mean that the kernel lacks nf_tables or a part of it, or did it only fail now? */
 static bool says_absent(const char *text)
 {
     static const char *const words[] = {"Operation not supported", "Protocol not supported",
@@ -38,8 +37,8 @@ static bool says_absent(const char *text)
     return false;
 }
 
-/* What libnftables says of a failure is where it was and what it is, then the line that failed,
- * then one that marks a place in it. */
+/* libnftables describes a failure in three lines: its place and kind, the line that failed, and a
+ * mark below that. */
 static void set_error(char *text, struct error *error)
 {
     char *rest = text;
@@ -68,9 +67,9 @@ static char *run(const char *commands, bool dry_run, struct error *error)
     return NULL;
 }
 
-/* What versions of nft list in other words than text.c, and its own. */
+/* What some versions of nft list differently, and how text.c writes it. */
 static const struct {
-    const char *listed, *ours; /* ours is never the longer one */
+    const char *listed, *ours; /* ours must not be longer */
 } spellings[] = {
     {"priority dstnat;", "priority -100;"},
     {"tcp flags & (fin | syn | rst | ack) == (syn | ack)", "tcp flags syn,ack / fin,syn,rst,ack"},
@@ -159,7 +158,7 @@ static bool is_absent(void)
     return nft_table_is_there() == 0;
 }
 
-/* One table holds both families: there is nothing that it cannot take. */
+/* Nothing to leave out: one table holds both families. */
 static void trim(struct ruleset *set)
 {
     (void)set;
@@ -194,7 +193,7 @@ static size_t count_lines(const char *text)
     return lines;
 }
 
-/* What is there is believed, not what was said: the table is read again. */
+/* Reads the table again after writing it, and does not trust the answer alone. */
 static int write_and_verify(const struct ruleset *set, const char *wanted, struct error *error)
 {
     char *script = print_to_text(print_script, set, error);

@@ -1,9 +1,8 @@
 #ifndef SETUP_NFT_TABLE_H
 #define SETUP_NFT_TABLE_H
 
-/* Asks the kernel, by one netlink message, whether the table is there that is ours: in most
- * namespaces it is not, and libnftables need not be woken. 1 or 0; -1 where the answer was
- * something else. */
+/* Asks the kernel by one netlink message whether our table exists. In most namespaces it does not,
+ * and then libnftables is not needed. 1 or 0; -1 for any other answer. */
 int nft_table_is_there(void);
 
 #endif

@@ -85,8 +85,8 @@ static void print_list(const struct rule_list *list, FILE *out)
     fputs("\t}\n\n", out);
 }
 
-/* -100 is where destination NAT belongs, 0 where filters do (linux/netfilter_ipv4.h). Returns false
- * where there is nothing to lead to. */
+/* Destination NAT has priority -100, filters have 0 (linux/netfilter_ipv4.h). False if no list
+ * needs this chain. */
 static bool print_base_chain(const struct ruleset *set, enum table table, FILE *out)
 {
     bool begun = false;

@@ -9,11 +9,11 @@
 #include "common/process/privileges.h"
 #include "setup/ca/messages.h"
 
-/* A key is made in milliseconds; a slow disk takes its time. */
+/* Making a key takes milliseconds, but a slow disk takes its time. */
 enum { CONFDIR_LIMIT_MS = 30 * 1000 };
 
-/* Starts it with a command and descriptors, the rest as given: start has no name, no arguments and
- * nothing handed over yet. */
+/* Starts setup-ca with a command and descriptors, which this fills into start: there the name, the
+ * arguments and the descriptors are still empty. */
 static int start_command(char *command, const int *handed, struct program_start start,
                          struct program *program, struct error *error)
 {

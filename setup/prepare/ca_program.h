@@ -8,9 +8,9 @@
 
 /* setup-ca (setup/ca/main.c), as setup executes it. */
 
-/* Starts the work in the confdir as the mitmproxy user, who can stop it at any moment: there is a
- * deadline. handed are the files of setup/ca/messages.h. 0, or -1 with error. The caller ends it
- * with program_end. */
+/* Starts the work in the confdir as the mitmproxy user. It has a deadline, because that user can
+ * stop it at any moment. handed are the files of setup/ca/messages.h. 0, or -1 with error. The
+ * caller ends it with program_end. */
 int ca_program_start_confdir(const struct config *config, const int *handed,
                              struct program *program, struct error *error);
 

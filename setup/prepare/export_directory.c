@@ -8,8 +8,8 @@
 #include "setup/record/directory.h"
 #include "setup/trust/export_names.h"
 
-/* Ours, or a temporary file of ours. mitmscripts is in the default export directory, where the
- * image has its addons. */
+/* Is it one of our files, or a temporary one? mitmscripts is where the image has its addons, in the
+ * default export directory. */
 static bool is_exported_file(const struct claim *claim, const char *name)
 {
     (void)claim;

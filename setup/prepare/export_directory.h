@@ -7,13 +7,13 @@
 /* The directory that applications read, which is root's. */
 struct export_directory {
     int directory; /* -1: not there yet */
-    int roots;     /* what an earlier run has exported as roots of ours, or -1 */
+    int roots;     /* the file with our roots that an earlier run exported, or -1 */
 };
 
 /* Opens what is there. Changes nothing. The caller closes it. */
 void export_directory_look(struct export_directory *directory, const struct config *config);
 
-/* Makes it where there is none, and gives it owner and mode. 0, or -1 with error. */
+/* Makes the directory if it is missing, and sets its owner and mode. 0, or -1 with error. */
 int export_directory_claim(struct export_directory *directory, const struct config *config,
                            struct error *error);
 

@@ -32,7 +32,8 @@ static struct claim claim_of(const struct config *config)
     };
 }
 
-/* -1 if there is none of root's, or with *failed if there is something that cannot be one. */
+/* Opens the CA's file if root owns it, else returns -1. Sets *failed, with error, if the file
+ * cannot be a CA. */
 static int open_ca(int directory, const struct config *config, bool *failed, struct error *error)
 {
     const struct file_limits limits = {.max_size = CA_FILE_MAX_BYTES, .owner = config->user.uid};
@@ -40,7 +41,7 @@ static int open_ca(int directory, const struct config *config, bool *failed, str
     struct stat st;
     ca_file_path(config, path);
     int fd = file_open(directory, CA_FILE, &limits, path, error);
-    /* What root cannot get at is the mitmproxy user's already. */
+    /* A file that root cannot open is the mitmproxy user's already. */
     *failed = fd < 0 && errno != ENOENT && errno != EACCES && errno != EBADF;
     if (fd < 0)
         return -1;
@@ -83,7 +84,7 @@ int confdir_hand_over(struct handover *handover, const struct config *config, bo
     const struct claim claim = claim_of(config);
     if (handover->directory < 0)
         handover->directory = directory_make(config->confdir, 0700, error);
-    /* Root without CAP_DAC_OVERRIDE may not enter the user's home. The user may. */
+    /* Root without CAP_DAC_OVERRIDE may not enter the user's home. setup-ca, as that user, may. */
     if (handover->directory < 0 && error->status == EX_NOPERM)
         return 0;
     if (handover->directory < 0)

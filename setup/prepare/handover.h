@@ -6,8 +6,8 @@
 #include "common/base/error.h"
 #include "common/config/config.h"
 
-/* The confdir on its way from root, who makes it, to the mitmproxy user, who owns it from then on:
- * root has no business in it any more. */
+/* The confdir while root hands it over to the mitmproxy user. From then on root does nothing in
+ * it. */
 struct handover {
     int directory; /* -1: not there yet, or not to be entered */
     int ca;        /* a CA that the administrator has put there as root, or -1 */
@@ -17,8 +17,8 @@ struct handover {
  * error. In both cases the caller closes it. */
 int handover_look(struct handover *handover, const struct config *config, struct error *error);
 
-/* Makes the confdir where there is none, and hands it over to the mitmproxy user, with_ca with that
- * CA. 0, or -1 with error. */
+/* Makes the confdir if it is missing, and hands it over to the mitmproxy user; with_ca that CA,
+ * too. 0, or -1 with error. */
 int confdir_hand_over(struct handover *handover, const struct config *config, bool with_ca,
                       struct error *error);
 

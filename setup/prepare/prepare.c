@@ -13,7 +13,7 @@
 #include "setup/prepare/export_directory.h"
 #include "setup/prepare/handover.h"
 
-/* What is open meanwhile. */
+/* What is open during the preparation. */
 struct preparation {
     const struct config *config;
     int handed[HANDED_OVER_COUNT];
@@ -37,9 +37,10 @@ static int check_capabilities(const struct config *config, struct error *error)
 }
 
 /* Opens the files of MITMPROXY_CA_DIR, which only root may be able to open, without reading them:
- * setup never has a key. Sets SOURCE_CERTIFICATES to SOURCE_ROOT of setup/ca/messages.h to
- * descriptors, or to -ERRNO. 0, or -1 with error if there is no such directory. In both cases the
- * caller closes them.
+ * setup never has a key. Sets handed[SOURCE_CERTIFICATES] to handed[SOURCE_ROOT] to a descriptor or
+ * -ERRNO each. 0, or -1 with error if there is no such directory. In both cases the caller closes
+ * them.
+ *
  * The directory is the administrator's and read-only. Its links are followed: kubelet makes each
  * file a link through "..data". */
 static int source_files_open(const struct config *config, int *handed, struct error *error)
@@ -49,7 +50,7 @@ static int source_files_open(const struct config *config, int *handed, struct er
     if (config->ca_dir[0] == '\0')
         return 0;
     int directory = open(config->ca_dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
-    /* Else each file in it would be missing, which says less. */
+    /* Otherwise each file in it would be missing, which says less. */
     if (directory < 0)
         return error_set(error, EX_CONFIG, CONFIG_PREFIX "MITMPROXY_CA_DIR=\"%s\": %s",
                          config->ca_dir, strerror(errno));
@@ -84,8 +85,8 @@ static int open_all(struct preparation *all, struct error *error)
     return 0;
 }
 
-/* What is wrong with a CA is known before anything is touched, and what a read-only export volume
- * does not take is not put in place. */
+/* A bad CA is reported before anything is changed, and a bad export directory before a new CA is
+ * put in place. */
 static int make_directories(struct preparation *all, struct error *error)
 {
     struct ca_judgement judgement;

@@ -15,10 +15,11 @@
 #include "common/base/clock.h"
 #include "common/base/log.h"
 
-/* From the directory in which setup is. */
+/* Where programs are, relative to setup's directory. */
 static const char *const places[] = {"", "../libexec/opensandbox-egress/"};
 
-/* Where setup is, with a slash at its end; without /proc, as far as its caller has said. */
+/* setup's own directory, with a slash at its end. Without /proc it is that of the path by which
+ * setup was executed. */
 static void own_directory(char directory[static PATH_MAX])
 {
     ssize_t length = readlink("/proc/self/exe", directory, PATH_MAX - 1);
@@ -33,8 +34,8 @@ static void own_directory(char directory[static PATH_MAX])
         strlcpy(directory, "./", PATH_MAX);
 }
 
-/* Returns a descriptor that only serves to execute it: whoever does so need not be able to walk the
- * path, or to read the file. -1 with error. */
+/* Returns a descriptor that can only be executed: the user that does so need not be able to reach
+ * the path or read the file. -1 with error. */
 static int open_program(const char *name, struct error *error)
 {
     char directory[PATH_MAX];
@@ -62,7 +63,7 @@ int program_check(const char *name, struct error *error)
     return 0;
 }
 
-/* Close-on-exec is what keeps everything else from the program. */
+/* Sets up the program's descriptors. All others are close-on-exec. */
 static int hand_over(const struct program_start *start, int in, int out)
 {
     if (dup2(in, STDIN_FILENO) < 0 || (!start->shares_output && dup2(out, STDOUT_FILENO) < 0) ||
@@ -74,7 +75,7 @@ static int hand_over(const struct program_start *start, int in, int out)
     return 0;
 }
 
-/* The new process. What goes wrong is written to failure, which closes when all goes well. */
+/* The new process. An error is written to failure, which closes if all goes well. */
 static void become(const struct program_start *start, int program, int in, int out, int failure)
 {
     struct error error = {0};
@@ -105,9 +106,9 @@ static int wait_readable(const struct program *program, int in, struct error *er
     }
 }
 
-/* Reads until size bytes are there or the other end is closed. The user that a program runs as can
- * stop it at any moment, within its answer and behind it, too: one deadline is for all of that.
- * Returns how many bytes there were, or -1 with error. */
+/* Reads until size bytes are there or the other end is closed. One deadline covers all reads,
+ * because the user that the program runs as can stop it at any moment. Returns how many bytes there
+ * were, or -1 with error. */
 static ssize_t read_some(const struct program *program, int in, char *data, size_t size,
                          struct error *error)
 {
@@ -125,7 +126,7 @@ static ssize_t read_some(const struct program *program, int in, char *data, size
     return (ssize_t)used;
 }
 
-/* Has it come as far as to be the program? */
+/* Waits until the program is executed. 0, or -1 with error. */
 static int await_execution(const struct program *program, int failure, struct error *error)
 {
     struct error why;

@@ -8,10 +8,10 @@
 
 #include "common/base/error.h"
 
-/* What needs a large library, or the CA's key, is not done by setup itself but by a small program
- * that it executes: no process ever has both the key and CAP_NET_ADMIN, and what does without pays
- * nothing for the library. These programs are where setup is, as built, or in
- * ../libexec/opensandbox-egress from there, as installed. */
+/* Work that needs a large library or the CA's key is done by small programs that setup executes: no
+ * process ever has both the key and CAP_NET_ADMIN, and setup itself never loads the library. The
+ * programs are in setup's directory, as built, or in ../libexec/opensandbox-egress from there, as
+ * installed. */
 #define CA_PROGRAM "setup-ca"   /* setup/ca, with OpenSSL */
 #define NFT_PROGRAM "setup-nft" /* setup/nft, with libnftables */
 
@@ -22,7 +22,7 @@
 struct program_start {
     const char *name;
     char *const *arguments; /* argv, with a NULL at its end */
-    const int *handed_over; /* descriptors that it gets by their numbers besides 0, 1 and 2 */
+    const int *handed_over; /* descriptors that it inherits by number, besides 0, 1 and 2 */
     size_t handed_over_count;
     bool shares_output; /* its standard output is setup's, not a pipe */
     const char *what;   /* who it is in messages: "confdir: the process that prepares it" */
@@ -34,7 +34,7 @@ struct program_start {
     const void *argument;
 };
 
-/* One that runs. Its standard error is where setup's log goes. */
+/* A program that runs. Its standard error is where setup's log goes. */
 struct program {
     pid_t pid;
     int in;  /* a pipe to its standard input, -1 when closed */
@@ -69,7 +69,7 @@ char *program_read_rest(const struct program *program, size_t max, size_t *size,
 /* Closes both pipes and waits until it has ended by itself. Returns its status (waitpid(2)). */
 int program_wait(struct program *program);
 
-/* The same, but kills it. Does nothing to one that has ended, or of which all is zero. */
+/* The same, but kills it first. Does nothing if it has ended. */
 void program_end(struct program *program);
 
 #endif

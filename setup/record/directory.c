@@ -64,7 +64,7 @@ static int change_owner(int directory, const struct claim *claim, struct error *
                      (int)claim->uid, (int)claim->gid, strerror(errno));
 }
 
-/* Owner and mode may be right already; another user's own directory is that user's to tighten. */
+/* Is nothing to be changed? The mode of another user's own directory is left to that user. */
 static bool is_settled(const struct claim *claim, const struct stat *st)
 {
     return has_owner(claim, st) && (has_mode(claim, st) || st->st_uid != geteuid());

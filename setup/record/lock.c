@@ -14,21 +14,21 @@
 
 #include "common/base/clock.h"
 
-/* Nobody but an attacker takes a lock away, and is not waited for as long as another setup. */
+/* Only an attacker takes a lock away so often: then own_lock gives up early. */
 enum { TAKEN_AWAY_MAX = 200 };
 
-/* A lock held by somebody who could open another file of ours, and has moved that one here, would
- * never be released: our other files are for others to read, and this one is not. Nor is one with
- * another name, by which it may be open to more. */
+/* Somebody could move another of our files here, which he can open, and lock it for ever. So the
+ * lock must be readable by nobody else, unlike our other files, and have no other name by which it
+ * may be. */
 static bool is_own(const struct stat *st)
 {
     return S_ISREG(st->st_mode) && st->st_uid == geteuid() &&
            (st->st_mode & (S_IRWXG | S_IRWXO)) == 0 && st->st_nlink == 1;
 }
 
-/* Takes away what has the name. It is renamed first, for two reasons: that works with a directory
- * that is not empty, which stays then; and another process that was quicker may have put a lock of
- * ours there meanwhile, which goes back. */
+/* Removes whatever has the name. It is renamed first, for two reasons: that works with a directory
+ * that is not empty, which then stays; and if another setup was quicker and has put a good lock
+ * there, the lock can be renamed back. */
 static int put_away(int directory, const char *name)
 {
     char away[NAME_MAX];
@@ -63,7 +63,7 @@ static int open_lock(int directory, const char *name)
     return openat(directory, name, flags | O_CREAT | O_EXCL, 0600);
 }
 
-/* A lock counts as long as the name leads to it: others can take it away. */
+/* A lock only counts while its name leads to it, because others can remove the name. */
 static bool is_still_there(int fd, int directory, const char *name)
 {
     struct stat st, named;
@@ -72,7 +72,7 @@ static bool is_still_there(int fd, int directory, const char *name)
            st.st_ino == named.st_ino && st.st_dev == named.st_dev;
 }
 
-/* It is opened anew for each try, so that nobody waits for a lock that is not one any more. */
+/* Opens the lock anew for each try, so that nobody waits for one that was removed. */
 int own_lock(int directory, const char *name, int wait_ms)
 {
     const struct timespec pause = {.tv_nsec = 5 * 1000 * 1000};

@@ -30,8 +30,8 @@ static gid_t group_of(const struct config *config)
     return is_any ? (gid_t)-1 : config->user.gid;
 }
 
-/* Without CAP_CHOWN a new directory could not be given to that group. That is so in a debug
- * container, too, where a new one would not be the one that healthd sees. */
+/* Without CAP_CHOWN a new directory could not get that group, so it must exist. The same holds in a
+ * debug container: healthd would not see a directory that is made there. */
 static int open_directory(const char *path, gid_t group, struct error *error)
 {
     if (group == (gid_t)-1 || group == getegid() || capability_held(CAP_CHOWN))
@@ -46,7 +46,7 @@ static int open_directory(const char *path, gid_t group, struct error *error)
     return -1;
 }
 
-/* One that is there, and that we can write, will do as it is where it cannot be changed. */
+/* A directory that we can write is good enough if we may not change its owner or mode. */
 static int claim_place(int directory, const struct claim *claim, struct error *error)
 {
     if (claim_directory(directory, claim, error) == 0)
@@ -96,7 +96,7 @@ int progress_resume(const struct config *config, struct progress *progress, stru
     return state_make_lock(&progress->place, group_of(config), error);
 }
 
-/* Takes over what an earlier run wrote that still holds. */
+/* Reads what an earlier run wrote, but for rules of another namespace or boot. */
 static void take_over(struct progress *progress)
 {
     struct error ignored;

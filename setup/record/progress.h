@@ -14,19 +14,19 @@ struct progress {
     bool held; /* an earlier run had finished, and installed rules */
 };
 
-/* Opens, or makes, the state file's directory. Also done anew when there was something to wait for,
- * since it may have been replaced meanwhile. 0, or -1 with error. */
+/* Opens or makes the state file's directory. Also to be called after a wait, since it may have been
+ * replaced meanwhile. 0, or -1 with error. */
 int progress_resume(const struct config *config, struct progress *progress, struct error *error);
 
 /* The same; then takes over what an earlier run wrote that still holds, and writes "running". 0, or
  * -1 with error. */
 int progress_begin(const struct config *config, struct progress *progress, struct error *error);
 
-/* Waits until no other setup works, and takes over what it has written. Returns a descriptor,
- * closed to let the next one work, or -1 with error (69) after a minute. */
+/* Waits until no other setup works, and takes over what it has written. Returns a descriptor, which
+ * the caller closes to release the lock, or -1 with error (69 after a minute). */
 int progress_lock(struct progress *progress, struct error *error);
 
-/* Writes the state that setup ends in. */
+/* Writes this state, without an error. */
 int progress_end(struct progress *progress, enum setup_state how, struct error *error);
 
 /* Writes "failed" and why, as far as that can still be written. */

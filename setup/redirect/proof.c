@@ -66,7 +66,7 @@ static int connect_to_canary(int family, struct error *error)
     setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &deadline, sizeof(deadline));
     if (connect(fd, &canary.any, size) == 0)
         return fd;
-    /* SO_SNDTIMEO ends a connect as if the socket did not block. */
+    /* If SO_SNDTIMEO ends the connect, errno is EINPROGRESS. */
     int reason = errno == EINPROGRESS ? ETIMEDOUT : errno;
     error_set(error, EX_UNAVAILABLE, "proof: connect to the canary %s: %s%s", canary_name(family),
               reason == ETIMEDOUT ? "timed out" : strerror(reason),
@@ -91,10 +91,10 @@ static int expect_on(int family, int listener, int connected, struct error *erro
         if (accepted < 0)
             continue;
         bool proved = canary_is_from(accepted, family);
-        /* With a reset: nothing was sent, and nothing is to stay behind. */
+        /* Closed by a reset: nothing was sent, and no TIME_WAIT shall stay behind. */
         setsockopt(accepted, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset));
         close(accepted);
-        /* Ours may come by another port: NAT changes it where its own is still taken. */
+        /* Ours may come from another port: NAT changes the port if it is still in use. */
         if (proved)
             return 0;
         if (memcmp(&peer, &ours, size) != 0)

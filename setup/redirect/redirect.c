@@ -66,7 +66,7 @@ static void take_back(const struct backend *backend, const struct ruleset *set, 
         log_error("%s: put the rules back as they were: %s", backend->name, error.text);
 }
 
-/* Removes what is ours from a backend; *undo puts it back. One that this kernel does not have holds
+/* Removes what is ours from a backend; *undo puts it back. A backend that this kernel lacks holds
  * nothing of ours. */
 static int clear_backend(const struct backend *backend, void **undo, struct error *error)
 {
@@ -84,8 +84,9 @@ static int clear_backend(const struct backend *backend, void **undo, struct erro
     return 0;
 }
 
-/* Rules in both at once are harmless for a moment, none would not be: so the new ones come first.
- * They are proved without the old ones, which the canary might come by. */
+/* The new rules come before the old ones of the other backend go: both at once do no harm for a
+ * moment, none at all would. The proof comes last, because a canary could arrive by the old
+ * rules. */
 static int install(const struct config *config, const struct backend *backend,
                    const struct ruleset *set, bool *changed, struct error *error)
 {
@@ -161,7 +162,7 @@ int redirect_clear(struct state *state, struct error *error)
     return 0;
 }
 
-/* The rows of ours in a backend; one that this kernel does not have holds none. */
+/* Prints our live rules in a backend. A backend that this kernel lacks holds none. */
 static int print_live(const struct backend *backend, FILE *out, struct error *error)
 {
     struct error unusable;
@@ -175,7 +176,7 @@ static int print_live(const struct backend *backend, FILE *out, struct error *er
     return -1;
 }
 
-/* All rows of ours in either backend, into text which the caller frees. */
+/* Our live rules in both backends, as text which the caller frees. NULL with error. */
 static char *read_live(struct error *error)
 {
     char *text = NULL;
@@ -210,7 +211,7 @@ int redirect_print_live(FILE *out, struct error *error)
     return 0;
 }
 
-/* The rows that should be there, into text which the caller frees. */
+/* The rules that should be there, as text which the caller frees. NULL with error. */
 static char *read_wanted(const struct config *config, struct error *error)
 {
     static struct redirect_plan plan; /* large */

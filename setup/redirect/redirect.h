@@ -13,7 +13,7 @@
 struct redirect_plan {
     struct ruleset set;
     const struct backend *backend;
-    char why[256]; /* that backend */
+    char why[256]; /* why that backend was chosen */
 };
 
 /* Builds the rules and finds the backend for them. Changes nothing. 0, or -1 with the error that
@@ -36,8 +36,8 @@ int redirect_clear(struct state *state, struct error *error);
 /* Prints the live rules that are ours, a row each. 0, or -1 with error. */
 int redirect_print_live(FILE *out, struct error *error);
 
-/* Prints each live rule and each that should be there, which is none with transparent mode off.
- * Returns how many differ, or -1 with error. */
+/* Prints the live rules and those that should be there (none with transparent mode off). Returns
+ * how many differ, or -1 with error. */
 int redirect_compare(const struct config *config, FILE *out, struct error *error);
 
 #endif

@@ -32,9 +32,9 @@ static bool listens(int diagnosis, const struct config *config, bool with_ipv6, 
            (!with_ipv6 || look(diagnosis, AF_INET6, config, error) == 1);
 }
 
-/* healthd does not outlive a container, but elsewhere a setup that waits for it could. (A parent
- * death signal does not do: the kernel checks it with the dying parent's rights, of which healthd
- * has none left.) */
+/* In a container setup ends with healthd, but elsewhere a waiting setup could outlive it. (A parent
+ * death signal does not work: the kernel checks it with the dying parent's rights, and healthd has
+ * none left.) */
 static bool is_orphaned(const struct wait *wait)
 {
     return wait->parent != 0 && getppid() != wait->parent;

@@ -9,7 +9,7 @@
 
 struct wait {
     unsigned int seconds; /* at most; 0: do not wait */
-    bool endless;         /* the seconds do not count where there is a parent to wait with */
+    bool endless;         /* with a parent, wait as long as it lives */
     pid_t parent;         /* give up when this is no longer the parent process; 0: never */
 };
 

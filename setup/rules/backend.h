@@ -25,8 +25,8 @@ struct backend {
     void (*trim)(struct ruleset *set);
 
     /* Makes the live rules exactly those of the set; an empty set removes them. Sets *changed if
-     * anything had to be done. With *undo not NULL afterwards, the change can be taken back with
-     * it; the caller frees it. 0, or -1 with error: then the rules are as they were. */
+     * anything had to be done. If *undo is not NULL then, take_back can undo the change by it, and
+     * the caller frees it. 0, or -1 with error: then the rules are as they were. */
     int (*apply)(const struct ruleset *set, bool *changed, void **undo, struct error *error);
 
     /* Puts back what was there before apply. */
@@ -45,8 +45,8 @@ struct backend {
 extern const struct backend iptables_backend; /* the legacy tables, by libiptc */
 extern const struct backend nft_backend;      /* nf_tables, by libnftables */
 
-/* The one that the configuration names, or with auto the first that can take the set; why then says
- * why. NULL with error if there is none. */
+/* Returns the backend that the configuration names, or with auto the first that can take the set;
+ * why gets the reason. NULL with error if there is none. */
 const struct backend *backend_choose(const struct config *config, const struct ruleset *set,
                                      char *why, size_t why_size, struct error *error);
 

@@ -4,8 +4,8 @@
 #include <stdio.h>
 
 /* Compares two texts line by line and prints each line of both to out, in order: "ok", "MISSING"
- * (wanted, and not found in live behind what was found before), "EXTRA" (live, and not wanted at
- * its place). Returns how many are not ok. */
+ * (wanted, but not in live after the previous match), "EXTRA" (live, and not wanted at its place).
+ * Returns how many are not ok. */
 int compare_lines(const char *wanted, const char *live, FILE *out);
 
 #endif

@@ -52,7 +52,7 @@ static void match_redirected_ports(const struct config *config, struct rule *rul
         add_port(rule, config->extra_ports.ports[i]);
 }
 
-/* Before every exemption: a canary that an exemption lets pass proves nothing. */
+/* Stands before every exemption: a canary that an exemption lets pass proves nothing. */
 static struct rule *add_canary(struct rule_list *list, enum verdict verdict, uint8_t protocol)
 {
     struct rule *rule = append(list, verdict);
@@ -72,10 +72,10 @@ static void add_owner(struct rule_list *list, uid_t uid)
     rule->owner = uid;
 }
 
-/* What stays inside the pod. Anybody may bind a socket to a device, without a capability, and it is
- * the device that decides where a packet goes: one for a foreign address may be sent to lo, and one
- * for an address of the pod's (127.0.0.1, or that of another device) out of eth0. So only what has
- * both, the device and the address, is sure to stay inside. */
+/* Exempts what stays inside the pod. Anybody may bind a socket to a device, which then decides
+ * where packets go: those to a foreign address may go to lo, and those to a local address
+ * (127.0.0.1, or another device's) out of eth0. Only packets with both, device lo and a local
+ * address, are sure to stay inside. */
 static void add_local(struct rule_list *list)
 {
     struct rule *rule = append(list, VERDICT_RETURN);
@@ -111,10 +111,9 @@ static void build_nat(const struct config *config, struct rule_list *list)
     redirect->to_port = config->port;
 }
 
-/* Where both ends connect to each other at once, the server's SYN may come while the application's
- * socket still waits for what became of its own, and is answered with SYN and ACK. Only for 80 and
- * 443, which are no client's own ports: any other may be that of a client of a server in the pod.
- */
+/* If both ends connect to each other at once, the server's SYN may come while the application's own
+ * is unanswered; the kernel answers it with SYN and ACK. Refused only for 80 and 443, which no
+ * client has as its own port: other ports may be those of clients of a server in the pod. */
 static void add_meeting(struct rule_list *list)
 {
     struct rule *rule = append(list, VERDICT_TCP_RESET);
@@ -124,10 +123,10 @@ static void add_meeting(struct rule_list *list)
     add_port(rule, 443);
 }
 
-/* A socket may be bound to an address that is not of this namespace (IPV6_FREEBIND) and so play the
- * part of a server outside: the answer to what it sends to another socket of the pod goes to that
- * server, and no rule knows that the connection was begun in here. It is dropped, as a reset would
- * go outside as well. */
+/* A socket may bind an address that is not of this namespace (IPV6_FREEBIND) and pose as a server
+ * outside. If it connects to another socket of the pod, the answer goes to the real server, and no
+ * rule can tell that the connection began in here. So its SYN is dropped; a reset would go outside
+ * as well. */
 static void add_impostor(struct rule_list *list)
 {
     struct rule *rule = append(list, VERDICT_DROP);
@@ -137,10 +136,10 @@ static void add_impostor(struct rule_list *list)
     rule->from_foreign = true;
 }
 
-/* The guard. What nat has redirected does not have a redirected port any more when it comes here: a
- * SYN that has one was missed by nat, because its addresses and ports are those of a connection
- * that connection tracking has noted without NAT, or because it is not tracked. SYN alone, as the
- * FINs and resets of sockets that mitmdump has closed have no owner who would be exempt. */
+/* The guard. What nat has redirected no longer has a redirected port here. A SYN that has one was
+ * missed by nat: connection tracking knows its addresses and ports from a connection without NAT,
+ * or does not track it. Only SYNs are refused: FINs and resets of sockets that mitmdump has closed
+ * have no owner that could be exempt. */
 static void build_filter(const struct config *config, struct rule_list *list)
 {
     if (!config_has_guard(config, list->family))

@@ -55,12 +55,12 @@ struct rule_list {
 
 enum { LISTS_COUNT = 4 };
 
-/* Everything, in the order in which it replaces what was there: first what refuses, last what lets
+/* All lists, in the order in which they are replaced: first those that refuse, last those that let
  * through to the proxy, so that a failure in between fails closed. */
 struct ruleset {
     struct rule_list lists[LISTS_COUNT];
-    /* Without an IPv6 address in the namespace nobody needs the IPv6 lists; they are installed
-     * where the kernel takes them, in case that one comes later. */
+    /* Without an IPv6 address in the namespace nobody needs the IPv6 lists. They are installed
+     * where the kernel takes them, in case an address comes later. */
     bool ipv6_required;
     bool ipv6_loopback; /* ::1 can be bound */
 };

@@ -48,7 +48,7 @@ static int print_rules(const struct config *config)
     return 1;
 }
 
-/* The file is read by the caller; readable says whether it could be. */
+/* The caller has read the file; readable says whether it could, else error says why not. */
 static int print_state(const struct config *config, const struct state *state, bool readable,
                        const struct error *error)
 {
@@ -68,7 +68,7 @@ static int print_state(const struct config *config, const struct state *state, b
     return state->setup != SETUP_READY;
 }
 
-/* The key itself is where only the mitmproxy user may look, and root if it is allowed to. */
+/* Only the mitmproxy user, and root if nothing restricts it, can look where the key is. */
 static int print_key(const struct config *config)
 {
     struct error error;

@@ -7,8 +7,8 @@
  * it should be. */
 int status_print(const struct config *config);
 
-/* The same with a configuration that does not hold, of which the log has told: what does not depend
- * on it. Returns the exit status, which is never 0. */
+/* The same for a wrong configuration, whose errors are logged already: prints only what does not
+ * depend on it. Returns the exit status, which is never 0. */
 int status_print_live(const struct config *config);
 
 #endif

@@ -17,8 +17,8 @@
 #include "common/files/files.h"
 #include "setup/x509/pem_block.h"
 
-/* The system's roots are in the first of these that has certificates: of Debian and Alpine; of Red
- * Hat; of SUSE; of Red Hat, a newer place; of Alpine, and of OpenBSD's libressl. */
+/* The first of these that has certificates holds the system's roots. They are those of Debian and
+ * Alpine; Red Hat; SUSE; newer Red Hat; Alpine again, and LibreSSL. */
 static const char *const system_bundles[] = {
     "/etc/ssl/certs/ca-certificates.crt",
     "/etc/pki/tls/certs/ca-bundle.crt",
@@ -67,8 +67,8 @@ static bool is_in(const struct bundle *bundle, const unsigned char *digest)
     return false;
 }
 
-/* Takes the certificate over. (Without memory it is in the bundle twice: better than not at all.)
- */
+/* Takes the certificate over. (If the digests cannot grow, it may come in twice: better than not at
+ * all.) */
 static bool push(struct bundle *bundle, const unsigned char *digest, X509 *certificate)
 {
     if (sk_X509_push(bundle->certificates, certificate) < 1) {
@@ -87,8 +87,8 @@ static bool push(struct bundle *bundle, const unsigned char *digest, X509 *certi
     return true;
 }
 
-/* False for what is no certificate. One that is there already is not decoded again, which is what
- * takes the time. */
+/* False if it is not a certificate. One that is in the bundle already is not decoded again, because
+ * decoding takes the time. */
 static bool add_der(struct bundle *bundle, const unsigned char *der, long size)
 {
     unsigned char digest[SHA256_DIGEST_LENGTH];
@@ -148,8 +148,8 @@ size_t bundle_add_pem(struct bundle *bundle, const char *pem, size_t size, const
     return found;
 }
 
-/* The system's own files, and an operator's: links are followed, as OpenSSL does. path stands in
- * messages only. */
+/* Adds a file of the system's or an operator's, so links are followed, as OpenSSL does. path is
+ * only for messages. */
 static size_t add_file(struct bundle *bundle, int directory, const char *name, const char *path)
 {
     struct error ignored;

@@ -14,10 +14,10 @@ void bundle_free(struct bundle *bundle);
 /* Adds a certificate, unless it is in the bundle. 0, or -1 when memory is out. */
 int bundle_add(struct bundle *bundle, X509 *certificate);
 
-/* What follows reads PEM text: blocks other than certificates are passed over, and of damaged
- * certificates it is logged how many a file has. */
+/* The next functions read PEM text. They skip other blocks than certificates, and log how many
+ * damaged certificates a file has. */
 
-/* Adds those in a text; path stands in the message, NULL for none. Returns how many. */
+/* Adds those in a text. path is for the message; NULL: no message. Returns how many it found. */
 size_t bundle_add_pem(struct bundle *bundle, const char *pem, size_t size, const char *path);
 
 /* Adds the roots of the system, from where its distribution keeps them. Returns how many. */

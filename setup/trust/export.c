@@ -23,7 +23,7 @@ struct exports {
     struct bundle *bundle;
 };
 
-/* Takes data over; NULL data means that it could not be made, and error has why. */
+/* Writes and frees data. NULL means that it could not be made; then error says why. */
 static int write_file(const struct exports *exports, const char *name, void *data, size_t size,
                       struct error *error)
 {
@@ -45,8 +45,8 @@ static int write_certificates(const struct exports *exports, const char *name,
     return write_file(exports, name, pem, size, error);
 }
 
-/* The system's roots, and those that mitmdump is told to trust: a host that is passed through shows
- * its own certificate. */
+/* Adds the system's roots and those that mitmdump trusts: a host that is passed through shows its
+ * own certificate. */
 static int add_others_roots(struct exports *exports, struct error *error)
 {
     const char *trust_dir = exports->config->upstream_trust_dir;
@@ -115,7 +115,7 @@ static int write_all(const struct exports *exports, char sha256[static STATE_SHA
     return write_environment(exports, error);
 }
 
-/* NULL with error if there is none. The caller frees them. */
+/* Reads the roots from in. NULL with error if there are none. The caller frees them. */
 static STACK_OF(X509) * read_roots(int in, struct error *error)
 {
     size_t size = 0;
@@ -129,9 +129,8 @@ static STACK_OF(X509) * read_roots(int in, struct error *error)
     return NULL;
 }
 
-/* Those that an earlier run has exported, in the order of that time. Of a damaged file the
- * certificates that are whole count. The confdir is not asked: the mitmproxy user could have put
- * anything there. */
+/* Adds the roots that an earlier run has exported, in their old order; of a damaged file, those
+ * that are whole. The confdir is not read: the mitmproxy user could have put anything there. */
 static int add_known_roots(const struct exports *exports, struct error *error)
 {
     const struct file_limits limits = {.max_size = ROOTS_MAX_BYTES, .owner = geteuid()};
@@ -150,7 +149,7 @@ static int add_known_roots(const struct exports *exports, struct error *error)
     return added ? 0 : error_set(error, 1, EXPORT_ROOTS ": out of memory");
 }
 
-/* The current one stays: it has been checked. */
+/* The current root, the first, stays: it has been checked. */
 static void drop_expired_roots(const struct exports *exports)
 {
     for (int i = sk_X509_num(exports->roots) - 1; i > 0; i--)

@@ -52,15 +52,15 @@ static int write_certificate(int directory, const char *name, X509 *certificate,
     if (pem == NULL)
         return -1;
     snprintf(full, sizeof(full), "%.4000s/%s", path, name);
-    /* A hundred times fsync would be the slowest part of setup, and what a crash leaves of these
-     * the next run mends. */
+    /* Not durable: a hundred times fsync would be the slowest part of setup, and the next run
+     * repairs what a crash damages. */
     const struct file_content content = {full, pem, size, 0644, false};
     int result = file_update(directory, name, &content, error);
     free(pem);
     return result;
 }
 
-/* A temporary file is somebody's who writes just now, unless it is old. */
+/* A temporary file that is not old belongs to a process that is writing it. */
 static bool is_in_use(int directory, const char *name)
 {
     struct stat st;
@@ -68,7 +68,7 @@ static bool is_in_use(int directory, const char *name)
                               time(NULL) - st.st_mtime < LEFT_AFTER_S);
 }
 
-/* What another set of certificates, or a run that was killed, has left behind. */
+/* Removes what another set of certificates, or a run that was killed, has left behind. */
 static int remove_others(int directory, const struct names *names, const char *path,
                          struct error *error)
 {

@@ -8,8 +8,8 @@
 #include "setup/trust/export_names.h"
 #include "setup/trust/truststore.h"
 
-/* Each program's own documentation names its variable. Those that replace the built-in roots get
- * the bundle; NODE_EXTRA_CA_CERTS and DENO_CERT add to them. */
+/* The names are from each program's own documentation. All of these get the bundle, because most
+ * replace the built-in roots; NODE_EXTRA_CA_CERTS and DENO_CERT add to them. */
 static const struct {
     const char *name;
     const char *file;

@@ -5,8 +5,8 @@
 
 #include "common/base/error.h"
 
-/* Makes the text of trust.env: the variables that make programs use the exported files, a
- * NAME=value line each, with mount as the directory. And that of wgetrc, which one of them names.
+/* Make the text of trust.env (a NAME=value line for each variable that makes a program use the
+ * exported files, with mount as their directory) and of wgetrc, which one of the variables names.
  * Newly allocated; the caller frees it. NULL with error. */
 char *trust_env_make(const char *mount, size_t *size, struct error *error);
 char *wgetrc_make(const char *mount, size_t *size, struct error *error);

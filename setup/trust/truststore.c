@@ -38,7 +38,7 @@ static int add_certificate(STACK_OF(PKCS12_SAFEBAG) * bags, X509 *certificate, i
     return 0;
 }
 
-/* A salt that follows from the content: a new one each time would change the file each time. */
+/* Makes the salt from the content: a random one would change the file each time. */
 static int make_salt(const STACK_OF(X509) * certificates, unsigned char salt[static SALT_SIZE])
 {
     unsigned char digest[EVP_MAX_MD_SIZE];
@@ -55,7 +55,7 @@ static int make_salt(const STACK_OF(X509) * certificates, unsigned char salt[sta
     return made;
 }
 
-/* Takes the bags over. */
+/* Packs the bags, which stay the caller's. NULL if OpenSSL fails. */
 static PKCS12 *pack(STACK_OF(PKCS12_SAFEBAG) * bags, unsigned char salt[static SALT_SIZE])
 {
     STACK_OF(PKCS7) *safes = NULL;

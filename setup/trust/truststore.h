@@ -6,7 +6,7 @@
 
 #include "common/base/error.h"
 
-/* What Java's own trust store has as its password; there is nothing secret in it. */
+/* The password that Java's own trust store has. It protects nothing secret. */
 #define TRUSTSTORE_PASSWORD "changeit"
 
 /* A Java trust store (PKCS#12, DER) of the certificates, in newly allocated memory which the caller

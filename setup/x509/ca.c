@@ -32,13 +32,13 @@ bool certificate_is_self_issued(X509 *certificate)
     return (X509_get_extension_flags(certificate) & EXFLAG_SI) != 0;
 }
 
-/* By name and signature. */
+/* Compares the names, and verifies the signature. */
 static bool is_issued_by(X509 *certificate, X509 *issuer)
 {
     bool issued =
         X509_NAME_cmp(X509_get_issuer_name(certificate), X509_get_subject_name(issuer)) == 0 &&
         X509_verify(certificate, X509_get0_pubkey(issuer)) == 1;
-    /* A signature by another key leaves words in the queue. */
+    /* A signature by another key leaves an error in OpenSSL's queue. */
     ERR_clear_error();
     return issued;
 }
@@ -96,8 +96,8 @@ STACK_OF(X509) * ca_sent(const struct ca *ca)
     return sent;
 }
 
-/* Where one CA has several certificates: a valid one leads further than another, and a self-signed
- * one to the end. */
+/* The order among several certificates of one CA: valid ones come first, and of those the
+ * self-signed ones, which end the chain. */
 static int rank(X509 *certificate)
 {
     bool valid = X509_cmp_current_time(X509_get0_notBefore(certificate)) < 0 &&
@@ -105,7 +105,7 @@ static int rank(X509 *certificate)
     return 2 * valid + certificate_is_self_signed(certificate);
 }
 
-/* The best one that is not in the chain yet. */
+/* The best issuer that is not in the chain yet, NULL for none. */
 static X509 *find_issuer(const STACK_OF(X509) * among, const STACK_OF(X509) * chain,
                          X509 *certificate)
 {
@@ -119,7 +119,7 @@ static X509 *find_issuer(const STACK_OF(X509) * among, const STACK_OF(X509) * ch
     return found;
 }
 
-/* From the CA's own certificate up to its root; NULL if it leads to none, or memory is out. */
+/* The chain from the CA's own certificate up to a root; NULL if there is none, or memory is out. */
 static STACK_OF(X509) * find_chain(const STACK_OF(X509) * certificates)
 {
     STACK_OF(X509) *chain = sk_X509_new_null();
@@ -200,7 +200,7 @@ int ca_parse_key(const char *pem, size_t size, struct ca *ca, struct error *erro
 {
     if (check_text(pem, size, error) != 0)
         return -1;
-    /* Each key has a first and a last line that ends so. */
+    /* The BEGIN and the END line of a key both end like this. */
     int lines = count(pem, "PRIVATE KEY-----");
     if (lines == 0)
         return error_set(error, EX_CONFIG, "no private key in it, expected PEM");
@@ -213,7 +213,7 @@ int ca_parse_key(const char *pem, size_t size, struct ca *ca, struct error *erro
         return error_set(error, 1, "out of memory");
     ca->key = PEM_read_bio_PrivateKey(bio, NULL, no_password, NULL);
     BIO_free(bio);
-    /* OpenSSL's own reason for a damaged key is "unsupported". */
+    /* OpenSSL's own reason is dropped: for a damaged key it is "unsupported". */
     ERR_clear_error();
     if (ca->key != NULL)
         return 0;

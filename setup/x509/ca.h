@@ -14,8 +14,8 @@ struct ca {
     EVP_PKEY *key;
     STACK_OF(X509) * certificates; /* the CA's own first, then those above it up to the root */
 
-    /* Sent in the place of the root, for clients that trust only the CA before this one: the root's
-     * name and key in a certificate by that CA, then that CA's own certificates. */
+    /* Sent in place of the root, for clients that trust only the CA before this one: a certificate
+     * by that CA with the root's name and key, then that CA's own chain. */
     STACK_OF(X509) * cross;
 
     STACK_OF(X509) * other_roots; /* further ones in ca.crt of CA_DIR, which are exported as well */
@@ -25,13 +25,13 @@ struct ca {
  * with error (78) which does not name the file. The caller frees it with ca_free in both cases. */
 int ca_parse(const char *pem, size_t size, struct ca *ca, struct error *error);
 
-/* The halves of it, for a key and certificates that come apart: ca is zeroed before the first. */
+/* The two halves of it, for a key and certificates in separate files. ca must be zero before. */
 int ca_parse_key(const char *pem, size_t size, struct ca *ca, struct error *error);
 int ca_parse_certificates(const char *pem, size_t size, struct ca *ca, struct error *error);
 
-/* What mitmdump sends behind a leaf: the certificates, with the cross certificate and what follows
- * it in the root's place if there is one. They belong to the CA; the stack is the caller's to free
- * with sk_X509_free. NULL when memory is out. */
+/* What mitmdump sends after a leaf: the certificates, but with cross in place of the root if there
+ * is one. They belong to the CA; the stack is the caller's to free with sk_X509_free. NULL when
+ * memory is out. */
 STACK_OF(X509) * ca_sent(const struct ca *ca);
 
 /* The file as mitmproxy keeps it, in newly allocated memory: the key (PKCS#8), then what is sent.
@@ -45,12 +45,11 @@ X509 *ca_certificate(const struct ca *ca);
  * is none. It belongs to the CA. */
 X509 *ca_root(const struct ca *ca);
 
-/* The same of any certificates. */
+/* The same for any certificates. */
 X509 *certificates_root(const STACK_OF(X509) * certificates);
 
-/* Brings the certificates into the order in which each was issued by the next, from the first one
- * to its root, and takes out those that are no part of that. False, and nothing is changed, if the
- * first one leads to no root. */
+/* Sorts the certificates so that each was issued by the next, from the first one up to its root,
+ * and removes all others. False, with nothing changed, if the first one leads to no root. */
 bool ca_sort_chain(struct ca *ca);
 
 bool certificate_has_expired(X509 *certificate);
@@ -60,7 +59,7 @@ int64_t certificate_end(X509 *certificate);
 
 bool certificate_is_self_signed(X509 *certificate);
 
-/* Are subject and issuer one? Such a certificate does not count against a path length. */
+/* Are subject and issuer the same? Such a certificate does not count against a path length. */
 bool certificate_is_self_issued(X509 *certificate);
 
 /* Do they have the same name and the same key? */

@@ -16,7 +16,7 @@ static bool set_serial(X509 *certificate)
     return set;
 }
 
-/* What both kinds have in common; NULL if memory is out. */
+/* What a root and a cross certificate have in common; NULL if memory is out. */
 static X509 *new_certificate(void)
 {
     X509 *certificate = X509_new();
@@ -70,8 +70,8 @@ int ca_generate(struct ca *ca, struct error *error)
     return error_set(error, 1, "make a CA: %s", openssl_reason());
 }
 
-/* Clients look for a key by its identifier, so that has to be the root's; and what limits the root
- * limits the cross certificate as well. A root may lack any of these. */
+/* Clients find an issuer by its key identifier, so the root's is copied; and so are the root's
+ * limits. A root may lack any of these. */
 static bool copy_extensions(X509 *certificate, X509 *root)
 {
     static const int copied[] = {NID_basic_constraints, NID_key_usage, NID_subject_key_identifier,
@@ -84,8 +84,8 @@ static bool copy_extensions(X509 *certificate, X509 *root)
     return true;
 }
 
-/* The issuer's identifier, or the SHA-1 of its key where it has none: with neither, a certificate
- * whose issuer has its own name counts as self-signed. */
+/* Adds the issuer's key identifier, or the SHA-1 of its key if it has none. With neither, the
+ * certificate counts as self-signed if its issuer has the same name. */
 static bool add_issuer_identifier(X509 *certificate, X509 *issuer)
 {
     AUTHORITY_KEYID *identifier = AUTHORITY_KEYID_new();

@@ -8,9 +8,9 @@
  * caller frees it with ca_free. */
 int ca_generate(struct ca *ca, struct error *error);
 
-/* A cross certificate: the root's name, key, key identifier and limits, signed by another CA, whose
- * certificate and key are issuer and signer. It ends with the first of root and issuer. NULL with
- * error; the caller frees it. */
+/* Makes a cross certificate: the root's name, key, key identifier and limits, signed by another CA,
+ * whose certificate and key are issuer and signer. It ends when root or issuer does, whichever is
+ * first. NULL with error; the caller frees it. */
 X509 *certificate_cross_sign(X509 *root, X509 *issuer, EVP_PKEY *signer, struct error *error);
 
 #endif

@@ -6,8 +6,8 @@
 #define BEGIN "-----BEGIN "
 #define END "-----END "
 
-/* Does the BEGIN begin its line, but for a byte order mark, or stand behind an END whose newline is
- * missing? Else it is a remark, to OpenSSL as well. */
+/* Is the BEGIN at the start of its line (a byte order mark may precede it), or behind an END
+ * without a newline? Else it is a remark, as in OpenSSL. */
 static bool is_in_place(const char *text, const char *at)
 {
     const char *newline = memrchr(text, '\n', (size_t)(at - text));
@@ -17,7 +17,7 @@ static bool is_in_place(const char *text, const char *at)
     return line == at || memmem(line, (size_t)(at - line), END, strlen(END)) != NULL;
 }
 
-/* The next BEGIN line from there on, or the end. */
+/* The next BEGIN line at or after from, end if there is none. */
 static const char *find_begin(const char *text, const char *from, const char *end)
 {
     const char *at = memmem(from, (size_t)(end - from), BEGIN, strlen(BEGIN));
