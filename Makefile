@@ -92,7 +92,7 @@ demo: ## watch real HTTPS being intercepted (root)
 	+$(MAKE) --no-print-directory all
 	./tests/demo.sh
 
-check: deps ## prove it: build, then the tests (root; SANITIZE=1 with sanitizers, SUITE=name for one)
+check: deps ## prove it: build, then the tests (root; SANITIZE=1 with sanitizers, SUITE=name for one, or a folder of tests/)
 	+$(MAKE) --no-print-directory all
 	BUILD=$(BUILD) SANITIZE=$(SANITIZE) TIER=$(TIER) ./tests/run.sh $(SUITE)
 
@@ -117,7 +117,7 @@ image: ## build the container image (IMAGE=name:tag, BUILDER=docker, podman or b
 	  --build-arg REVISION=$(shell git -c safe.directory="*" describe --always --dirty 2>/dev/null || echo unknown) .
 
 lint: ## shellcheck and clang-format, as CI runs them
-	ls entrypoint.sh .ci/run tests/*.sh tests/*/*.sh tests/lib/oci-runtime tests/*.bats | xargs -P 2 -n 8 shellcheck -x
+	ls entrypoint.sh .ci/run tests/*.sh tests/*/*.sh tests/lib/oci-runtime tests/*/*.bats | xargs -P 2 -n 8 shellcheck -x
 	find common setup healthd tests/fuzz tests/bench -name '*.[ch]' | xargs clang-format --dry-run --Werror
 
 clean: ## remove what was built (build/venv stays: `rm -r build` removes it too)

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# `make check`: run the suites tests/*.bats of a tier, or those named (`rules`
-# is tests/rules.bats), as root. The last line is "N passed, N failed"; status 0
-# only if something ran and nothing failed.
+# `make check`: run the suites tests/*/*.bats of a tier, or those named (`rules` is
+# tests/redirect/rules.bats, `redirect` all in that folder; or a path), as root. The last line
+# is "N passed, N failed"; status 0 only if something ran and nothing failed.
 #   TIER=short     all but those in LONG below; long: these; all
 #   SANITIZE=1     the programs are built with sanitizers; any report fails the run
 #   REQUIRE_ALL=1  a test that cannot run on this machine fails
@@ -16,7 +16,7 @@ LONG='torture endurance load restarts versions bench'
 # Begun first, or the end of the run would wait for one of them.
 SLOW='escape fault hostile backend rotation ca-source write-failure health pod-native'
 
-# Print the files of the suites named in the arguments, or of all of the tier.
+# Print the files of the suites and folders named in the arguments, or of all of the tier.
 suites() {
   local name
   if (($# == 0)); then
@@ -25,18 +25,20 @@ suites() {
     set -- $name
   fi
   for name in "$@"; do
-    [[ $name == *.bats ]] || name=$ROOT/tests/$name.bats
-    [[ -f $name ]] || {
-      echo "no such suite: $name" >&2
+    compgen -G "$ROOT/tests/*/$name.bats" || folder "$ROOT/tests/$name" || folder "$name" || file "$name" || {
+      echo "no such suite: $name (a suite: $(all_suites | xargs); a folder: $(folders | xargs); or a path)" >&2
       return 1
     }
-    echo "$name"
   done
 }
+folder() { compgen -G "$(realpath -m "$1")/*.bats"; }
+file() { [[ $1 == *.bats && -f $1 ]] && realpath "$1"; }
+all_suites() { basename -as .bats "$ROOT"/tests/*/*.bats; }
+folders() { dirname "$ROOT"/tests/*/*.bats | xargs basename -a | uniq; }
 
 of_tier() {
   local others
-  others=$(basename -as .bats "$ROOT"/tests/*.bats | grep -vxF "$(words "$SLOW $LONG")")
+  others=$(all_suites | grep -vxF "$(words "$SLOW $LONG")")
   case ${TIER:-short} in
     short) words "$SLOW $others" ;;
     long) words "$LONG" ;;

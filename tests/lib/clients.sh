@@ -12,7 +12,7 @@ clients_up() {
   /usr/bin/python3 -c 'import requests' || skip_or_fail 'no python3-requests'
   mkdir -p "$STAGE/clients"
   [[ -e $STAGE/clients/Fetch.class ]] ||
-    javac -nowarn -d "$STAGE/clients" "$BATS_TEST_DIRNAME/lib/Fetch.java"
+    javac -nowarn -d "$STAGE/clients" "$ROOT/tests/lib/Fetch.java"
   cat >"$STAGE/clients/get_urllib.py" <<'PYTHON'
 import ssl, sys, urllib.request
 context = ssl.create_default_context(cafile=sys.argv[2] if len(sys.argv) > 2 else None)

@@ -5,9 +5,9 @@
 #   ESCAPE_KEEP=DIRECTORY keeps the logs of the last table there.
 
 # shellcheck source=tests/lib/versions.sh
-source "$BATS_TEST_DIRNAME/lib/versions.sh"
+source "$ROOT/tests/lib/versions.sh"
 
-ESCAPE=$BATS_TEST_DIRNAME/lib/escape
+ESCAPE=$ROOT/tests/lib/escape
 
 # In place of the lab's: each origin has an address of its own. Logs are in $LAB/origin/*.jsonl.
 origin_up() {

@@ -3,7 +3,7 @@
 # labs that run at the same time. Source it after suite.sh.
 
 # shellcheck source=tests/lib/figures.sh
-source "$BATS_TEST_DIRNAME/lib/figures.sh"
+source "$ROOT/tests/lib/figures.sh"
 
 # Print healthd's answer for a path: get PATH.
 get() { in_pod curl -s --max-time 2 "http://127.0.0.1:$HEALTH_PORT$1"; }

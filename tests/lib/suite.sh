@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# What the suites tests/*.bats share: the lab, and words to say what must be so.
+# What the suites tests/*/*.bats share: the lab, and words to say what must be so.
 # Source this file; then `suite_up` in setup_file, `suite_down` in teardown_file,
 # and lab_up and lab_down (or lab_for_file, for one lab to all tests of a file).
 
@@ -92,8 +92,8 @@ lacks() {
   }
 }
 
-# golden NAME ACTUAL: is this what tests/golden/NAME.rules says?
-golden() { same "$1.rules" "$(<"$BATS_TEST_DIRNAME/golden/$1.rules")" "$2"; }
+# golden NAME ACTUAL: is this what tests/redirect/golden/NAME.rules says?
+golden() { same "$1.rules" "$(<"$ROOT/tests/redirect/golden/$1.rules")" "$2"; }
 
 # The state file's value of key $1 (setup.state).
 state() { sed -n "s/^$1=//p" "$STATE" 2>/dev/null; }

@@ -1,0 +1,258 @@
+#!/usr/bin/env bats
+# What mitmscripts/admission.py does for requests that are in order, and what it says of others; that
+# mitmproxy is as it was but for that. (What must not get through: escape.bats.)
+
+# shellcheck source=tests/lib/suite.sh
+source "$BATS_TEST_DIRNAME/../lib/suite.sh"
+
+setup_file() { suite_up; }
+teardown_file() { suite_down; }
+setup() {
+  lab_up
+  need legacy
+}
+teardown() { lab_down; }
+
+metric() { in_pod curl -s "http://127.0.0.1:$HEALTH_PORT/metrics" | sed -n "s/^opensandbox_egress_$1 //p"; }
+refused() { metric "refused_total{kind=\"$1\"}"; }
+
+# An addon that writes a line for each hook of a flow, by the path: LAB/home/hooks.
+hooks_addon() {
+  : >"$LAB/home/hooks"
+  chown "$MITM_UID" "$LAB/home/hooks"
+  cat >"$LAB/hooks.py" <<PYTHON
+from mitmproxy import http
+
+def note(name):
+    def hook(flow):
+        request = flow.request
+        body = "none" if request.raw_content is None else len(request.raw_content)
+        with open("$LAB/home/hooks", "a") as file:
+            print(request.path, name, body, file=file)
+        if request.path == f"/answered-in-{name}":
+            flow.response = http.Response.make(418, b"teapot")
+        if request.path == f"/killed-in-{name}":
+            flow.kill()
+        if request.path == f"/changed-in-{name}" and name == "request":
+            request.content = b"changed"
+    return hook
+
+requestheaders, request = note("requestheaders"), note("request")
+responseheaders, response, error = note("responseheaders"), note("response"), note("error")
+PYTHON
+  give MITMPROXY_SCRIPT="$LAB/hooks.py"
+}
+
+# What clients of several kinds are answered, and which hooks run for them, in which order.
+observe() {
+  local path version
+  : >"$LAB/home/hooks"
+  head -c 100000 /dev/zero >"$LAB/body"
+  for version in http1.1 http2; do
+    for path in /plain /answered-in-requestheaders /answered-in-request /killed-in-requestheaders \
+      /killed-in-request /changed-in-request; do
+      echo "$version $path: $(app_curl --$version -so /dev/null -w '%{http_code} %{http_version} %{size_download}' https://shop.example.test$path 2>/dev/null)"
+      echo "$version $path, with a body: $(app_curl --$version -so /dev/null -w '%{http_code} %{http_version} %{size_download}' --data-binary @"$LAB/body" https://shop.example.test$path 2>/dev/null)"
+    done
+    echo "$version, chunked: $(app_curl --$version -s -T - https://shop.example.test/put <"$LAB/body" | head -n 1)"
+    echo "$version, no such host: $(app_curl --$version -so /dev/null -w '%{http_code}' --resolve shop.example.test:443:203.0.113.99 https://shop.example.test/unreachable)"
+  done
+  echo "HTTP/1.0: $(app_curl -0 -s http://shop.example.test/ | head -n 1)"
+  echo "HEAD: $(app_curl -sI -o /dev/null -w '%{http_code}' http://shop.example.test/)"
+  cat "$LAB/home/hooks"
+}
+
+@test "hooks, their order, and what clients are answered: as in mitmproxy without our pieces" {
+  hooks_addon
+  up
+  observe >"$LAB/with"
+  kill "$SPAWNED"
+  await_exit "$SPAWNED" 6
+  fake_mitmdump <<FAKE
+#!/bin/sh
+exec "$MITMDUMP" "\$@" --set egress_without=validation,same_version,framing,http1_answers,bounded_heads,bounded_queues,request_hook_first,addon_errors
+FAKE
+  up
+  observe >"$LAB/without"
+  cat "$LAB/with"
+  same 'what is seen' "$(<"$LAB/without")" "$(<"$LAB/with")"
+  has "$(<"$LAB/with")" '^/answered-in-request request 100000$'
+  has "$(<"$LAB/with")" '^http2 /answered-in-request, with a body: 418 2 6$'
+}
+
+@test "STREAM_REQUESTS: up to that size addons get the body whole, above it in time, gRPC always" {
+  local size version
+  hooks_addon
+  give MITMPROXY_STREAM_REQUESTS=64k
+  up
+  for version in http1.1 http2; do
+    for size in 1 65536 65537 1000000; do
+      head -c $size /dev/zero >"$LAB/body"
+      app_curl --$version -so /dev/null --data-binary @"$LAB/body" "https://shop.example.test/$version-$size"
+      app_curl --$version -so /dev/null -T - "https://shop.example.test/$version-chunked-$size" <"$LAB/body"
+      app_curl --$version -so /dev/null -H 'Content-Type: application/grpc' --data-binary @"$LAB/body" \
+        "https://shop.example.test/$version-grpc-$size"
+    done
+  done
+  for version in http1.1 http2; do
+    for size in 1 65536; do
+      has "$(<"$LAB/home/hooks")" "^/$version-$size request $size\$"
+      has "$(<"$LAB/home/hooks")" "^/$version-chunked-$size request $size\$"
+      has "$(<"$LAB/home/hooks")" "^/$version-grpc-$size request none\$"
+    done
+    for size in 65537 1000000; do
+      has "$(<"$LAB/home/hooks")" "^/$version-$size request none\$"
+      has "$(<"$LAB/home/hooks")" "^/$version-chunked-$size request none\$"
+    done
+  done
+  # Each hook once.
+  same 'hooks of a streamed request' $'requestheaders\nrequest\nresponseheaders\nresponse' \
+    "$(sed -n 's|^/http2-1000000 \([a-z]*\) .*|\1|p' "$LAB/home/hooks")"
+}
+
+@test "what is refused is counted by its kind, a line in the log each" {
+  up
+  local kind
+  for kind in non-http tls request version addon; do same "$kind" 0 "$(refused $kind)"; done
+  attempt as_app bash -c 'exec 3<>/dev/tcp/203.0.113.10/443; printf "SSH-2.0-x\r\n" >&3; time timeout 3 cat <&3'
+  [[ $STATUS == 0 ]] # closed, and not by the time-out
+  has "$OUTPUT" '^real.*0m0\.'
+  attempt as_app bash -c 'exec 3<>/dev/tcp/203.0.113.10/443; printf "\x16\x03\x01\x00\x05\x01\x00\x00\x01\x03" >&3; timeout 3 cat <&3'
+  [[ $STATUS == 0 ]]
+  attempt app_curl -o /dev/null -w '%{http_code}' -H 'Host: a b' http://shop.example.test/
+  same status 400 "$OUTPUT"
+  counted() { [[ $(refused non-http) == 1 && $(refused tls) == 1 && $(refused request) == 1 && $(refused addon) == 0 ]]; }
+  wait_until 3 counted
+  has "$(<"$LAB/up.log")" 'mitmdump: .*refused non-http: 10\.77\.0\.2:[0-9]+ -> 203\.0\.113\.10:443: neither TLS nor HTTP, closed; see OPENSANDBOX_EGRESS_MITMPROXY_NON_HTTP$'
+  has "$(<"$LAB/up.log")" 'refused tls: 10.77.0.2:.*: a damaged ClientHello'
+  has "$(<"$LAB/up.log")" 'refused request: a b: host'
+}
+
+# An origin that agrees on HTTP/1.1 first, and on HTTP/2 for each connection after that, where it is offered.
+@test "a later connection to the origin is offered only the version that the client speaks" {
+  cat >"$LAB/fickle.py" <<'PYTHON'
+import socket, ssl, sys
+listener = socket.create_server(("203.0.113.12", 444))
+for protocols in (["http/1.1"], ["h2", "http/1.1"], ["h2", "http/1.1"]):
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(*sys.argv[1:])
+    context.set_alpn_protocols(protocols)
+    connection = context.wrap_socket(listener.accept()[0], server_side=True)
+    connection.recv(65536)
+    if connection.selected_alpn_protocol() == "http/1.1":
+        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+    connection.close()
+PYTHON
+  ip netns exec "$ORIGIN" /usr/bin/python3 "$LAB/fickle.py" "$STAGE/pki/example.com.crt" "$STAGE/pki/example.com.key" 3>&- &
+  give MITMPROXY_EXTRA_PORTS=444
+  up
+  attempt app_curl -w '\n%{http_code} %{http_version} %{num_connects}\n' https://example.com:444/one https://example.com:444/two
+  has "$OUTPUT" '^200 1.1 1$'
+  has "$OUTPUT" '^200 1.1 0$'
+}
+
+# An origin on port 81 that answers as the Python code in standard input says: answer(connection).
+origin_that() {
+  {
+    cat <<'PYTHON'
+import socket, sys, threading, time
+def head(connection):
+    data = b""
+    while b"\r\n\r\n" not in data:
+        got = connection.recv(65536)
+        if not got:
+            return data
+        data += got
+    return data
+PYTHON
+    cat
+    cat <<'PYTHON'
+listener = socket.create_server(("203.0.113.12", 81))
+while True:
+    threading.Thread(target=answer, args=listener.accept()[:1], daemon=True).start()
+PYTHON
+  } >"$LAB/origin81.py"
+  ip netns exec "$ORIGIN" /usr/bin/python3 "$LAB/origin81.py" 3>&- &
+  give MITMPROXY_EXTRA_PORTS=81
+}
+
+@test "interim answers and trailers are no reason to wait for ever" {
+  origin_that <<'PYTHON'
+def answer(connection):
+    while request := head(connection):
+        answer_one(connection, request)
+
+def answer_one(connection, request):
+    if b"/hints" in request:
+        connection.sendall(b"HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\nHTTP/1.1 10")
+        time.sleep(0.1)
+        connection.sendall(b"2 Processing\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhints")
+    elif b"/trailers" in request:
+        connection.sendall(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n8\r\ntrailers\r\n0\r\nX-After: 1\r\n\r\n")
+    else:
+        while b"0\r\n\r\n" not in request:
+            request += connection.recv(65536)
+        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nsent")
+PYTHON
+  up
+  same interim hints "$(app_curl --max-time 3 http://example.com:81/hints)"
+  same trailers trailers "$(app_curl --max-time 3 http://example.com:81/trailers)"
+  # And one request after the other on a connection of the client's.
+  same both hintstrailers "$(app_curl --max-time 5 http://example.com:81/hints http://example.com:81/trailers)"
+  attempt as_app bash -c 'exec 3<>/dev/tcp/203.0.113.12/81
+    printf "POST /put HTTP/1.1\r\nHost: example.com:81\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n3\r\nabc\r\n0\r\nX-After: 1\r\n\r\n" >&3
+    timeout 3 cat <&3'
+  has "$OUTPUT" '^sent'
+}
+
+resident() { awk '/^VmRSS:/ { print int($2 / 1024) }' "/proc/$(mitmdump_pid)/status"; }
+
+@test "what a client sends while nobody takes it stays where it is: memory does not grow" {
+  local before way
+  origin_that <<'PYTHON'
+def answer(connection):
+    head(connection)
+    time.sleep(60)
+PYTHON
+  cat >"$LAB/flood.py" <<'PYTHON'
+import socket, sys, time
+address, first, *more = sys.argv[1:]
+host, port = address.rsplit(":", 1)
+connection = socket.create_connection((host, int(port)), 5)
+connection.sendall(first.encode().decode("unicode_escape").encode("latin-1"))
+connection.settimeout(1.5)
+sent = 0
+try:
+    while sent < 200 << 20:
+        sent += connection.send(b"GET / HTTP/1.1\r\n" * 4000)
+except TimeoutError:
+    pass
+print(sent >> 20, "MiB taken")
+PYTHON
+  # An address at which nobody answers.
+  ip -n "$ORIGIN" address add 203.0.113.77/32 dev lo
+  in_origin nft 'table inet silent { chain input { type filter hook input priority 0; ip daddr 203.0.113.77 drop; }; }'
+  up
+  app_curl -so /dev/null http://shop.example.test/
+  before=$(resident)
+  for way in '203.0.113.12:81 GET / HTTP/1.1\r\nHost: a\r\n\r\n' \
+    '203.0.113.77:80 POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 10000000000\r\n\r\n'; do
+    attempt as_app /usr/bin/python3 "$LAB/flood.py" "${way%% *}" "${way#* }"
+    [[ $STATUS == 0 ]]
+    has "$OUTPUT" '^[0-9]{1,2} MiB taken'
+  done
+  echo "$before MiB before, $(resident) MiB behind"
+  (($(resident) - before < 40))
+}
+
+@test "nobody but the proxy's own line counts as a refusal, whatever an addon prints of a request" {
+  cat >"$LAB/chatter.py" <<'PYTHON'
+def request(flow):
+    print(flow.request.headers["user-agent"], flush=True)
+PYTHON
+  give MITMPROXY_SCRIPT="$LAB/chatter.py" MITMPROXY_SET=flow_detail=3
+  up
+  app_curl -so /dev/null -A 'opensandbox-egress refused tls: forged' --data-binary $'a\nopensandbox-egress refused tls: forged\n' http://shop.example.test/
+  wait_until 3 grep -q 'refused tls: forged' "$LAB/up.log"
+  same counted 0 "$(refused tls)"
+}

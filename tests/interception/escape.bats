@@ -1,0 +1,263 @@
+#!/usr/bin/env bats
+# Promise 1, by force: whatever an application writes to a redirected connection, what an origin
+# takes has been seen by the addons as the origin took it, or it is refused. Each test plays a table
+# of rows (tests/lib/escape/rows.py) against origins that write down all that reaches them.
+# ROWS=word plays only rows with that word in their name.
+
+# shellcheck source=tests/lib/suite.sh
+source "$BATS_TEST_DIRNAME/../lib/suite.sh"
+# shellcheck source=tests/lib/escape.sh
+source "$BATS_TEST_DIRNAME/../lib/escape.sh"
+
+setup_file() {
+  suite_up
+  escape_lab
+}
+teardown_file() {
+  lab_down
+  suite_down
+}
+setup() { need legacy; }
+
+# table VERSION KIND [NAME=VALUE...]
+table() {
+  local version=$1 kind=$2
+  shift 2
+  running "$version" "$@"
+  rows "$kind" "${ROWS-}"
+  has "$(healthz)" '^200' || fault 'healthd is red after it'
+}
+# ..., and mitmdump's memory grows by at most MIB, or stays below it:
+# bounded growth|peak MIB VERSION KIND
+bounded() {
+  local what=$1 limit=$2 before peak
+  shift 2
+  # What others have left behind would hide what is taken now.
+  stop_running
+  running "$1"
+  forget_peak
+  before=$(memory VmRSS)
+  table "$@"
+  peak=$(memory VmHWM)
+  # Not by the name of the descriptor: opened anew, a file of results would lose what is in it.
+  echo "# memory: $before MiB before, $peak MiB at the most; limit for $what: $limit" >&3
+  [[ $what == peak ]] || peak=$((peak - before))
+  ((peak <= limit)) || fault "memory: $what of $peak MiB"
+}
+
+# --- mitmproxy 11.0.2
+
+@test "mitmproxy 11, control: ordinary requests arrive at every origin, seen" {
+  table 11 control
+  no_faults
+}
+
+@test "mitmproxy 11, A2: split, fragmented, slow and odd beginnings; what is no HTTP" {
+  table 11 A2
+  no_faults
+}
+
+@test "mitmproxy 11, A3: uploads: refused ones leave no byte, allowed ones arrive whole" {
+  table 11 A3
+  no_faults
+}
+
+@test "mitmproxy 11, A11: client and origin speak the same version, and HTTP/2 fields are fields" {
+  table 11 A11
+  no_faults
+}
+
+@test "mitmproxy 11, A12: a body that an addon changes is as long as it says" {
+  table 11 A12
+  no_faults
+}
+
+@test "mitmproxy 11, A13: an addon that raises ends the flow" {
+  table 11 A13
+  no_faults
+}
+
+@test "mitmproxy 11, A14: what two parsers could understand differently" {
+  table 11 A14
+  no_faults
+}
+
+@test "mitmproxy 11, A15: no tunnel behind a 101" {
+  table 11 A15
+  no_faults
+}
+
+@test "mitmproxy 11, A16: what has no end: memory grows by less than 64 MiB" {
+  bounded growth 64 11 A16
+  no_faults
+}
+
+@test "mitmproxy 11, memory: 50 uploads of 60 MiB at once stay within 512 MiB" {
+  bounded peak 512 11 memory
+  no_faults
+}
+
+@test "mitmproxy 11, A9: IGNORE_HOSTS is decided by the ClientHello and the address" {
+  table 11 A9 MITMPROXY_IGNORE_HOSTS='good\.test;^203\.0\.113\.55(:\d+)?$'
+  no_faults
+}
+
+@test "mitmproxy 11, A18: DNS over TCP on a redirected port is as any other bytes" {
+  table 11 A18 MITMPROXY_EXTRA_PORTS=53
+  no_faults
+}
+
+@test "mitmproxy 11, allow: NON_HTTP=allow passes other protocols" {
+  table 11 allow MITMPROXY_NON_HTTP=allow
+  no_faults
+}
+
+@test "mitmproxy 11, A15 and allow: NON_HTTP=allow opens no tunnel behind a 101 either" {
+  table 11 A15 MITMPROXY_NON_HTTP=allow
+  no_faults
+}
+
+@test "mitmproxy 11, A2, A11 and allow: what a server could take for TLS or HTTP does not pass as something else" {
+  running 11 MITMPROXY_NON_HTTP=allow
+  rows A2 'ecord'
+  rows A2 'HTTP/0.9'
+  rows A2 'white space'
+  rows A11 HelloRetryRequest
+  no_faults
+}
+
+@test "mitmproxy 11, log: NON_HTTP=log passes them, and says so" {
+  table 11 log MITMPROXY_NON_HTTP=log
+  has "$(<"$LAB/up.log")" 'mitmdump: .*MITMPROXY_NON_HTTP' || fault 'no line names the variable'
+  no_faults
+}
+
+# --- mitmproxy 12.3.1
+
+@test "mitmproxy 12, control: ordinary requests arrive at every origin, seen" {
+  table 12 control
+  no_faults
+}
+
+@test "mitmproxy 12, A2: split, fragmented, slow and odd beginnings; what is no HTTP" {
+  table 12 A2
+  no_faults
+}
+
+@test "mitmproxy 12, A3: uploads: refused ones leave no byte, allowed ones arrive whole" {
+  table 12 A3
+  no_faults
+}
+
+@test "mitmproxy 12, A11: client and origin speak the same version, and HTTP/2 fields are fields" {
+  table 12 A11
+  no_faults
+}
+
+@test "mitmproxy 12, A12: a body that an addon changes is as long as it says" {
+  table 12 A12
+  no_faults
+}
+
+@test "mitmproxy 12, A13: an addon that raises ends the flow" {
+  table 12 A13
+  no_faults
+}
+
+@test "mitmproxy 12, A14: what two parsers could understand differently" {
+  table 12 A14
+  no_faults
+}
+
+@test "mitmproxy 12, A15: no tunnel behind a 101" {
+  table 12 A15
+  no_faults
+}
+
+@test "mitmproxy 12, A16: what has no end: memory grows by less than 64 MiB" {
+  bounded growth 64 12 A16
+  no_faults
+}
+
+@test "mitmproxy 12, memory: 50 uploads of 60 MiB at once stay within 512 MiB" {
+  bounded peak 512 12 memory
+  no_faults
+}
+
+@test "mitmproxy 12, A9: IGNORE_HOSTS is decided by the ClientHello and the address" {
+  table 12 A9 MITMPROXY_IGNORE_HOSTS='good\.test;^203\.0\.113\.55(:\d+)?$'
+  no_faults
+}
+
+@test "mitmproxy 12, A18: DNS over TCP on a redirected port is as any other bytes" {
+  table 12 A18 MITMPROXY_EXTRA_PORTS=53
+  no_faults
+}
+
+@test "mitmproxy 12, allow: NON_HTTP=allow passes other protocols" {
+  table 12 allow MITMPROXY_NON_HTTP=allow
+  no_faults
+}
+
+@test "mitmproxy 12, A15 and allow: NON_HTTP=allow opens no tunnel behind a 101 either" {
+  table 12 A15 MITMPROXY_NON_HTTP=allow
+  no_faults
+}
+
+@test "mitmproxy 12, A2, A11 and allow: what a server could take for TLS or HTTP does not pass as something else" {
+  running 12 MITMPROXY_NON_HTTP=allow
+  rows A2 'ecord'
+  rows A2 'HTTP/0.9'
+  rows A2 'white space'
+  rows A11 HelloRetryRequest
+  no_faults
+}
+
+@test "mitmproxy 12, log: NON_HTTP=log passes them, and says so" {
+  table 12 log MITMPROXY_NON_HTTP=log
+  has "$(<"$LAB/up.log")" 'mitmdump: .*MITMPROXY_NON_HTTP' || fault 'no line names the variable'
+  no_faults
+}
+
+# --- without them
+
+# sabotaged WHAT KIND PART: with a piece of mitmproxy_patches.py left out, or (s/…/…/) with admission.py
+# changed, at least one row of that kind with that part in its name is wrong.
+sabotaged() {
+  local what=$1 kind=$2 part=$3 left_out='' shipped=$STAGE/usr/share/opensandbox/mitmscripts
+  rm -rf "$LAB/scripts"
+  cp -r "$shipped" "$LAB/scripts"
+  case $what in
+    s/*)
+      sed -i "$what" "$LAB/scripts/admission.py"
+      refute cmp -s "$LAB/scripts/admission.py" "$shipped/admission.py"
+      ;;
+    *) left_out=$what ;;
+  esac
+  fake_mitmdump <<FAKE
+#!/bin/sh
+exec "$MITMDUMP" "\$@" --set egress_without=$left_out
+FAKE
+  stop_running
+  MITMDUMP=$FAKE running 11 MITMPROXY_SCRIPTS_DIR="$LAB/scripts" MITMPROXY_IGNORE_HOSTS='good\.test'
+  play "$kind" "$part" || true
+  grep -q '^WRONG: ' "$LAB/verdict" || fault "$what: no row of $kind ($part) sees that it is gone"
+  stop_running
+}
+
+@test "each mending taken away makes a row fail" {
+  sabotaged validation A14 'two Hosts'
+  sabotaged validation A14 'NUL in a value'
+  sabotaged validation A11 'CR LF in a value'
+  sabotaged bounded_heads A16 'endless request line'
+  sabotaged request_hook_first A3 declared
+  sabotaged addon_errors A13 'raised in request'
+  sabotaged 's/self.take_place_of_next_layer()/pass/' A2 ClientHello
+  sabotaged 's/establish_server_tls_first = .*/establish_server_tls_first = False/' control 'both versions offered'
+  sabotaged 's/data.ignore_connection = True/pass/' A9 'by name'
+  sabotaged 's/names = \[.*/names = [data.context.client.sni]/' A9 'by address'
+  sabotaged 's/reduce_connection(request)$/pass/' A14 'Connection: close, X-Seen'
+  sabotaged 's/if mode == "reject":/if False:/' A2 SSH
+  sabotaged 's/kind = kind_of(data)/kind = kind_of(data) or OTHER/' A2 'two segments'
+  no_faults
+}

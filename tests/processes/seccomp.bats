@@ -1,0 +1,143 @@
+#!/usr/bin/env bats
+# The process that parses what the network sends can do nothing but its loop: everything else is
+# refused by the kernel, whoever has got hold of it. It is tried from inside.
+
+# shellcheck source=tests/lib/suite.sh
+source "$BATS_TEST_DIRNAME/../lib/suite.sh"
+# shellcheck source=tests/lib/figures.sh
+source "$BATS_TEST_DIRNAME/../lib/figures.sh"
+
+setup_file() { suite_up; }
+teardown_file() { suite_down; }
+setup() {
+  lab_up
+  need legacy
+}
+teardown() { lab_down; }
+
+filter_of() { sed -n 's/^Seccomp:[[:space:]]*//p' "/proc/$1/status"; }
+injector() {
+  [[ $(uname -m) == x86_64 ]] || skip_or_fail 'written for x86-64 alone'
+  cc -std=c11 -D_GNU_SOURCE -Wall -Wextra -Werror -O2 -o "$LAB/inject" "$ROOT/tests/lib/inject.c"
+  attempt "$LAB/inject" "$RUNNER" getpid
+  [[ $STATUS != 71 ]] || skip_or_fail "no ptrace here: $OUTPUT"
+  same getpid "$RUNNER" "$OUTPUT"
+}
+
+@test "the responder has a filter, runner and mitmdump have none of it" {
+  up
+  find_healthd
+  same responder 2 "$(filter_of "$RESPONDER")"
+  same runner 0 "$(filter_of "$RUNNER")"
+  same mitmdump 0 "$(filter_of "$(mitmdump_pid)")"
+}
+
+@test "without root, and as PID 1, as well" {
+  in_pod setup
+  up setpriv --reuid $MITM_UID --regid $MITM_UID --clear-groups --bounding-set -all --no-new-privs healthd
+  find_healthd
+  same responder 2 "$(filter_of "$RESPONDER")"
+  kill "$SPAWNED"
+  await_exit "$SPAWNED" 6
+  spawn up unshare --pid --fork --kill-child --mount-proc healthd
+  wait_until 20 healthz_is '200 ok'
+  same 'responder as PID 1' 2 "$(filter_of "$(pgrep -P "$SPAWNED")")"
+}
+
+# What somebody might want to do who has taken the responder over. Null where a pointer belongs, and
+# descriptors that are none: let through, none of it does harm, but it fails in another way, or not.
+ATTEMPTS='
+execve 0 0 0
+execveat -1 0 0 0 0
+clone 0x800
+clone3 0 0
+ptrace 16 999999999
+process_vm_readv 999999999 0 0 0 0 0
+open 0 0x41 0644
+openat -100 0 0x41 0644
+openat -100 0 1
+openat -100 0 2
+truncate 0 0
+ftruncate -1 0
+unlink 0
+unlinkat -100 0 0
+rename 0 0
+renameat2 -100 0 -100 0 0
+mkdir 0 0755
+rmdir 0
+link 0 0
+symlink 0 0
+chmod 0 0777
+chown 0 0 0
+chdir 0
+chroot 0
+memfd_create 0 0
+mprotect 0 0 5
+mmap 0 4096 7 0x22 -1 0
+setuid UID
+setgid UID
+unshare 0
+setns -1 0
+prlimit64 0 7 0 0
+ioctl -1 0x5412 0
+getdents64 -1 0 0
+sendfile -1 -1 0 0
+listen -1 1
+add_key 0 0 0 0 0
+shmget 7 4096 0
+pidfd_open -1 0
+io_uring_setup 0 0
+socket 17 3 0
+socket 16 3 12
+socket 38 5 0
+'
+
+@test "system calls that its loop does not need are refused, and it goes on" {
+  up
+  find_healthd
+  injector
+  local name arguments result control tried=0
+  while read -r name arguments; do
+    [[ -n $name ]] || continue
+    # Its own id: to become who it is would be allowed.
+    # shellcheck disable=SC2086 # words
+    result=$("$LAB/inject" "$RESPONDER" "$name" ${arguments//UID/$HEALTH_UID})
+    # shellcheck disable=SC2086 # words
+    control=$("$LAB/inject" "$RUNNER" "$name" ${arguments//UID/$MITM_UID})
+    echo "$name $arguments: $result (without a filter: $control)"
+    [[ $result == EPERM ]] || fault "$name $arguments: $result"
+    # What was opened is closed again.
+    [[ $name != socket || $control == E* ]] || "$LAB/inject" "$RUNNER" close "$control" >/dev/null
+    [[ $name != socket || $result == E* ]] || "$LAB/inject" "$RESPONDER" close "$result" >/dev/null
+    # The kernel's own refusal proves nothing.
+    [[ $control == EPERM ]] || tried=$((tried + 1))
+  done <<<"$ATTEMPTS"
+  echo "$tried would not have been refused without the filter"
+  ((tried >= 30)) || fault "only $tried were a proof"
+  healthz_is '200 ok' || fault "$(healthz)"
+  same 'still the same' "$RESPONDER" "$SPAWNED"
+  no_faults
+}
+
+@test "under the filter it still sees all, logs, reaps, and ends" {
+  up
+  find_healthd
+  # A canary that fails and comes back, a restart, a state file that is gone: nothing of it needs
+  # what the filter refuses.
+  in_pod iptables-legacy -w -t nat -F OUTPUT
+  wait_until 12 healthz_is '503 mitm not ready: redirect'
+  in_pod setup redirect
+  wait_until 5 healthz_is '200 ok'
+  kill -KILL "$(mitmdump_pid)"
+  wait_until 2 refute healthz_is 200 >/dev/null
+  wait_until 20 healthz_is '200 ok'
+  mv "$STATE" "$LAB/aside"
+  wait_until 2 healthz_is 503
+  mv "$LAB/aside" "$STATE"
+  wait_until 5 healthz_is '200 ok'
+  in_pod curl -sf --max-time 2 "http://127.0.0.1:$HEALTH_PORT/metrics" | grep -q 'mitmdump_resident_memory_bytes [1-9]'
+  lacks "$(<"$LAB/up.log")" 'not permitted'
+  kill -TERM "$SPAWNED"
+  await_exit "$SPAWNED" 6
+  [[ $STATUS == 0 ]]
+}
