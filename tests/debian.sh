@@ -12,7 +12,6 @@
 set -euo pipefail
 
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
-# shellcheck source=tests/lib/machine.sh
 source "$ROOT/tests/lib/machine.sh"
 
 CLONE='/home/newcomer/a clone'

@@ -4,7 +4,6 @@
 # which are gone at the end. Status 0 only if everything was as promised.
 set -euo pipefail
 
-# shellcheck source=tests/lib/lab.sh
 source "$(dirname "$0")/lib/lab.sh"
 
 if [[ -t 1 ]]; then

@@ -8,7 +8,6 @@
 #   JOBS=n         so many suites at once (two for each processor)
 set -euo pipefail
 
-# shellcheck source=tests/lib/lab.sh
 source "$(dirname "$0")/lib/lab.sh"
 
 # For a night, or before a release: they take long, and few changes reach what they try.

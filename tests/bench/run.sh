@@ -7,7 +7,6 @@
 #   MEMORY=DIR   where the volumes are, which other users must be able to enter
 set -euo pipefail
 
-# shellcheck source=tests/lib/lab.sh
 source "$(dirname "$0")/../lib/lab.sh"
 
 ((EUID == 0)) || {

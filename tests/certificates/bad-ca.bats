@@ -1,28 +1,20 @@
 #!/usr/bin/env bats
 # CAs that cannot work: refused with the reason, quickly, and nothing is changed.
 
-# shellcheck source=tests/lib/suite.sh
 source "$BATS_TEST_DIRNAME/../lib/suite.sh"
-# shellcheck source=tests/lib/ca.sh
-source "$BATS_TEST_DIRNAME/../lib/ca.sh"
-# shellcheck source=tests/lib/pki.sh
-source "$BATS_TEST_DIRNAME/../lib/pki.sh"
-# shellcheck source=tests/lib/clients.sh
-source "$BATS_TEST_DIRNAME/../lib/clients.sh"
+source "$ROOT/tests/lib/clients.sh"
 
 setup_file() {
   suite_up
   clients_up
 }
-teardown_file() { suite_down; }
 setup() {
-  lab_up
-  PKI=$LAB/ca CA_DIR=$LAB/secret BAD=$LAB/bad
-  mkdir "$PKI" "$BAD"
+  test_up
+  BAD=$LAB/bad
+  mkdir "$BAD"
   root good
   pem good >"$LAB/good.pem"
 }
-teardown() { lab_down; }
 
 # A CA is there, exported, and the rules: as it is before the operator's mistake.
 good_confdir() {

@@ -1,26 +1,17 @@
 #!/usr/bin/env bats
 # Where the CA comes from, and that everybody can trust it with what is exported.
 
-# shellcheck source=tests/lib/suite.sh
 source "$BATS_TEST_DIRNAME/../lib/suite.sh"
-# shellcheck source=tests/lib/ca.sh
-source "$BATS_TEST_DIRNAME/../lib/ca.sh"
-# shellcheck source=tests/lib/pki.sh
-source "$BATS_TEST_DIRNAME/../lib/pki.sh"
-# shellcheck source=tests/lib/clients.sh
-source "$BATS_TEST_DIRNAME/../lib/clients.sh"
+source "$ROOT/tests/lib/clients.sh"
 
 setup_file() {
   suite_up
   clients_up
 }
-teardown_file() { suite_down; }
 setup() {
-  lab_up
-  PKI=$LAB/ca CA_DIR=$LAB/secret
+  test_up
   give MITMPROXY_IGNORE_HOSTS='^pinned-one\.test(:\d+)?$'
 }
-teardown() { lab_down; }
 
 from_ca_dir() { give MITMPROXY_CA_DIR="$CA_DIR"; }
 

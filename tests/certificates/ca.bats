@@ -1,15 +1,7 @@
 #!/usr/bin/env bats
 # The CA: kept or made, checked, exported; and the directories that it lies in.
 
-# shellcheck source=tests/lib/suite.sh
 source "$BATS_TEST_DIRNAME/../lib/suite.sh"
-# shellcheck source=tests/lib/ca.sh
-source "$BATS_TEST_DIRNAME/../lib/ca.sh"
-
-setup_file() { suite_up; }
-teardown_file() { suite_down; }
-setup() { lab_up; }
-teardown() { lab_down; }
 
 SYSTEM_ROOTS=/etc/ssl/certs/ca-certificates.crt
 

@@ -2,24 +2,15 @@
 # The mitmproxy user is hostile, and setup runs as root: nothing outside is touched or
 # told, whatever lies in confdir, export and state directory.
 
-# shellcheck source=tests/lib/suite.sh
 source "$BATS_TEST_DIRNAME/../lib/suite.sh"
-# shellcheck source=tests/lib/ca.sh
-source "$BATS_TEST_DIRNAME/../lib/ca.sh"
-# shellcheck source=tests/lib/pki.sh
-source "$BATS_TEST_DIRNAME/../lib/pki.sh"
 
-setup_file() { suite_up; }
-teardown_file() { suite_down; }
 setup() {
-  lab_up
-  PKI=$LAB/ca CA_DIR=$LAB/secret VAULT=$LAB/vault ATTACK=$STAGE/lib/attack.py
-  mkdir "$PKI"
+  test_up
+  VAULT=$LAB/vault ATTACK=$STAGE/lib/attack.py
   root one
   root two
   make_vault
 }
-teardown() { lab_down; }
 
 # A directory like /etc: who can make setup touch it has won. SECRETS has lines of what
 # must not be told.

@@ -2,23 +2,13 @@
 # The key stays where it is: not in a file, a log or an environment, and neither in memory that
 # has had it, nor in a core.
 
-# shellcheck source=tests/lib/suite.sh
 source "$BATS_TEST_DIRNAME/../lib/suite.sh"
-# shellcheck source=tests/lib/ca.sh
-source "$BATS_TEST_DIRNAME/../lib/ca.sh"
-# shellcheck source=tests/lib/pki.sh
-source "$BATS_TEST_DIRNAME/../lib/pki.sh"
 
-setup_file() { suite_up; }
-teardown_file() { suite_down; }
 setup() {
-  lab_up
-  PKI=$LAB/ca CA_DIR=$LAB/secret
-  mkdir "$PKI"
+  test_up
   root one
   root two
 }
-teardown() { lab_down; }
 
 # Everything by which the private key in file $1 could be recognised, one regular expression in hex for
 # each: the lines of its PEM form, and the secret number in both byte orders.

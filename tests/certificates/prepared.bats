@@ -2,15 +2,7 @@
 # setup can be run again at any time: it always does its work, sets right what is not as it should
 # be, and writes no file whose content is right.
 
-# shellcheck source=tests/lib/suite.sh
 source "$BATS_TEST_DIRNAME/../lib/suite.sh"
-# shellcheck source=tests/lib/ca.sh
-source "$BATS_TEST_DIRNAME/../lib/ca.sh"
-
-setup_file() { suite_up; }
-teardown_file() { suite_down; }
-setup() { lab_up; }
-teardown() { lab_down; }
 
 prepare() {
   attempt in_pod "$@" setup prepare

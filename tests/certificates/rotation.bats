@@ -1,26 +1,13 @@
 #!/usr/bin/env bats
 # A new CA in CA_DIR: nobody who trusts only an earlier one may break.
 
-# shellcheck source=tests/lib/suite.sh
 source "$BATS_TEST_DIRNAME/../lib/suite.sh"
-# shellcheck source=tests/lib/ca.sh
-source "$BATS_TEST_DIRNAME/../lib/ca.sh"
-# shellcheck source=tests/lib/pki.sh
-source "$BATS_TEST_DIRNAME/../lib/pki.sh"
-# shellcheck source=tests/lib/clients.sh
-source "$BATS_TEST_DIRNAME/../lib/clients.sh"
+source "$ROOT/tests/lib/clients.sh"
 
 setup_file() {
   suite_up
   clients_up
 }
-teardown_file() { suite_down; }
-setup() {
-  lab_up
-  PKI=$LAB/ca CA_DIR=$LAB/secret
-  mkdir "$PKI"
-}
-teardown() { lab_down; }
 
 # rotate_to NAME [ROOT]: that CA lies in CA_DIR when setup runs next.
 rotate_to() {

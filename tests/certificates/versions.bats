@@ -2,26 +2,13 @@
 # Every kind of CA is accepted by every mitmdump: the pinned one, and the image's; also where the
 # confdir is read-only once setup has been there.
 
-# shellcheck source=tests/lib/suite.sh
 source "$BATS_TEST_DIRNAME/../lib/suite.sh"
-# shellcheck source=tests/lib/ca.sh
-source "$BATS_TEST_DIRNAME/../lib/ca.sh"
-# shellcheck source=tests/lib/pki.sh
-source "$BATS_TEST_DIRNAME/../lib/pki.sh"
-# shellcheck source=tests/lib/clients.sh
-source "$BATS_TEST_DIRNAME/../lib/clients.sh"
-# shellcheck source=tests/lib/versions.sh
-source "$BATS_TEST_DIRNAME/../lib/versions.sh"
+source "$ROOT/tests/lib/versions.sh"
+source "$ROOT/tests/lib/clients.sh"
 
 setup_file() {
   suite_up
   clients_up
-}
-teardown_file() { suite_down; }
-setup() {
-  lab_up
-  PKI=$LAB/ca CA_DIR=$LAB/secret
-  mkdir "$PKI"
 }
 teardown() {
   writable

@@ -2,22 +2,14 @@
 # The disk is full, read-only or broken while setup writes: what was there stays whole, the
 # error names the file, and the next run puts everything right.
 
-# shellcheck source=tests/lib/suite.sh
 source "$BATS_TEST_DIRNAME/../lib/suite.sh"
-# shellcheck source=tests/lib/ca.sh
-source "$BATS_TEST_DIRNAME/../lib/ca.sh"
-# shellcheck source=tests/lib/pki.sh
-source "$BATS_TEST_DIRNAME/../lib/pki.sh"
 
 setup_file() {
   suite_up
   preload_library file_fault
 }
-teardown_file() { suite_down; }
 setup() {
-  lab_up
-  PKI=$LAB/ca CA_DIR=$LAB/secret
-  mkdir "$PKI"
+  test_up
   root one
   root two rsa2048
   give MITMPROXY_CA_DIR="$CA_DIR"

@@ -1,19 +1,14 @@
 #!/usr/bin/env bats
 # The configuration: every variable, every kind of bad value, in both programs.
 
-# shellcheck source=tests/lib/suite.sh
 source "$BATS_TEST_DIRNAME/../lib/suite.sh"
-
-setup_file() { suite_up; }
-teardown_file() { suite_down; }
-teardown() { lab_down; }
 
 LONG=$(printf 'x%.0s' {1..9000})
 MANY=$(printf '/%.0s' {1..9000})
 
 # A pod in which setup has run and users have names, and how everything is there.
 setup() {
-  lab_up
+  test_up
   cat >"/etc/netns/$POD/passwd" <<PASSWD
 root:x:0:0::/root:/bin/sh
 toor:x:0:0::/root:/bin/sh

@@ -1,13 +1,10 @@
 #!/usr/bin/env bats
 # What is written about the programs agrees with what they say themselves.
 
-# shellcheck source=tests/lib/suite.sh
 source "$BATS_TEST_DIRNAME/../lib/suite.sh"
 
-setup_file() { suite_up; }
-teardown_file() { suite_down; }
+setup() { :; }
 
-P=OPENSANDBOX_EGRESS_
 # "NAME DEFAULT", a line for each variable that --help of program $1 lists.
 variables() {
   "$STAGE/usr/sbin/$1" --help | awk '

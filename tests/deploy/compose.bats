@@ -1,10 +1,8 @@
 #!/usr/bin/env bats
 # deploy/compose.yaml, unchanged, run by podman-compose.
 
-# shellcheck source=tests/lib/suite.sh
 source "$BATS_TEST_DIRNAME/../lib/suite.sh"
-# shellcheck source=tests/lib/container.sh
-source "$BATS_TEST_DIRNAME/../lib/container.sh"
+source "$ROOT/tests/lib/container.sh"
 
 EGRESS=deploy_egress_1 APPLICATION=deploy_application_1
 
@@ -12,7 +10,6 @@ setup_file() {
   suite_up
   images_up
 }
-teardown_file() { suite_down; }
 setup() { node_up; }
 teardown() { node_down; }
 

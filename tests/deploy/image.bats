@@ -1,10 +1,8 @@
 #!/usr/bin/env bats
 # The image: what is in it, and one container of it that does everything.
 
-# shellcheck source=tests/lib/suite.sh
 source "$BATS_TEST_DIRNAME/../lib/suite.sh"
-# shellcheck source=tests/lib/container.sh
-source "$BATS_TEST_DIRNAME/../lib/container.sh"
+source "$ROOT/tests/lib/container.sh"
 
 setup_file() {
   suite_up

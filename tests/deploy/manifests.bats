@@ -1,10 +1,8 @@
 #!/usr/bin/env bats
 # What stands in deploy/ and in the Dockerfile, without running it.
 
-# shellcheck source=tests/lib/suite.sh
 source "$BATS_TEST_DIRNAME/../lib/suite.sh"
-# shellcheck source=tests/lib/container.sh
-source "$BATS_TEST_DIRNAME/../lib/container.sh"
+source "$ROOT/tests/lib/container.sh"
 
 KUBERNETES=$ROOT/deploy/kubernetes
 MANIFESTS=("$KUBERNETES"/{pod,sidecar-classic,ca-secret}.yaml)

@@ -2,10 +2,8 @@
 # Pods with a native sidecar: deploy/kubernetes/pod.yaml and ca-secret.yaml. podman knows no
 # native sidecars, so one mechanical step comes before, whose difference is printed.
 
-# shellcheck source=tests/lib/suite.sh
 source "$BATS_TEST_DIRNAME/../lib/suite.sh"
-# shellcheck source=tests/lib/container.sh
-source "$BATS_TEST_DIRNAME/../lib/container.sh"
+source "$ROOT/tests/lib/container.sh"
 
 MANIFESTS=$ROOT/deploy/kubernetes
 
@@ -13,7 +11,6 @@ setup_file() {
   suite_up
   images_up
 }
-teardown_file() { suite_down; }
 setup() { node_up; }
 teardown() { node_down; }
 

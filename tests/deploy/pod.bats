@@ -1,10 +1,8 @@
 #!/usr/bin/env bats
 # A pod as deploy/kubernetes/sidecar-classic.yaml has it, unchanged, played by podman.
 
-# shellcheck source=tests/lib/suite.sh
 source "$BATS_TEST_DIRNAME/../lib/suite.sh"
-# shellcheck source=tests/lib/container.sh
-source "$BATS_TEST_DIRNAME/../lib/container.sh"
+source "$ROOT/tests/lib/container.sh"
 
 MANIFEST=$ROOT/deploy/kubernetes/sidecar-classic.yaml
 SIDECAR=intercepted-egress APPLICATION=intercepted-application

@@ -2,33 +2,15 @@
 # What the world around healthd does to it: clocks, load, descriptors, clients, its log, and
 # foreign processes. The numbers are those of the fault table, see faults-state.bats.
 
-# shellcheck source=tests/lib/suite.sh
 source "$BATS_TEST_DIRNAME/../lib/suite.sh"
-# shellcheck source=tests/lib/faults.sh
-source "$BATS_TEST_DIRNAME/../lib/faults.sh"
-# shellcheck source=tests/lib/pki.sh
-source "$BATS_TEST_DIRNAME/../lib/pki.sh"
-# shellcheck source=tests/lib/ca.sh
-source "$BATS_TEST_DIRNAME/../lib/ca.sh"
-# shellcheck source=tests/lib/observer.sh
-source "$BATS_TEST_DIRNAME/../lib/observer.sh"
-# shellcheck source=tests/lib/clock.sh
-source "$BATS_TEST_DIRNAME/../lib/clock.sh"
+
+NEEDS=(legacy)
 
 setup_file() {
   suite_up
   clock_library
   in_background no_output no_descriptor_at_all full_device reader_gone nobody_reads
 }
-teardown_file() {
-  background_down
-  suite_down
-}
-setup() {
-  lab_up
-  need legacy
-}
-teardown() { lab_down; }
 
 DAY=86400
 
@@ -36,8 +18,6 @@ SHOP=https://shop.example.test
 
 @test "fault 26: the clock jumps a day, both ways: only the validity of the CA moves" {
   # A CA that ends in 20 hours.
-  PKI=$LAB/ca
-  mkdir "$PKI"
   new_key short ec-P-256
   START='-3 days' END='+20 hours' certify short
   cat "$PKI/short.key" "$PKI/short.crt" >"$LAB/short.pem"

@@ -2,32 +2,15 @@
 # What can go wrong with mitmdump, its port, its CA and its addons. The numbers are those of
 # the fault table; faults-state.bats says where each of its rows is proved.
 
-# shellcheck source=tests/lib/suite.sh
 source "$BATS_TEST_DIRNAME/../lib/suite.sh"
-# shellcheck source=tests/lib/faults.sh
-source "$BATS_TEST_DIRNAME/../lib/faults.sh"
-# shellcheck source=tests/lib/ca.sh
-source "$BATS_TEST_DIRNAME/../lib/ca.sh"
-# shellcheck source=tests/lib/pki.sh
-source "$BATS_TEST_DIRNAME/../lib/pki.sh"
-# shellcheck source=tests/lib/observer.sh
-source "$BATS_TEST_DIRNAME/../lib/observer.sh"
-# shellcheck source=tests/lib/clock.sh
-source "$BATS_TEST_DIRNAME/../lib/clock.sh"
+
+NEEDS=(legacy)
 
 setup_file() {
   suite_up
   clock_library
   in_background stopped addon_that_never_returns never_listens ends_soon \
     slow_but_alive generated_long_ago warned_early bad_regex syntax_error listens_then_dies
-}
-teardown_file() {
-  background_down
-  suite_down
-}
-setup() {
-  lab_up
-  need legacy
 }
 teardown() {
   lab_down
@@ -375,7 +358,6 @@ time.sleep(60)' "$1" $PROXY_PORT
   no_faults
 }
 
-
 @test "fault 11: CA file gone: 503 with its path, not restarted, none made in silence, well when it is back" {
   local ca=$CONFDIR/mitmproxy-ca.pem first before
   up
@@ -461,8 +443,6 @@ ends() { date -d "$(openssl x509 -noout -enddate -in "$1" | sed 's/.*=//')" +%s;
 
 # A CA of our own that ends in a few seconds.
 ends_soon() {
-  PKI=$LAB/ca
-  mkdir "$PKI"
   new_key soon ec-P-256
   END='+30 seconds' certify soon
   cat "$PKI/soon.key" "$PKI/soon.crt" >"$LAB/soon.pem"
@@ -506,7 +486,6 @@ warned_early() {
   for left in 29 31; do
     remove "$CONFDIR" "$LAB/run" "$EXPORT"
     PKI=$LAB/ca-$left
-    mkdir "$PKI"
     new_key it ec-P-256
     END="+$left days" certify it
     cat "$PKI/it.key" "$PKI/it.crt" >"$LAB/it.pem"

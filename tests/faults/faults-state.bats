@@ -44,23 +44,14 @@
 #   32  write-failure     write fails in the middle (quota), wherever it is called
 #   33  health            setup failed: with its error
 
-# shellcheck source=tests/lib/suite.sh
 source "$BATS_TEST_DIRNAME/../lib/suite.sh"
-# shellcheck source=tests/lib/faults.sh
-source "$BATS_TEST_DIRNAME/../lib/faults.sh"
+
+NEEDS=(legacy)
 
 setup_file() {
   suite_up
   in_background full_volume read_only_volume iptables_flushed iptables_jump_removed \
     iptables_chain_changed nft_flushed nft_chain_changed
-}
-teardown_file() {
-  background_down
-  suite_down
-}
-setup() {
-  lab_up
-  need legacy
 }
 teardown() {
   unmount

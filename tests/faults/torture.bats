@@ -2,12 +2,9 @@
 # Faults at random for TORTURE seconds, by TORTURE_SEED: every 200 is true at its time, and when
 # the faults end it is soon ready. See tests/lib/torture.py and witness.py.
 
-# shellcheck source=tests/lib/suite.sh
 source "$BATS_TEST_DIRNAME/../lib/suite.sh"
-# shellcheck source=tests/lib/figures.sh
-source "$BATS_TEST_DIRNAME/../lib/figures.sh"
-# shellcheck source=tests/lib/variant.sh
-source "$BATS_TEST_DIRNAME/../lib/variant.sh"
+
+NEEDS=(legacy)
 
 TORTURE=${TORTURE:-30}
 
@@ -15,14 +12,6 @@ setup_file() {
   suite_up
   # With the backoff that it has, a round would be waiting for the most part.
   variant torture '-DBACKOFF_MAX_MS=2000'
-}
-teardown_file() { suite_down; }
-setup() {
-  lab_up
-  need legacy
-}
-teardown() {
-  lab_down
 }
 
 @test "$TORTURE seconds of faults at random: no 200 is a lie, and calm brings readiness" {

@@ -2,7 +2,6 @@
 # The parsers, under sanitizers, on every input that fuzzing has found worth keeping. What must
 # hold for each of them stands in the harnesses, tests/fuzz/*.c.
 
-# shellcheck source=tests/lib/suite.sh
 source "$BATS_TEST_DIRNAME/../lib/suite.sh"
 
 OBJECTS=build/sanitize/obj

@@ -2,17 +2,12 @@
 # Whatever asks healthd for its health understands the answer: kubelet, the clients of
 # shells and languages, and tools that ask as often as they can. Nobody sees an error.
 
-# shellcheck source=tests/lib/suite.sh
 source "$BATS_TEST_DIRNAME/../lib/suite.sh"
 
 URL=http://10.77.0.2:18080/healthz
 
 # One healthd for all, 200 because interception is off: here only the protocol counts.
 setup_file() { healthd_for_file; }
-teardown_file() {
-  lab_down
-  suite_down
-}
 # What was answered with other than 200 since healthd began: nothing.
 teardown() {
   [[ -e /proc/$HEALTHD ]]

@@ -2,21 +2,12 @@
 # Probes without end cost nothing that stays: no memory, no descriptor. A day of kubelet's
 # probes, one a second, is PROBES=86400; a scrape of /metrics comes with every fifteenth.
 
-# shellcheck source=tests/lib/suite.sh
 source "$BATS_TEST_DIRNAME/../lib/suite.sh"
-# shellcheck source=tests/lib/figures.sh
-source "$BATS_TEST_DIRNAME/../lib/figures.sh"
+
+NEEDS=(legacy)
 
 PROBES=${PROBES:-5000}
 SLACK=64 # KiB: a few pages that something is late to touch, as a canary every ten seconds
-
-setup_file() { suite_up; }
-teardown_file() { suite_down; }
-setup() {
-  lab_up
-  need legacy
-}
-teardown() { lab_down; }
 
 # From one hop away, as kubelet does.
 probe_times() {

@@ -1,16 +1,9 @@
 #!/usr/bin/env bats
 # /healthz at every stage: 503 with the reason until all is there, 200 only then.
 
-# shellcheck source=tests/lib/suite.sh
 source "$BATS_TEST_DIRNAME/../lib/suite.sh"
 
-setup_file() { suite_up; }
-teardown_file() { suite_down; }
-setup() {
-  lab_up
-  need legacy
-}
-teardown() { lab_down; }
+NEEDS=(legacy)
 
 @test "no state file" {
   spawn healthd healthd

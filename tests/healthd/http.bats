@@ -1,15 +1,10 @@
 #!/usr/bin/env bats
 # The HTTP that healthd speaks: what it answers to good requests, and to bad ones.
 
-# shellcheck source=tests/lib/suite.sh
 source "$BATS_TEST_DIRNAME/../lib/suite.sh"
 
 # These tests do not disturb each other: one lab, one healthd (200, for interception is off).
 setup_file() { healthd_for_file; }
-teardown_file() {
-  lab_down
-  suite_down
-}
 # Whatever was sent, it is alive.
 teardown() { healthz_is '200 ok' && [[ -e /proc/$HEALTHD ]]; }
 

@@ -2,10 +2,7 @@
 # Whoever can reach the health port can send to it what he likes, and as much: a probe is
 # answered within its second all the same, and healthd grows no further than its bounds.
 
-# shellcheck source=tests/lib/suite.sh
 source "$BATS_TEST_DIRNAME/../lib/suite.sh"
-# shellcheck source=tests/lib/figures.sh
-source "$BATS_TEST_DIRNAME/../lib/figures.sh"
 
 SECONDS_OF_PROBES=${LOAD_SECONDS:-3} # in each test
 MEMORY_BOUND=8192                    # KiB, the most that the responder may ever have resident
@@ -23,10 +20,6 @@ setup_file() {
   in_origin /usr/bin/python3 "$ROOT/tests/lib/probes.py" 10.77.0.2 $HEALTH_PORT --count 50 --metrics-every 10
   FDS_BEFORE=$(descriptors "$HEALTHD") MITMDUMP_BEFORE=$(mitmdump_pid)
   export FDS_BEFORE MITMDUMP_BEFORE
-}
-teardown_file() {
-  lab_down
-  suite_down
 }
 setup() {
   mkfifo "$LAB/go"

@@ -3,14 +3,12 @@
 # The log: a line is whole or not there, JSON is JSON whatever mitmdump says, and nobody waits for
 # who should read it.
 
-# shellcheck source=tests/lib/suite.sh
 source "$BATS_TEST_DIRNAME/../lib/suite.sh"
 
-setup_file() { suite_up; }
-teardown_file() { suite_down; }
+NEEDS=(legacy)
+
 setup() {
-  lab_up
-  need legacy
+  test_up
   in_pod setup
 }
 teardown() {

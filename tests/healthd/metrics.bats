@@ -2,17 +2,10 @@
 # /metrics and /healthz?verbose: in the format that they are said to have, in accord with each
 # other and with /healthz, and true.
 
-# shellcheck source=tests/lib/suite.sh
 source "$BATS_TEST_DIRNAME/../lib/suite.sh"
-# shellcheck source=tests/lib/figures.sh
-source "$BATS_TEST_DIRNAME/../lib/figures.sh"
 
-setup_file() { suite_up; }
-teardown_file() { suite_down; }
-setup() {
-  lab_up
-  need legacy
-}
+NEEDS=(legacy)
+
 teardown() {
   # A stopped process does not end.
   [[ -z ${STOPPED-} ]] || kill -CONT "$STOPPED" 2>/dev/null || true

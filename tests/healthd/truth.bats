@@ -3,26 +3,14 @@
 # that asks all the time. What is measured is printed; what is asserted are multiples of it, for a
 # machine that is busy with something else.
 
-# shellcheck source=tests/lib/suite.sh
 source "$BATS_TEST_DIRNAME/../lib/suite.sh"
-# shellcheck source=tests/lib/faults.sh
-source "$BATS_TEST_DIRNAME/../lib/faults.sh"
-# shellcheck source=tests/lib/observer.sh
-source "$BATS_TEST_DIRNAME/../lib/observer.sh"
+
+NEEDS=(legacy)
 
 setup_file() {
   suite_up
   in_background redirect_flushed guard_flushed canary_lost state_file_deleted
 }
-teardown_file() {
-  background_down
-  suite_down
-}
-setup() {
-  lab_up
-  need legacy
-}
-teardown() { lab_down; }
 
 # measured WHAT GOAL BOUND: what AFTER is, in milliseconds; GOAL is what it should be.
 measured() {

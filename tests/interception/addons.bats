@@ -1,17 +1,8 @@
 #!/usr/bin/env bats
 # An addon is code that runs where the key is: nobody else may be able to write it.
 
-# shellcheck source=tests/lib/suite.sh
 source "$BATS_TEST_DIRNAME/../lib/suite.sh"
-# shellcheck source=tests/lib/pki.sh
-source "$BATS_TEST_DIRNAME/../lib/pki.sh"
-# shellcheck source=tests/lib/addons.sh
-source "$BATS_TEST_DIRNAME/../lib/addons.sh"
-
-setup_file() { suite_up; }
-teardown_file() { suite_down; }
-setup() { lab_up; }
-teardown() { lab_down; }
+source "$ROOT/tests/lib/addons.sh"
 
 @test "an addon that others can write: refused by setup, with the path, unless it is allowed" {
   local how

@@ -2,16 +2,9 @@
 # What mitmscripts/admission.py does for requests that are in order, and what it says of others; that
 # mitmproxy is as it was but for that. (What must not get through: escape.bats.)
 
-# shellcheck source=tests/lib/suite.sh
 source "$BATS_TEST_DIRNAME/../lib/suite.sh"
 
-setup_file() { suite_up; }
-teardown_file() { suite_down; }
-setup() {
-  lab_up
-  need legacy
-}
-teardown() { lab_down; }
+NEEDS=(legacy)
 
 metric() { in_pod curl -s "http://127.0.0.1:$HEALTH_PORT/metrics" | sed -n "s/^opensandbox_egress_$1 //p"; }
 refused() { metric "refused_total{kind=\"$1\"}"; }

@@ -2,16 +2,9 @@
 # An application without privileges that looks for a way around the redirect: whatever it does
 # with its sockets is intercepted or refused, in both backends and both families.
 
-# shellcheck source=tests/lib/suite.sh
 source "$BATS_TEST_DIRNAME/../lib/suite.sh"
 
-setup_file() { suite_up; }
-teardown_file() { suite_down; }
-setup() {
-  lab_up
-  need ipv6
-}
-teardown() { lab_down; }
+NEEDS=(ipv6)
 
 CHAIN=OPENSANDBOX_EGRESS
 SOURCES=20000 # the application's ports begin here; mitmdump has those of the kernel's range

@@ -4,20 +4,15 @@
 # of rows (tests/lib/escape/rows.py) against origins that write down all that reaches them.
 # ROWS=word plays only rows with that word in their name.
 
-# shellcheck source=tests/lib/suite.sh
 source "$BATS_TEST_DIRNAME/../lib/suite.sh"
-# shellcheck source=tests/lib/escape.sh
-source "$BATS_TEST_DIRNAME/../lib/escape.sh"
+source "$ROOT/tests/lib/escape.sh"
+
+NEEDS=(legacy)
 
 setup_file() {
   suite_up
   escape_lab
 }
-teardown_file() {
-  lab_down
-  suite_down
-}
-setup() { need legacy; }
 
 # table VERSION KIND [NAME=VALUE...]
 table() {

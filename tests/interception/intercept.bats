@@ -1,18 +1,9 @@
 #!/usr/bin/env bats
 # Real traffic, through real rules and a real mitmdump, to a real origin.
 
-# shellcheck source=tests/lib/suite.sh
 source "$BATS_TEST_DIRNAME/../lib/suite.sh"
-# shellcheck source=tests/lib/ca.sh
-source "$BATS_TEST_DIRNAME/../lib/ca.sh"
 
-setup_file() { suite_up; }
-teardown_file() { suite_down; }
-setup() {
-  lab_up
-  need legacy
-}
-teardown() { lab_down; }
+NEEDS=(legacy)
 
 SHOP=https://shop.example.test
 

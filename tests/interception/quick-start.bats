@@ -3,7 +3,6 @@
 # mitmscripts/quick_start.py: mitmdump started by it is the same mitmdump. What it
 # puts off is used here, in one and in the other, and has to come out the same.
 
-# shellcheck source=tests/lib/suite.sh
 source "$BATS_TEST_DIRNAME/../lib/suite.sh"
 
 PORT=8888
@@ -15,10 +14,6 @@ setup_file() {
   INTERPRETER=$(sed -n '1s/^#! *//p' "$MITMDUMP")
   mkdir "$LAB/confdir"
   export QUICK_START INTERPRETER
-}
-teardown_file() {
-  lab_down
-  suite_down
 }
 teardown() { stop; }
 

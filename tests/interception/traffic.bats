@@ -2,7 +2,6 @@
 # What goes through the proxy and what does not: the same list of checks over both
 # backends and both address families.
 
-# shellcheck source=tests/lib/suite.sh
 source "$BATS_TEST_DIRNAME/../lib/suite.sh"
 
 # One lab per backend serves the whole list.

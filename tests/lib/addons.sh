@@ -1,6 +1,5 @@
 # shellcheck shell=bash
 # An addon in the lab, and the ways in which others can come to write what is run with it.
-# Source this file after suite.sh.
 # shellcheck disable=SC2034 # PLACE, BY and WRITABLE are for the suite
 
 # An addon, and what lies above it, in a directory of the lab: SCRIPT.

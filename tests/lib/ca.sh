@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# CAs of every kind, good and bad: source this file after suite.sh.
+# CAs of every kind, good and bad.
 
 # make_ca DIRECTORY KIND: writes key.pem, cert.pem and ca.pem (key, then
 # certificate) into DIRECTORY. KIND is rsa or ec, or names what is wrong with it.

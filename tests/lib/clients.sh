@@ -1,6 +1,6 @@
 # shellcheck shell=bash
 # Real TLS clients, as the application in the pod, which trust nothing but what
-# they are told: source this file after suite.sh, `clients_up` once in setup_file.
+# they are told: `clients_up` once in setup_file.
 
 # openssl-file and -path are told by option, openssl by the environment alone.
 # shellcheck disable=SC2034 # for the suites

@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# A clock that can be set, for the programs in the lab alone: source this after suite.sh,
+# A clock that can be set, for the programs in the lab alone:
 # `clock_library` in setup_file. See clock.c.
 
 clock_library() {

@@ -1,12 +1,11 @@
 # shellcheck shell=bash disable=SC2034,SC2153 # variables of, and for, the suites
-# Real containers: source this after suite.sh.
+# Real containers.
 #
 # Images are built by buildah into a store below build/, once for all suites. What runs is
 # podman's, with a store, networks and locks of its own in $LAB, so that nothing of the
 # machine's containers is seen or touched. Its host's network is the lab's namespace POD: that
 # is the node here, the containers have namespaces of their own behind a bridge in it.
 
-# shellcheck source=tests/lib/versions.sh
 source "$ROOT/tests/lib/versions.sh"
 
 IMAGES=$ROOT/build/image
@@ -155,6 +154,7 @@ EOF
   for name in ${!OPENSANDBOX_EGRESS_*}; do unset "$name"; done
 }
 node_for_file() {
+  export LAB_OF_FILE=1
   node_up
   export LAB POD ORIGIN IPV6
 }

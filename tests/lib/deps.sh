@@ -7,9 +7,7 @@ set -euo pipefail
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 cd "$ROOT"
 umask 022 # mitmdump runs as somebody else
-# shellcheck source=tests/lib/mitmdump.sh
 source tests/lib/mitmdump.sh
-# shellcheck source=tests/lib/versions.sh
 source tests/lib/versions.sh
 
 PACKAGES=(

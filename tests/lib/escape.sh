@@ -4,7 +4,6 @@
 #
 #   ESCAPE_KEEP=DIRECTORY keeps the logs of the last table there.
 
-# shellcheck source=tests/lib/versions.sh
 source "$ROOT/tests/lib/versions.sh"
 
 ESCAPE=$ROOT/tests/lib/escape

@@ -1,6 +1,5 @@
 # shellcheck shell=bash
-# A kernel that fails on demand: source this after suite.sh, `fault_library` in
-# setup_file. What can be asked for stands in fault.c.
+# A kernel that fails on demand: `fault_library` in setup_file. What can be asked for stands in fault.c.
 
 # Compile the library that is preloaded.
 fault_library() {

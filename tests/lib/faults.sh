@@ -1,9 +1,6 @@
 # shellcheck shell=bash
 # What the suites about faults share: words for what /metrics and /healthz?verbose say, and
-# labs that run at the same time. Source it after suite.sh.
-
-# shellcheck source=tests/lib/figures.sh
-source "$ROOT/tests/lib/figures.sh"
+# labs that run at the same time.
 
 # Print healthd's answer for a path: get PATH.
 get() { in_pod curl -s --max-time 2 "http://127.0.0.1:$HEALTH_PORT$1"; }
@@ -65,7 +62,7 @@ start_traffic() {
 }
 
 # What has to be waited for runs beside the other tests of its file, each in a lab of its own:
-# in_background FUNCTION... in setup_file, background_down in teardown_file; and in a test
+# in_background FUNCTION... in setup_file; and in a test
 # outcome FUNCTION..., which fails if one of them has failed, and shows what that has said.
 # (The file's own function `unmount`, if it has one, is called before a lab is removed.)
 in_background() {

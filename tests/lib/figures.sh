@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# What a process costs, as /proc says: source this file after suite.sh.
+# What a process costs, as /proc says.
 
 # In KiB: resident, the most that was ever resident, and what is its own (private and written to).
 resident() { awk '/^VmRSS:/ { print $2 }' "/proc/$1/status"; }

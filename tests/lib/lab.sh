@@ -9,13 +9,9 @@ umask 022
 # What programs print is read.
 export LC_ALL=C.UTF-8
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
-# shellcheck source=tests/lib/mitmdump.sh
 source "$ROOT/tests/lib/mitmdump.sh"
-# shellcheck source=tests/lib/netns.sh
 source "$ROOT/tests/lib/netns.sh"
-# shellcheck source=tests/lib/origin.sh
 source "$ROOT/tests/lib/origin.sh"
-# shellcheck source=tests/lib/stage.sh
 source "$ROOT/tests/lib/stage.sh"
 
 MITM_UID=10042  # runs mitmdump, is not intercepted
@@ -44,6 +40,8 @@ lab_environment() {
   for name in ${!OPENSANDBOX_EGRESS_*}; do unset "$name"; done
   CONFDIR=$LAB/home/.mitmproxy EXPORT=$LAB/export STATE=$LAB/run/state
   BUNDLE=$EXPORT/merged-ca-certificates.pem
+  # shellcheck disable=SC2034 # for tests: where they make CAs (pki.sh), and a CA_DIR
+  PKI=$LAB/ca CA_DIR=$LAB/secret
   export PATH=$STAGE/usr/sbin:$PATH
   # iptables shall not wait for, nor hold up, that of the machine.
   export XTABLES_LOCKFILE=$LAB/xtables.lock

@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# An observer that asks healthd all the time: source this file after suite.sh.
+# An observer that asks healthd all the time.
 
 # start_observer INTERVAL: looks with pauses of so many seconds; its log is $LAB/observer.log,
 # see observer.py.

@@ -1,10 +1,10 @@
 # shellcheck shell=bash
 # A certificate authority for tests, good and bad, and Secrets as kubelet lays
-# them out: source this file after suite.sh. Work is done in directory $PKI.
+# them out. Work is done in directory $PKI.
 
 # new_key NAME KIND: $PKI/NAME.key (PKCS#8).
 new_key() {
-  mkdir -p "${PKI:=$LAB/ca}"
+  mkdir -p "$PKI"
   case $2 in
     rsa*) openssl genpkey -algorithm RSA -pkeyopt "rsa_keygen_bits:${2#rsa}" -out "$PKI/$1.key" ;;
     pss*) openssl genpkey -algorithm RSA-PSS -pkeyopt "rsa_keygen_bits:${2#pss}" -out "$PKI/$1.key" ;;

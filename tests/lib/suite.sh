@@ -1,22 +1,48 @@
 # shellcheck shell=bash
 # What the suites tests/*/*.bats share: the lab, and words to say what must be so.
-# Source this file; then `suite_up` in setup_file, `suite_down` in teardown_file,
-# and lab_up and lab_down (or lab_for_file, for one lab to all tests of a file).
+# A suite sources this file; and after it addons.sh, clients.sh, container.sh, escape.sh or
+# versions.sh, if it is about those.
 
 bats_require_minimum_version 1.5.0
-# shellcheck source=tests/lib/lab.sh
 source "$(dirname "${BASH_SOURCE[0]}")/lab.sh"
+source "$ROOT/tests/lib/ca.sh"
+source "$ROOT/tests/lib/clock.sh"
+source "$ROOT/tests/lib/fault.sh"
+source "$ROOT/tests/lib/faults.sh"
+source "$ROOT/tests/lib/figures.sh"
+source "$ROOT/tests/lib/observer.sh"
+source "$ROOT/tests/lib/pki.sh"
+source "$ROOT/tests/lib/tables.sh"
+source "$ROOT/tests/lib/variant.sh"
 
 P=OPENSANDBOX_EGRESS_ # every variable begins with it
 HEALTH_PORT=18080
 # shellcheck disable=SC2034 # for the suites
 PROXY_PORT=18081
 
-suite_up() { stage_up; }
-suite_down() { stage_down; }
+# What a suite does unless it has functions of its own, which begin and end with these: a stage
+# for the file; for each test a lab, in which there is what NEEDS names. Instead, one lab for all
+# tests of the file: lab_for_file in setup_file. None at all: `setup() { :; }`.
+NEEDS=()
+setup_file() { suite_up; }
+teardown_file() { suite_down; }
+setup() { test_up; }
+teardown() { test_down; }
 
-# One lab for all tests of a file: in setup_file, with lab_down in teardown_file.
+suite_up() { stage_up; }
+suite_down() {
+  [[ -z ${BACKGROUND-} ]] || background_down
+  [[ -z ${LAB_OF_FILE-} ]] || lab_down
+  stage_down
+}
+test_up() {
+  local what
+  [[ -n ${LAB_OF_FILE-} ]] || lab_up
+  for what in "${NEEDS[@]}"; do need "$what"; done
+}
+test_down() { [[ -n ${LAB_OF_FILE-} ]] || lab_down; }
 lab_for_file() {
+  export LAB_OF_FILE=1
   lab_up
   export LAB POD ORIGIN IPV6 CONFDIR EXPORT STATE BUNDLE
 }

@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# What is in the kernel's tables: source this after suite.sh.
+# What is in the kernel's tables.
 
 # The listing of a backend's tables in the namespace one is in, as golden files have it.
 list_iptables() {

@@ -1,6 +1,5 @@
 # shellcheck shell=bash
-# A healthd with another backoff, which is a matter of building: source this file after
-# suite.sh.
+# A healthd with another backoff, which is a matter of building.
 
 # variant NAME FLAGS: VARIANT becomes the path of healthd built with these flags, in a place
 # where every user can enter. (Kept in build/NAME, for the next run.)

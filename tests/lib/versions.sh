@@ -1,7 +1,6 @@
 # shellcheck shell=bash
 # The image's mitmproxy: sourced by deps.sh, which provides it, and by the suites that run it.
 
-# shellcheck source=tests/lib/machine.sh
 source "$ROOT/tests/lib/machine.sh"
 
 # It needs a newer Python than Debian 12 has: there it is in a virtual environment of its own

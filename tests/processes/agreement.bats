@@ -2,13 +2,7 @@
 # setup, healthd and whoever else is in the pod: what one of them does must not deceive or
 # hold up another.
 
-# shellcheck source=tests/lib/suite.sh
 source "$BATS_TEST_DIRNAME/../lib/suite.sh"
-
-setup_file() { suite_up; }
-teardown_file() { suite_down; }
-setup() { lab_up; }
-teardown() { lab_down; }
 
 @test "a proxy port that differs between setup and healthd: 503, and both ports" {
   in_pod setup

@@ -2,16 +2,9 @@
 # shellcheck disable=SC2030,SC2031 # each test is a subshell, and one changes MITM_UID
 # The processes: what they may do, how they begin and how they end.
 
-# shellcheck source=tests/lib/suite.sh
 source "$BATS_TEST_DIRNAME/../lib/suite.sh"
 
-setup_file() { suite_up; }
-teardown_file() { suite_down; }
-setup() {
-  lab_up
-  need legacy
-}
-teardown() { lab_down; }
+NEEDS=(legacy)
 
 # The value of FIELD in /proc/PID/status: field PID FIELD.
 field() { sed -n "s/^$2:[[:space:]]*//p" "/proc/$1/status" | tr -s '\t' ' ' | sed 's/ *$//'; }

@@ -2,12 +2,9 @@
 # A program that dies at once is started again, and again: after thousands of times nothing
 # has piled up, and every one was counted. RESTARTS says how many (10000 is what must hold).
 
-# shellcheck source=tests/lib/suite.sh
 source "$BATS_TEST_DIRNAME/../lib/suite.sh"
-# shellcheck source=tests/lib/figures.sh
-source "$BATS_TEST_DIRNAME/../lib/figures.sh"
-# shellcheck source=tests/lib/variant.sh
-source "$BATS_TEST_DIRNAME/../lib/variant.sh"
+
+NEEDS=(legacy)
 
 RESTARTS=${RESTARTS:-2000}
 SLACK=32 # KiB
@@ -16,10 +13,9 @@ setup_file() {
   suite_up
   variant quick '-DBACKOFF_FIRST_MS=1 -DBACKOFF_MAX_MS=2'
 }
-teardown_file() { suite_down; }
+
 setup() {
-  lab_up
-  need legacy
+  test_up
   # In memory, as in a pod: on a disk most of the time would be spent waiting for it.
   MEMORY=$(mktemp -d /dev/shm/egress-lab-XXXXXX)
   chmod 0755 "$MEMORY"

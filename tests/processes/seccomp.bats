@@ -2,18 +2,9 @@
 # The process that parses what the network sends can do nothing but its loop: everything else is
 # refused by the kernel, whoever has got hold of it. It is tried from inside.
 
-# shellcheck source=tests/lib/suite.sh
 source "$BATS_TEST_DIRNAME/../lib/suite.sh"
-# shellcheck source=tests/lib/figures.sh
-source "$BATS_TEST_DIRNAME/../lib/figures.sh"
 
-setup_file() { suite_up; }
-teardown_file() { suite_down; }
-setup() {
-  lab_up
-  need legacy
-}
-teardown() { lab_down; }
+NEEDS=(legacy)
 
 filter_of() { sed -n 's/^Seccomp:[[:space:]]*//p' "/proc/$1/status"; }
 injector() {

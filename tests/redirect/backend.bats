@@ -2,24 +2,14 @@
 # Two interfaces of the kernel, one list of rules: which is chosen, what it then holds, and
 # how one follows the other.
 
-# shellcheck source=tests/lib/suite.sh
 source "$BATS_TEST_DIRNAME/../lib/suite.sh"
-# shellcheck source=tests/lib/fault.sh
-source "$BATS_TEST_DIRNAME/../lib/fault.sh"
-# shellcheck source=tests/lib/tables.sh
-source "$BATS_TEST_DIRNAME/../lib/tables.sh"
+
+NEEDS=(legacy ipv6)
 
 setup_file() {
   suite_up
   fault_library
 }
-teardown_file() { suite_down; }
-setup() {
-  lab_up
-  need legacy
-  need ipv6
-}
-teardown() { lab_down; }
 
 CHAIN=OPENSANDBOX_EGRESS
 NFT_TABLE=opensandbox_egress

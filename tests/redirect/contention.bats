@@ -1,19 +1,9 @@
 #!/usr/bin/env bats
 # Others in the same tables: whatever they have there stays, whenever they change it.
 
-# shellcheck source=tests/lib/suite.sh
 source "$BATS_TEST_DIRNAME/../lib/suite.sh"
-# shellcheck source=tests/lib/tables.sh
-source "$BATS_TEST_DIRNAME/../lib/tables.sh"
 
-setup_file() { suite_up; }
-teardown_file() { suite_down; }
-setup() {
-  lab_up
-  need legacy
-  need ipv6
-}
-teardown() { lab_down; }
+NEEDS=(legacy ipv6)
 
 CHAIN=OPENSANDBOX_EGRESS
 

@@ -2,25 +2,19 @@
 # Every system call of the way to the kernel's tables fails once, or is the last of a setup
 # that is killed: the tables are what they were, or what they shall be.
 
-# shellcheck source=tests/lib/suite.sh
 source "$BATS_TEST_DIRNAME/../lib/suite.sh"
-# shellcheck source=tests/lib/fault.sh
-source "$BATS_TEST_DIRNAME/../lib/fault.sh"
-# shellcheck source=tests/lib/tables.sh
-source "$BATS_TEST_DIRNAME/../lib/tables.sh"
+
+NEEDS=(legacy ipv6)
 
 setup_file() {
   suite_up
   fault_library
 }
-teardown_file() { suite_down; }
+
 setup() {
-  lab_up
-  need legacy
-  need ipv6
+  test_up
   foreign_rules
 }
-teardown() { lab_down; }
 
 ORIGINS='203.0.113.10 2001:db8::16'
 # What is in place before, and what shall be: every table differs.

@@ -1,16 +1,9 @@
 #!/usr/bin/env bats
 # The rules: exactly ours, exactly once, everybody else's left alone.
 
-# shellcheck source=tests/lib/suite.sh
 source "$BATS_TEST_DIRNAME/../lib/suite.sh"
 
-setup_file() { suite_up; }
-teardown_file() { suite_down; }
-setup() {
-  lab_up
-  need legacy
-}
-teardown() { lab_down; }
+NEEDS=(legacy)
 
 CHAIN=OPENSANDBOX_EGRESS
 nat() { in_pod iptables-legacy -w -t nat "$@"; }
