@@ -14,13 +14,18 @@ setup_file() {
   escape_lab
 }
 
-# table VERSION KIND [NAME=VALUE...]
-table() {
+# played VERSION KIND [NAME=VALUE...]
+played() {
   local version=$1 kind=$2
   shift 2
   running "$version" "$@"
   rows "$kind" "${ROWS-}"
   has "$(healthz)" '^200' || fault 'healthd is red after it'
+}
+# The test of a table: table VERSION KIND [NAME=VALUE...]
+table() {
+  played "$@"
+  no_faults
 }
 # ..., and mitmdump's memory grows by at most MIB, or stays below it:
 # bounded growth|peak MIB VERSION KIND
@@ -32,187 +37,65 @@ bounded() {
   running "$1"
   forget_peak
   before=$(memory VmRSS)
-  table "$@"
+  played "$@"
   peak=$(memory VmHWM)
   # Not by the name of the descriptor: opened anew, a file of results would lose what is in it.
   echo "# memory: $before MiB before, $peak MiB at the most; limit for $what: $limit" >&3
   [[ $what == peak ]] || peak=$((peak - before))
   ((peak <= limit)) || fault "memory: $what of $peak MiB"
-}
-
-# --- mitmproxy 11.0.2
-
-@test "mitmproxy 11, control: ordinary requests arrive at every origin, seen" {
-  table 11 control
   no_faults
 }
-
-@test "mitmproxy 11, A2: split, fragmented, slow and odd beginnings; what is no HTTP" {
-  table 11 A2
-  no_faults
-}
-
-@test "mitmproxy 11, A3: uploads: refused ones leave no byte, allowed ones arrive whole" {
-  table 11 A3
-  no_faults
-}
-
-@test "mitmproxy 11, A11: client and origin speak the same version, and HTTP/2 fields are fields" {
-  table 11 A11
-  no_faults
-}
-
-@test "mitmproxy 11, A12: a body that an addon changes is as long as it says" {
-  table 11 A12
-  no_faults
-}
-
-@test "mitmproxy 11, A13: an addon that raises ends the flow" {
-  table 11 A13
-  no_faults
-}
-
-@test "mitmproxy 11, A14: what two parsers could understand differently" {
-  table 11 A14
-  no_faults
-}
-
-@test "mitmproxy 11, A15: no tunnel behind a 101" {
-  table 11 A15
-  no_faults
-}
-
-@test "mitmproxy 11, A16: what has no end: memory grows by less than 64 MiB" {
-  bounded growth 64 11 A16
-  no_faults
-}
-
-@test "mitmproxy 11, memory: 50 uploads of 60 MiB at once stay within 512 MiB" {
-  bounded peak 512 11 memory
-  no_faults
-}
-
-@test "mitmproxy 11, A9: IGNORE_HOSTS is decided by the ClientHello and the address" {
-  table 11 A9 MITMPROXY_IGNORE_HOSTS='good\.test;^203\.0\.113\.55(:\d+)?$'
-  no_faults
-}
-
-@test "mitmproxy 11, A18: DNS over TCP on a redirected port is as any other bytes" {
-  table 11 A18 MITMPROXY_EXTRA_PORTS=53
-  no_faults
-}
-
-@test "mitmproxy 11, allow: NON_HTTP=allow passes other protocols" {
-  table 11 allow MITMPROXY_NON_HTTP=allow
-  no_faults
-}
-
-@test "mitmproxy 11, A15 and allow: NON_HTTP=allow opens no tunnel behind a 101 either" {
-  table 11 A15 MITMPROXY_NON_HTTP=allow
-  no_faults
-}
-
-@test "mitmproxy 11, A2, A11 and allow: what a server could take for TLS or HTTP does not pass as something else" {
-  running 11 MITMPROXY_NON_HTTP=allow
+# ..., with a value or rows of its own: of VERSION
+ignored() { table "$1" A9 MITMPROXY_IGNORE_HOSTS='good\.test;^203\.0\.113\.55(:\d+)?$'; }
+disguised() {
+  running "$1" MITMPROXY_NON_HTTP=allow
   rows A2 'ecord'
   rows A2 'HTTP/0.9'
   rows A2 'white space'
   rows A11 HelloRetryRequest
   no_faults
 }
-
-@test "mitmproxy 11, log: NON_HTTP=log passes them, and says so" {
-  table 11 log MITMPROXY_NON_HTTP=log
+logged() {
+  played "$1" log MITMPROXY_NON_HTTP=log
   has "$(<"$LAB/up.log")" 'mitmdump: .*MITMPROXY_NON_HTTP' || fault 'no line names the variable'
   no_faults
 }
 
-# --- mitmproxy 12.3.1
+# One version after the other: a change starts healthd anew.
 
-@test "mitmproxy 12, control: ordinary requests arrive at every origin, seen" {
-  table 12 control
-  no_faults
-}
+@test "mitmproxy 11, control: ordinary requests arrive at every origin, seen" { table 11 control; }
+@test "mitmproxy 11, A2: split, fragmented, slow and odd beginnings; what is no HTTP" { table 11 A2; }
+@test "mitmproxy 11, A3: uploads: refused ones leave no byte, allowed ones arrive whole" { table 11 A3; }
+@test "mitmproxy 11, A11: client and origin speak the same version, and HTTP/2 fields are fields" { table 11 A11; }
+@test "mitmproxy 11, A12: a body that an addon changes is as long as it says" { table 11 A12; }
+@test "mitmproxy 11, A13: an addon that raises ends the flow" { table 11 A13; }
+@test "mitmproxy 11, A14: what two parsers could understand differently" { table 11 A14; }
+@test "mitmproxy 11, A15: no tunnel behind a 101" { table 11 A15; }
+@test "mitmproxy 11, A16: what has no end: memory grows by less than 64 MiB" { bounded growth 64 11 A16; }
+@test "mitmproxy 11, memory: 50 uploads of 60 MiB at once stay within 512 MiB" { bounded peak 512 11 memory; }
+@test "mitmproxy 11, A9: IGNORE_HOSTS is decided by the ClientHello and the address" { ignored 11; }
+@test "mitmproxy 11, A18: DNS over TCP on a redirected port is as any other bytes" { table 11 A18 MITMPROXY_EXTRA_PORTS=53; }
+@test "mitmproxy 11, allow: NON_HTTP=allow passes other protocols" { table 11 allow MITMPROXY_NON_HTTP=allow; }
+@test "mitmproxy 11, A15 and allow: NON_HTTP=allow opens no tunnel behind a 101 either" { table 11 A15 MITMPROXY_NON_HTTP=allow; }
+@test "mitmproxy 11, A2, A11 and allow: what a server could take for TLS or HTTP does not pass as something else" { disguised 11; }
+@test "mitmproxy 11, log: NON_HTTP=log passes them, and says so" { logged 11; }
 
-@test "mitmproxy 12, A2: split, fragmented, slow and odd beginnings; what is no HTTP" {
-  table 12 A2
-  no_faults
-}
-
-@test "mitmproxy 12, A3: uploads: refused ones leave no byte, allowed ones arrive whole" {
-  table 12 A3
-  no_faults
-}
-
-@test "mitmproxy 12, A11: client and origin speak the same version, and HTTP/2 fields are fields" {
-  table 12 A11
-  no_faults
-}
-
-@test "mitmproxy 12, A12: a body that an addon changes is as long as it says" {
-  table 12 A12
-  no_faults
-}
-
-@test "mitmproxy 12, A13: an addon that raises ends the flow" {
-  table 12 A13
-  no_faults
-}
-
-@test "mitmproxy 12, A14: what two parsers could understand differently" {
-  table 12 A14
-  no_faults
-}
-
-@test "mitmproxy 12, A15: no tunnel behind a 101" {
-  table 12 A15
-  no_faults
-}
-
-@test "mitmproxy 12, A16: what has no end: memory grows by less than 64 MiB" {
-  bounded growth 64 12 A16
-  no_faults
-}
-
-@test "mitmproxy 12, memory: 50 uploads of 60 MiB at once stay within 512 MiB" {
-  bounded peak 512 12 memory
-  no_faults
-}
-
-@test "mitmproxy 12, A9: IGNORE_HOSTS is decided by the ClientHello and the address" {
-  table 12 A9 MITMPROXY_IGNORE_HOSTS='good\.test;^203\.0\.113\.55(:\d+)?$'
-  no_faults
-}
-
-@test "mitmproxy 12, A18: DNS over TCP on a redirected port is as any other bytes" {
-  table 12 A18 MITMPROXY_EXTRA_PORTS=53
-  no_faults
-}
-
-@test "mitmproxy 12, allow: NON_HTTP=allow passes other protocols" {
-  table 12 allow MITMPROXY_NON_HTTP=allow
-  no_faults
-}
-
-@test "mitmproxy 12, A15 and allow: NON_HTTP=allow opens no tunnel behind a 101 either" {
-  table 12 A15 MITMPROXY_NON_HTTP=allow
-  no_faults
-}
-
-@test "mitmproxy 12, A2, A11 and allow: what a server could take for TLS or HTTP does not pass as something else" {
-  running 12 MITMPROXY_NON_HTTP=allow
-  rows A2 'ecord'
-  rows A2 'HTTP/0.9'
-  rows A2 'white space'
-  rows A11 HelloRetryRequest
-  no_faults
-}
-
-@test "mitmproxy 12, log: NON_HTTP=log passes them, and says so" {
-  table 12 log MITMPROXY_NON_HTTP=log
-  has "$(<"$LAB/up.log")" 'mitmdump: .*MITMPROXY_NON_HTTP' || fault 'no line names the variable'
-  no_faults
-}
+@test "mitmproxy 12, control: ordinary requests arrive at every origin, seen" { table 12 control; }
+@test "mitmproxy 12, A2: split, fragmented, slow and odd beginnings; what is no HTTP" { table 12 A2; }
+@test "mitmproxy 12, A3: uploads: refused ones leave no byte, allowed ones arrive whole" { table 12 A3; }
+@test "mitmproxy 12, A11: client and origin speak the same version, and HTTP/2 fields are fields" { table 12 A11; }
+@test "mitmproxy 12, A12: a body that an addon changes is as long as it says" { table 12 A12; }
+@test "mitmproxy 12, A13: an addon that raises ends the flow" { table 12 A13; }
+@test "mitmproxy 12, A14: what two parsers could understand differently" { table 12 A14; }
+@test "mitmproxy 12, A15: no tunnel behind a 101" { table 12 A15; }
+@test "mitmproxy 12, A16: what has no end: memory grows by less than 64 MiB" { bounded growth 64 12 A16; }
+@test "mitmproxy 12, memory: 50 uploads of 60 MiB at once stay within 512 MiB" { bounded peak 512 12 memory; }
+@test "mitmproxy 12, A9: IGNORE_HOSTS is decided by the ClientHello and the address" { ignored 12; }
+@test "mitmproxy 12, A18: DNS over TCP on a redirected port is as any other bytes" { table 12 A18 MITMPROXY_EXTRA_PORTS=53; }
+@test "mitmproxy 12, allow: NON_HTTP=allow passes other protocols" { table 12 allow MITMPROXY_NON_HTTP=allow; }
+@test "mitmproxy 12, A15 and allow: NON_HTTP=allow opens no tunnel behind a 101 either" { table 12 A15 MITMPROXY_NON_HTTP=allow; }
+@test "mitmproxy 12, A2, A11 and allow: what a server could take for TLS or HTTP does not pass as something else" { disguised 12; }
+@test "mitmproxy 12, log: NON_HTTP=log passes them, and says so" { logged 12; }
 
 # --- without them
 
