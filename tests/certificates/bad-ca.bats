@@ -4,10 +4,7 @@
 source "$BATS_TEST_DIRNAME/../lib/suite.sh"
 source "$ROOT/tests/lib/clients.sh"
 
-setup_file() {
-  suite_up
-  clients_up
-}
+setup_file() { suite_up; clients_up; }
 setup() {
   test_up
   BAD=$LAB/bad
@@ -466,8 +463,7 @@ to_device() { ln -s /dev/zero "$1"; }
     up healthd
     attempt app_curl https://shop.example.test/
     [[ $STATUS == 0 ]] || fault "$kind: curl"
-    kill -TERM "$SPAWNED"
-    await_exit "$SPAWNED" 6
+    down
   done
   no_faults
 }
@@ -496,8 +492,7 @@ refused_or_works() {
     reaches 1 shop.example.test "$name is accepted, curl" client curl
     ((STATUS != 0)) || reaches 1 shop.example.test "$name is accepted, java" client java
   fi
-  kill -TERM "$SPAWNED"
-  await_exit "$SPAWNED" 6
+  down
 }
 @test "what is on the edge is refused with the reason, or it works: curves, long chains" {
   give MITMPROXY_CA_DIR="$CA_DIR"

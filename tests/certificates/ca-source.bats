@@ -4,10 +4,7 @@
 source "$BATS_TEST_DIRNAME/../lib/suite.sh"
 source "$ROOT/tests/lib/clients.sh"
 
-setup_file() {
-  suite_up
-  clients_up
-}
+setup_file() { suite_up; clients_up; }
 setup() {
   test_up
   give MITMPROXY_IGNORE_HOSTS='^pinned-one\.test(:\d+)?$'
@@ -15,15 +12,6 @@ setup() {
 
 from_ca_dir() { give MITMPROXY_CA_DIR="$CA_DIR"; }
 
-# Start, or start again with another CA.
-again() {
-  [[ -z ${SPAWNED-} ]] || {
-    kill -TERM "$SPAWNED"
-    await_exit "$SPAWNED" 6
-  }
-  up
-  read_trust_env
-}
 fresh() { remove "$CONFDIR" "$EXPORT" "$LAB/run" "$CA_DIR"; }
 
 # Every client, with nothing but what is exported; and none without it.
@@ -99,7 +87,7 @@ everywhere() {
 # Two clients suffice to tell whether a CA works: served KIND ROOT
 served() {
   local root=$2
-  again || {
+  restart entrypoint.sh || {
     fault "$1: $(tail -n 2 "$LAB/up.log")"
     return 0
   }
@@ -297,8 +285,7 @@ served() {
 
 # The namespaces are gone, the volumes stay.
 new_pod() {
-  kill -TERM "$SPAWNED"
-  await_exit "$SPAWNED" 6
+  down
   netns_down
   netns_up
   origin_up "$STAGE/pki" "$LAB/origin"
@@ -340,7 +327,7 @@ new_pod() {
   local first
   first=$(fingerprint "$CONFDIR/mitmproxy-ca.pem")
   remove "$EXPORT" "$LAB/run"
-  again
+  restart entrypoint.sh
   everywhere "$first"
   no_faults
 }
@@ -528,7 +515,7 @@ every_source() {
   place_ca "$LAB/pem" $MITM_UID 0600 $MITM_UID 0700
   attempt with_capabilities "${FIVE[@]}" -- setup
   [[ $STATUS == 0 ]] || fault "confdir, placed by the user: status $STATUS"
-  again
+  restart entrypoint.sh
   read_trust_env
   intercepted curl
   no_faults

@@ -85,8 +85,7 @@ PYTHON
       [[ $(tr '\0' ' ' <"/proc/$pid/cmdline") != *nginx* ]] || continue
       same "$kind: $pid" '' "$(marked "/proc/$pid/environ" "/proc/$pid/cmdline")" || fault "$kind: environment"
     done
-    kill -TERM "$SPAWNED"
-    await_exit "$SPAWNED" 6
+    down
     in_pod setup clear 2>/dev/null
   done
   no_faults

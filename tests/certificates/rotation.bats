@@ -4,10 +4,7 @@
 source "$BATS_TEST_DIRNAME/../lib/suite.sh"
 source "$ROOT/tests/lib/clients.sh"
 
-setup_file() {
-  suite_up
-  clients_up
-}
+setup_file() { suite_up; clients_up; }
 
 # rotate_to NAME [ROOT]: that CA lies in CA_DIR when setup runs next.
 rotate_to() {
@@ -16,15 +13,6 @@ rotate_to() {
   attempt in_pod setup
   [[ $STATUS == 0 ]] || fault "setup with $1: status $STATUS"
   PREPARED=$OUTPUT
-}
-# mitmdump reads its CA when it starts.
-restart() {
-  [[ -z ${SPAWNED-} ]] || {
-    kill -TERM "$SPAWNED"
-    await_exit "$SPAWNED" 6
-  }
-  up healthd
-  read_trust_env
 }
 
 # The exported files hold these roots of ours and no other; status names each.
@@ -93,7 +81,7 @@ until_ended() { wait_until 12 has_ended; }
   rotate_to old
   carries old
   rotate_to new
-  restart
+  restart healthd
   carries new old
   everybody old new
   not_trusting "$PKI/stranger.crt" "${WHO[@]}"
@@ -106,7 +94,7 @@ until_ended() { wait_until 12 has_ended; }
   SUBJECT=/CN=mitmproxy/O=mitmproxy root new
   rotate_to old
   rotate_to new
-  restart
+  restart healthd
   carries new old
   everybody old new
   no_faults
@@ -121,7 +109,7 @@ until_ended() { wait_until 12 has_ended; }
   rotate_to second
   rotate_to third
   lacks "$PREPARED" warn || fault 'a warning'
-  restart
+  restart healthd
   carries third second first
   everybody second third
   same 'sent behind the leaf' 2 "$(grep -c BEGIN.CERT "$CONFDIR/mitmproxy-ca.pem")" || fault sent
@@ -207,7 +195,7 @@ never() {
   rotate_to one
   rotate_to two
   rotate_to one
-  restart
+  restart healthd
   carries one two
   everybody one two
   no_faults
@@ -219,13 +207,13 @@ never() {
   SUBJECT=/CN=ours END='+2 years' certify renewed
   rotate_to old
   rotate_to renewed
-  restart
+  restart healthd
   same 'exported certificate' "$(fingerprint "$PKI/renewed.crt")" "$(fingerprint "$EXPORT/mitmproxy-ca-cert.pem")"
   everybody old renewed
   # And once more, to another key.
   root new
   rotate_to new
-  restart
+  restart healthd
   everybody old renewed new
   no_faults
 }
@@ -236,7 +224,7 @@ never() {
   rotate_to old
   rotate_to new
   has "$PREPARED" 'warn.*(path ?len|path length|pathlen:0)' || fault 'no warning'
-  restart
+  restart healthd
   carries new old
   trusting "$PKI/new.crt" "${WHO[@]}"
   intercepted "${WHO[@]}"
@@ -257,7 +245,7 @@ never() {
   attempt in_pod setup
   [[ $STATUS == 0 ]] || fault "status $STATUS"
   carries new
-  restart
+  restart healthd
   trusting "$PKI/new.crt" "${WHO[@]}"
   intercepted "${WHO[@]}"
   verifies new
@@ -313,7 +301,7 @@ never() {
   before=$(files | grep -v "$LAB/run")
   attempt in_pod setup
   same files "$before" "$(files | grep -v "$LAB/run")" || fault 'second run'
-  restart
+  restart healthd
   everybody one two
   no_faults
 }
@@ -326,7 +314,7 @@ never() {
   rotate_to one
   rotate_to two
   lacks "$PREPARED" warn || fault 'a warning'
-  restart
+  restart healthd
   for name in one two; do trusting "$PKI/$name.crt" curl java; done
   no_faults
 }
@@ -360,7 +348,7 @@ never() {
     same $extension "$(openssl x509 -in "$PKI/new.crt" -noout -ext $extension)" \
       "$(openssl x509 -in "$CONFDIR/mitmproxy-ca.pem" -noout -ext $extension)" || fault $extension
   done
-  restart
+  restart healthd
   everybody old new
   no_faults
 }
@@ -372,7 +360,7 @@ never() {
   place_ca "$LAB/pem"
   rotate_to new
   carries new
-  restart
+  restart healthd
   trusting "$PKI/new.crt" curl openssl java
   intercepted curl
   no_faults
@@ -386,7 +374,7 @@ never() {
   rotate_to old
   rotate_to middle top
   lacks "$PREPARED" warn || fault 'a warning'
-  restart
+  restart healthd
   carries top old
   everybody old top
   # A second run changes nothing.
@@ -401,7 +389,7 @@ never() {
   SUBJECT=/CN=other END='+2 years' EXTENSIONS=${CA_EXTENSIONS/CA:TRUE/CA:TRUE,pathlen:0} certify renewed top
   rotate_to renewed top
   has "$PREPARED" 'renewed from' || fault 'not renewed'
-  restart
+  restart healthd
   carries top old
   everybody old top
   no_faults
@@ -427,7 +415,7 @@ never() {
   refute grep -qx "$(fingerprint "$LAB/cross.crt")" <(fingerprints "$BUNDLE")
   same 'one key' 1 "$(grep -c 'BEGIN.*PRIVATE KEY' "$pem")"
   same 'old key left' '' "$(grep -rlF "$(sed -n 3p "$PKI/old.key")" "$CONFDIR" "$EXPORT" "$LAB/run" || true)"
-  restart
+  restart healthd
   sent
   grep -qx "$(fingerprint "$LAB/cross.crt")" <(fingerprints "$LAB/sent")
 }

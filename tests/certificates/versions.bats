@@ -6,14 +6,8 @@ source "$BATS_TEST_DIRNAME/../lib/suite.sh"
 source "$ROOT/tests/lib/versions.sh"
 source "$ROOT/tests/lib/clients.sh"
 
-setup_file() {
-  suite_up
-  clients_up
-}
-teardown() {
-  writable
-  lab_down
-}
+setup_file() { suite_up; clients_up; }
+teardown() { writable; lab_down; }
 
 read_only() {
   mount --bind "$CONFDIR" "$CONFDIR"
@@ -105,8 +99,7 @@ accepts() {
       reaches 1 shop.example.test "$kind, trusting $name" client_trusting "$PKI/$name.crt" curl
     done
     lacks "$(<"$LAB/up.log")" 'Traceback|Read-only' || fault "$kind: log"
-    kill -TERM "$SPAWNED"
-    await_exit "$SPAWNED" 6
+    down
   done
   no_faults
 }

@@ -4,10 +4,7 @@
 
 source "$BATS_TEST_DIRNAME/../lib/suite.sh"
 
-setup_file() {
-  suite_up
-  preload_library file_fault
-}
+setup_file() { suite_up; preload_library file_fault; }
 setup() {
   test_up
   root one
@@ -20,10 +17,7 @@ setup() {
   BUNDLE=$EXPORT/merged-ca-certificates.pem
   give MITMPROXY_CONFDIR="$CONFDIR" EXPORT_DIR="$EXPORT" STATE_FILE="$STATE"
 }
-teardown() {
-  unmount
-  lab_down
-}
+teardown() { unmount; lab_down; }
 unmount() {
   local volume
   for volume in "${VOLUMES[@]}"; do

@@ -478,12 +478,6 @@ unreachable() {
   no_faults
 }
 
-# capable CAPABILITIES CMD...: as root with these alone (net_admin,net_raw).
-capable() {
-  local set="-all,+${1//,/,+}"
-  shift
-  in_pod setpriv --bounding-set="$set" --inh-caps=-all "$@"
-}
 # cleared WHAT CMD...: exit 0, no rules of ours, a warning that matches WHAT (and no error).
 cleared() {
   local what=$1
@@ -780,7 +774,6 @@ without() {
   wait_until 5 healthz_is '200 ok'
   [[ -z $(processes "$MITM_UID" mitmdump) ]]
   refute listens "$PROXY_PORT"
-  kill -TERM "$SPAWNED"
-  await_exit "$SPAWNED" 6
+  down
   [[ $STATUS == 0 ]]
 }

@@ -6,10 +6,7 @@ source "$ROOT/tests/lib/container.sh"
 
 EGRESS=deploy_egress_1 APPLICATION=deploy_application_1
 
-setup_file() {
-  suite_up
-  images_up
-}
+setup_file() { suite_up; images_up; }
 setup() { node_up; }
 teardown() { node_down; }
 

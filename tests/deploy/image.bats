@@ -9,10 +9,7 @@ setup_file() {
   images_up
   node_for_file
 }
-teardown_file() {
-  node_down
-  suite_down
-}
+teardown_file() { node_down; suite_down; }
 teardown() {
   # Who shares a namespace goes first, and podman does not sort them.
   podman rm --force --time 1 application >/dev/null 2>&1 || true

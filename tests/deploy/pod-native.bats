@@ -7,10 +7,7 @@ source "$ROOT/tests/lib/container.sh"
 
 MANIFESTS=$ROOT/deploy/kubernetes
 
-setup_file() {
-  suite_up
-  images_up
-}
+setup_file() { suite_up; images_up; }
 setup() { node_up; }
 teardown() { node_down; }
 

@@ -13,10 +13,7 @@ setup_file() {
   node_for_file
   play "$MANIFEST" intercepted
 }
-teardown_file() {
-  node_down
-  suite_down
-}
+teardown_file() { node_down; suite_down; }
 
 # What must stay the same: the CA that is exported, and the rules.
 ca_and_rules() {

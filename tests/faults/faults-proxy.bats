@@ -12,10 +12,7 @@ setup_file() {
   in_background stopped addon_that_never_returns never_listens ends_soon \
     slow_but_alive generated_long_ago warned_early bad_regex syntax_error listens_then_dies
 }
-teardown() {
-  lab_down
-  memory_limit_down
-}
+teardown() { lab_down; memory_limit_down; }
 
 mitmdump_is_gone() { [[ -z $(mitmdump_pid) ]]; }
 SHOP=https://shop.example.test

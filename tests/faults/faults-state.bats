@@ -53,10 +53,7 @@ setup_file() {
   in_background full_volume read_only_volume iptables_flushed iptables_jump_removed \
     iptables_chain_changed nft_flushed nft_chain_changed
 }
-teardown() {
-  unmount
-  lab_down
-}
+teardown() { unmount; lab_down; }
 
 SHOP=https://shop.example.test
 

@@ -11,7 +11,7 @@ setup_file() { healthd_for_file; }
 # What was answered with other than 200 since healthd began: nothing.
 teardown() {
   [[ -e /proc/$HEALTHD ]]
-  lacks "$(in_pod curl -s "http://127.0.0.1:$HEALTH_PORT/metrics" | grep http_requests_total)" 'code="[^2]'
+  lacks "$(get /metrics | grep http_requests_total)" 'code="[^2]'
 }
 
 @test "kubelet's probe, one second for all of it" {

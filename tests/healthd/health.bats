@@ -120,8 +120,8 @@ FAKE
 
 @test "all is there: 200 and the body ok, exactly" {
   up
-  same body 'ok' "$(in_pod curl -s http://127.0.0.1:18080/healthz)"
-  same size 3 "$(in_pod curl -s http://127.0.0.1:18080/healthz | wc -c)"
+  same body 'ok' "$(get /healthz)"
+  same size 3 "$(get /healthz | wc -c)"
   state_is mitm.state listening
   same pid "$(mitmdump_pid)" "$(state mitm.pid)"
 }
@@ -330,7 +330,7 @@ while True:
   up
   in_pod iptables-legacy -w -F OPENSANDBOX_EGRESS
   not_ready 'guard rules not in effect: .*127.0.0.2:9.*let through' 12
-  has "$(in_pod curl -s 'http://127.0.0.1:18080/healthz?verbose')" '^\[\+\]canary-ipv4 ok$'
+  has "$(verbose)" '^\[\+\]canary-ipv4 ok$'
   in_pod setup redirect
   wait_until 3 healthz_is '200 ok'
 }
@@ -341,7 +341,7 @@ command_line() { tr '\0' ' ' </proc/"$(mitmdump_pid)"/cmdline; }
 @test "MITMPROXY_QUICK_START: the same mitmdump, started by the shipped script; as usual when it is off, or cannot be" {
   up
   has "$(command_line)" "python[^ ]* [^ ]*/quick_start.py $MITMDUMP --mode "
-  same header 1 "$(in_pod curl -s http://127.0.0.1:18080/metrics | grep -c '^opensandbox_egress_ready 1')"
+  same header 1 "$(get /metrics | grep -c '^opensandbox_egress_ready 1')"
   kill "$SPAWNED"
   wait_until 10 refute listens $HEALTH_PORT
   give MITMPROXY_QUICK_START=off

@@ -35,9 +35,8 @@ requests() {
   shift
   for text; do request "$text" "$expected"; done
 }
-# How many descriptors healthd has open; back_to N: no more than that.
-descriptors() { find "/proc/$HEALTHD/fd" | wc -l; }
-back_to() { (($(descriptors) <= $1)); }
+# Has healthd no more than so many descriptors?
+back_to() { (($(descriptors "$HEALTHD") <= $1)); }
 HOST='Host: pod:18080\r\n'
 
 @test "GET and HEAD" {
@@ -313,7 +312,7 @@ HOST='Host: pod:18080\r\n'
 
 @test "a client that closes, or sends half and goes, does no harm" {
   local before
-  before=$(descriptors)
+  before=$(descriptors "$HEALTHD")
   for _ in {1..20}; do
     in_pod bash -c 'exec 5<>/dev/tcp/127.0.0.1/18080; printf "GET /hea" >&5'
     in_pod bash -c 'exec 5<>/dev/tcp/127.0.0.1/18080'
@@ -323,7 +322,7 @@ HOST='Host: pod:18080\r\n'
 
 @test "2000 clients that say nothing: a probe is answered within a second" {
   local before started
-  before=$(descriptors)
+  before=$(descriptors "$HEALTHD")
   # Its standard input is a pipe that this shell holds.
   coproc MANY { in_pod /usr/bin/python3 "$ROOT/tests/lib/many_clients.py" 127.0.0.1 $HEALTH_PORT 2000 3>&-; }
   local line many=$MANY_PID

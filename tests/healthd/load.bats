@@ -76,6 +76,14 @@ unharmed() {
   healthz_is '200 ok' || fault "$(healthz)"
   no_faults
 }
+# What has been begun holds, is borne, and leaves nothing behind.
+harmless() {
+  wait_until 60 all_hold
+  probes
+  during
+  calm
+  unharmed
+}
 during() {
   report "responder, meanwhile: $(figures "$HEALTHD"); its clients:" \
     "$(in_pod ss -Hatn "sport = :$HEALTH_PORT" | awk '$1 != "LISTEN" { n[$1]++ } END { for (s in n) printf " %s %d", s, n[s] }')"
@@ -104,11 +112,7 @@ during() {
 @test "a byte a second, windows that never open, half-closed, reset" {
   load "$SOURCES" slow=400 shut=400 rate=300
   load "$SOURCES" deaf=400 reset=50 rate=300
-  wait_until 60 all_hold
-  probes
-  during
-  calm
-  unharmed
+  harmless
 }
 
 @test "SYN without the rest, from addresses that do not answer" {
@@ -126,11 +130,7 @@ during() {
   local n
   for n in 1 2 3; do load "10.77.1.$n,10.77.1.$((n + 3))" flood=100 rate=1500; done
   load 10.77.1.7,10.77.1.8 reset=50 rate=500
-  wait_until 60 all_hold
-  probes
-  during
-  calm
-  unharmed
+  harmless
 }
 
 @test "all of it at once" {
@@ -138,11 +138,7 @@ during() {
   load 10.77.1.3,10.77.1.4 slow=200 deaf=200 shut=200 rate=300
   load 10.77.1.5,10.77.1.6,10.77.1.7 flood=50 reset=20 rate=800
   load "$STRANGERS" syn=1000
-  wait_until 60 all_hold
-  probes
-  during
-  calm
-  unharmed
+  harmless
 }
 
 @test "clients that have just had every port of the pod: canaries are not mistaken for theirs" {

@@ -7,10 +7,7 @@ source "$BATS_TEST_DIRNAME/../lib/suite.sh"
 
 NEEDS=(legacy)
 
-setup() {
-  test_up
-  in_pod setup
-}
+setup() { test_up; in_pod setup; }
 teardown() {
   exec 8>&- || true
   lab_down
@@ -45,8 +42,7 @@ probes_are_answered() {
   [[ $STATUS == 0 ]]
 }
 ends_well() {
-  kill -TERM "$SPAWNED"
-  await_exit "$SPAWNED" 6
+  down
   [[ $STATUS == 0 ]]
   pod_is_empty
 }
@@ -92,8 +88,7 @@ PYTHON
     false
   }
   wait_until 30 healthz_is '200 ok'
-  kill -TERM "$SPAWNED"
-  await_exit "$SPAWNED" 6
+  down
   said() { grep -q '"stopping"' "$LAB/read"; }
   wait_until 3 said
   kill "$reader"
@@ -169,8 +164,7 @@ os.write(1, b"no end")
 PYTHON
   give LOG_FORMAT=json
   up healthd
-  kill -TERM "$SPAWNED"
-  await_exit "$SPAWNED" 6
+  down
   read_log <"$LAB/up.log"
   # Nothing of one in a line of the other.
   /usr/bin/python3 - "$LAB/up.log" <<'PYTHON'
@@ -248,7 +242,7 @@ PYTHON
     reason() { grep -q 'exited with status 1: last: ' <<<"$(healthz)"; }
     wait_until 10 reason || fault "$format: $(healthz)"
     healthz >"$LAB/healthz"
-    in_pod curl -s 'http://127.0.0.1:18080/healthz?verbose' >"$LAB/verbose"
+    verbose >"$LAB/verbose"
     cp "$STATE" "$LAB/state"
     in_pod setup status >"$LAB/status" || true
     kill "$SPAWNED"

@@ -12,7 +12,6 @@ teardown() {
   lab_down
 }
 
-get() { in_pod curl -s --max-time 2 "http://127.0.0.1:$HEALTH_PORT$1"; }
 reads() { /usr/bin/python3 "$ROOT/tests/lib/metrics.py"; }
 # METRICS becomes what /metrics says now, a sample a line, labels sorted; value SAMPLE prints one.
 scrape() {

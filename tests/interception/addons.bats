@@ -97,8 +97,7 @@ accepted() {
     named() { [[ $(healthz) == 503*": $PLACE (uid"* ]]; }
     wait_until 5 named || fault "$how: $(healthz)"
     same "$how: mitmdump" '' "$(mitmdump_pid)" || fault "$how: mitmdump runs"
-    kill -TERM "$SPAWNED"
-    await_exit "$SPAWNED" 6
+    down
   done
   give MITMPROXY_WRITABLE_SCRIPTS=1
   up healthd

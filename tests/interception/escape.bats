@@ -9,10 +9,7 @@ source "$ROOT/tests/lib/escape.sh"
 
 NEEDS=(legacy)
 
-setup_file() {
-  suite_up
-  escape_lab
-}
+setup_file() { suite_up; escape_lab; }
 
 # played VERSION KIND [NAME=VALUE...]
 played() {

@@ -53,6 +53,13 @@ bare() {
 # What the application is told to trust by trust.env, now.
 read_trust_env() { read_trust_env_of "$EXPORT"; }
 read_trust_env_of() { mapfile -t TRUST_ENV <"$1/trust.env"; }
+# restart CMD: begin it by `up`, or end it and begin again, since mitmdump reads its CA
+# when it starts; clients are told what is exported then.
+restart() {
+  [[ -z ${SPAWNED-} ]] || down
+  up "$@"
+  read_trust_env
+}
 
 # Clients that are told by TRUST_ENV: client NAME HOST PATH
 client() {

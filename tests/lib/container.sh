@@ -176,8 +176,6 @@ on_node() {
 podman() { on_node podman "$@"; }
 compose() { on_node "$TOOLS/bin/podman-compose" -f "$ROOT/deploy/compose.yaml" "$@"; }
 
-# in_container NAME CMD...
-in_container() { podman exec "$@"; }
 container_pid() { podman inspect --format '{{.State.Pid}}' "$1"; }
 container_status() { podman inspect --format '{{.State.Status}} {{.State.ExitCode}}' "$1"; }
 ready() { podman exec "$1" healthd --probe >/dev/null 2>&1; }

@@ -17,6 +17,7 @@ source "$ROOT/tests/lib/stage.sh"
 MITM_UID=10042  # runs mitmdump, is not intercepted
 HEALTH_UID=10043 # runs healthd's responder
 APP_UID=20001   # the application
+# shellcheck disable=SC2034 # for the suites
 OTHER_UID=20002 # some other user of the pod
 
 # A fresh directory LAB, namespaces POD and ORIGIN, the origin, and the
@@ -72,7 +73,7 @@ lab_down() {
 remove() { wait_until 3 rm -rf "$@"; }
 
 # become UID CMD...: run a command, or a function, as that user. In the pod's
-# namespace: as_app, as_mitm, as_other.
+# namespace: as_app, as_mitm.
 become() {
   local uid=$1
   shift
@@ -91,7 +92,6 @@ as_user() {
 }
 as_app() { as_user "$APP_UID" "$@"; }
 as_mitm() { as_user "$MITM_UID" "$@"; }
-as_other() { as_user "$OTHER_UID" "$@"; }
 
 # spawn NAME CMD...: start a daemon in the pod, as root, output in $LAB/NAME.log.
 # SPAWNED is its process id: ip(8) becomes the command, there is nothing between.

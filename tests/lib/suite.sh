@@ -198,6 +198,19 @@ await_exit() {
   TOOK=$(($(milliseconds) - started))
 }
 
+# End what up has started as a pod ends it; STATUS and TOOK as above.
+down() {
+  kill -TERM "$SPAWNED"
+  await_exit "$SPAWNED" 6
+}
+
+# capable CAPABILITIES CMD...: as root with these alone (net_admin,net_raw).
+capable() {
+  local set="-all${1:+,+${1//,/,+}}"
+  shift
+  in_pod setpriv --bounding-set="$set" --inh-caps=-all "$@"
+}
+
 # not_ready PATTERN [SECONDS]: 503 within that time, with a reason that matches.
 reason_matches() { grep -qE -e "^503 mitm not ready: .*($1)" <<<"$(healthz)"; }
 not_ready() {

@@ -145,14 +145,19 @@ FAKE
   (($(<"/proc/$MITMDUMP_PID/oom_score_adj") > $(<"/proc/$RUNNER/oom_score_adj")))
 }
 
-@test "MITMPROXY_SET wins over what healthd sets, and mitmdump takes it" {
-  give MITMPROXY_SET='flow_detail=2;block_global=true'
+# All is up, with mitmdump's arguments in LAB/home/report.
+up_reporting() {
   fake_mitmdump <<FAKE
 #!/bin/sh
 printf '%s\n' "\$@" >"$LAB/home/report"
 exec "$MITMDUMP" "\$@"
 FAKE
   up
+}
+
+@test "MITMPROXY_SET wins over what healthd sets, and mitmdump takes it" {
+  give MITMPROXY_SET='flow_detail=2;block_global=true'
+  up_reporting
   same flow_detail flow_detail=2 "$(grep '^flow_detail=' "$LAB/home/report")"
   same block_global block_global=true "$(grep '^block_global=' "$LAB/home/report")"
 }
@@ -160,12 +165,7 @@ FAKE
 @test "mitmdump's command line is that of the design" {
   give MITMPROXY_SET='anticache=true ' MITMPROXY_IGNORE_HOSTS='^a\.test$;^b\.test$' \
     MITMPROXY_NON_HTTP=log MITMPROXY_STREAM_REQUESTS=64k
-  fake_mitmdump <<FAKE
-#!/bin/sh
-printf '%s\n' "\$@" >"$LAB/home/report"
-exec "$MITMDUMP" "\$@"
-FAKE
-  up
+  up_reporting
   local report
   report=$(<"$LAB/home/report")
   echo "$report"
@@ -440,8 +440,7 @@ FAKE
   # It has been dumpable, and no change of the user has put an end to that.
   same responder 0 "$(stat -c %u "/proc/$RESPONDER/mem")"
   same runner 0 "$(stat -c %u "/proc/$RUNNER/mem")"
-  kill -TERM "$SPAWNED"
-  await_exit "$SPAWNED" 6
+  down
   [[ $STATUS == 0 ]]
   no_faults
 }
@@ -458,8 +457,7 @@ FAKE
 @test "mitmdump's words reach the log, and a log that nobody reads stops nothing" {
   up
   in_pod setup clear
-  kill -TERM "$SPAWNED"
-  await_exit "$SPAWNED" 6
+  down
   fake_mitmdump <<FAKE
 #!/bin/sh
 echo 'words of mitmdump' >&2
@@ -467,8 +465,7 @@ exec "$MITMDUMP" "\$@"
 FAKE
   up
   grep -q 'words of mitmdump' "$LAB/up.log"
-  kill -TERM "$SPAWNED"
-  await_exit "$SPAWNED" 6
+  down
   # A pipe that is full.
   mkfifo "$LAB/pipe"
   exec 8<>"$LAB/pipe"
@@ -479,8 +476,7 @@ FAKE
   wait_until 3 healthz_is 503
   in_pod setup
   wait_until 15 healthz_is '200 ok'
-  kill -TERM "$SPAWNED"
-  await_exit "$SPAWNED" 6
+  down
   exec 8>&-
   [[ $STATUS == 0 ]]
 }

@@ -39,7 +39,6 @@ mortal() {
   STARTS=$dir/starts
 }
 starts() { stat -c %s "$STARTS" 2>/dev/null || echo 0; }
-started() { (($(starts) >= $1)); }
 # While a child has not become the program yet, it shares pages which are then not private: the
 # most of a few looks.
 most_private() {
@@ -50,7 +49,7 @@ most_private() {
   done
   echo "$most"
 }
-metrics() { in_pod curl -s --max-time 2 "http://127.0.0.1:$HEALTH_PORT/metrics"; }
+metrics() { get /metrics; }
 restarted() { metrics | sed -n "s/^opensandbox_egress_mitmdump_restarts_total{cause=\"$1\"} //p"; }
 
 @test "$RESTARTS restarts of a program that dies at once: nothing leaks, all are counted" {
@@ -91,8 +90,7 @@ restarted() { metrics | sed -n "s/^opensandbox_egress_mitmdump_restarts_total{ca
   report "runner after: $(figures "$RUNNER")"
   report "responder after: $(figures "$RESPONDER")"
   tail -n 5 "$LAB/healthd.log"
-  kill -TERM "$SPAWNED"
-  await_exit "$SPAWNED" 6
+  down
   [[ $STATUS == 0 ]] || fault "status $STATUS"
   wait_until 1 pod_is_empty || fault 'somebody is left'
   no_faults

@@ -128,7 +128,6 @@ socket 38 5 0
   wait_until 5 healthz_is '200 ok'
   in_pod curl -sf --max-time 2 "http://127.0.0.1:$HEALTH_PORT/metrics" | grep -q 'mitmdump_resident_memory_bytes [1-9]'
   lacks "$(<"$LAB/up.log")" 'not permitted'
-  kill -TERM "$SPAWNED"
-  await_exit "$SPAWNED" 6
+  down
   [[ $STATUS == 0 ]]
 }

@@ -6,10 +6,7 @@ source "$BATS_TEST_DIRNAME/../lib/suite.sh"
 
 NEEDS=(legacy ipv6)
 
-setup_file() {
-  suite_up
-  fault_library
-}
+setup_file() { suite_up; fault_library; }
 
 CHAIN=OPENSANDBOX_EGRESS
 NFT_TABLE=opensandbox_egress
@@ -485,13 +482,7 @@ canary_is_lost() {
 
 # --- capabilities
 
-# capable CAPABILITIES CMD...: as root with these alone (net_admin,net_raw).
-capable() {
-  local set="-all${1:+,+${1//,/,+}}"
-  shift
-  in_pod setpriv --bounding-set="$set" --inh-caps=-all "$@"
-}
-# The same as an ordinary user.
+# The same as `capable`, as an ordinary user.
 capable_user() {
   local set="-all${1:+,+${1//,/,+}}"
   shift

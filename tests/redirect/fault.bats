@@ -6,15 +6,9 @@ source "$BATS_TEST_DIRNAME/../lib/suite.sh"
 
 NEEDS=(legacy ipv6)
 
-setup_file() {
-  suite_up
-  fault_library
-}
+setup_file() { suite_up; fault_library; }
 
-setup() {
-  test_up
-  foreign_rules
-}
+setup() { test_up; foreign_rules; }
 
 ORIGINS='203.0.113.10 2001:db8::16'
 # What is in place before, and what shall be: every table differs.
