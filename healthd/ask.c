@@ -9,6 +9,7 @@
 #include <sys/time.h>
 #include <unistd.h>
 
+#include "common/kernel/netlink.h"
 #include "common/kernel/socket_diagnosis.h"
 
 static int complain(const char *what)
@@ -25,7 +26,7 @@ static bool is_healthd(const struct config *config)
     struct error ignored;
     if (!config->transparent) /* then any user may have started healthd */
         return true;
-    int diagnosis = listener_diagnosis_open(&ignored);
+    int diagnosis = netlink_open(NETLINK_SOCK_DIAG, &ignored);
     if (diagnosis < 0)
         return true;
     int there = listener_find(diagnosis, AF_INET, config->http.port, &found, &ignored);

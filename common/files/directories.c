@@ -55,7 +55,7 @@ static int walk_link(struct walk *walk, const char *name, const struct stat *lin
     memcpy(walk->rest, joined, sizeof(joined));
     if (target[0] != '/')
         return 0;
-    int root = open("/", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int root = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
     if (root < 0)
         return error_set(error, 1, "/: %s", strerror(errno));
     close(walk->at);
@@ -124,7 +124,8 @@ static int walk_start(struct walk *walk, const char *path, struct error *error)
     walk->path = path;
     if (path[0] != '/' || strlcpy(walk->rest, path, sizeof(walk->rest)) >= sizeof(walk->rest))
         return error_set(error, EX_CONFIG, "%s: not an absolute path", path);
-    walk->at = open("/", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    bool is_root = path[strspn(path, "/")] == '\0';
+    walk->at = open("/", (is_root ? O_RDONLY : O_PATH) | O_DIRECTORY | O_CLOEXEC);
     if (walk->at < 0)
         return error_set(error, 1, "/: %s", strerror(errno));
     if (walk_all(walk, error) == 0)

@@ -1,16 +1,15 @@
 #include "common/kernel/socket_diagnosis.h"
 
 #include <arpa/inet.h>
-#include <errno.h>
 #include <linux/inet_diag.h>
-#include <linux/netlink.h>
 #include <linux/rtnetlink.h>
 #include <linux/sock_diag.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <unistd.h>
+
+#include "common/kernel/netlink.h"
 
 struct request {
     struct nlmsghdr header;
@@ -22,17 +21,8 @@ struct search {
     uint16_t port;
     uint32_t states; /* TCP states, one bit each */
     int best;        /* how well the best match so far fits, 0 for none */
-    uint32_t sequence;
     struct listener *found;
 };
-
-int listener_diagnosis_open(struct error *error)
-{
-    int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_SOCK_DIAG);
-    if (fd < 0)
-        return error_set(error, EX_UNAVAILABLE, "sock_diag socket: %s", strerror(errno));
-    return fd;
-}
 
 static bool is_v6only(struct nlmsghdr *message)
 {
@@ -71,8 +61,9 @@ static int fit(const struct search *search, struct nlmsghdr *message)
     return traffic_is_v4 ? 1 : 2;
 }
 
-static void consider(struct search *search, struct nlmsghdr *message)
+static void consider(void *context, struct nlmsghdr *message)
 {
+    struct search *search = context;
     const struct inet_diag_msg *socket = NLMSG_DATA(message);
     int how_well = fit(search, message);
     if (how_well <= search->best)
@@ -83,49 +74,18 @@ static void consider(struct search *search, struct nlmsghdr *message)
     search->found->backlog = socket->idiag_rqueue; /* of a listening socket: sk_ack_backlog */
 }
 
-/* Reads one dump to its end. */
-static int read_dump(int diagnosis, struct search *search, struct error *error)
-{
-    _Alignas(struct nlmsghdr) char buffer[8192];
-    for (;;) {
-        ssize_t size = recv(diagnosis, buffer, sizeof(buffer), 0);
-        if (size < 0 && errno == EINTR)
-            continue;
-        if (size < 0)
-            return error_set(error, EX_UNAVAILABLE, "sock_diag: receive: %s", strerror(errno));
-        unsigned int left = (unsigned int)size;
-        struct nlmsghdr *message = (struct nlmsghdr *)(void *)buffer;
-        for (; NLMSG_OK(message, left); message = NLMSG_NEXT(message, left)) {
-            if (message->nlmsg_seq != search->sequence)
-                continue; /* left over from a dump that ended in an error */
-            if (message->nlmsg_type == NLMSG_DONE)
-                return 0;
-            if (message->nlmsg_type == NLMSG_ERROR) {
-                const struct nlmsgerr *reply = NLMSG_DATA(message);
-                return error_set(error, EX_UNAVAILABLE, "sock_diag: %s", strerror(-reply->error));
-            }
-            consider(search, message);
-        }
-    }
-}
-
 static int dump(int diagnosis, int family, struct search *search, struct error *error)
 {
-    static uint32_t sequence;
-    search->sequence = ++sequence;
     struct request request = {
-        .header = {.nlmsg_len = sizeof(request),
-                   .nlmsg_type = SOCK_DIAG_BY_FAMILY,
-                   .nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP,
-                   .nlmsg_seq = search->sequence},
+        .header = {.nlmsg_len = sizeof(request), .nlmsg_type = SOCK_DIAG_BY_FAMILY},
         .query = {.sdiag_family = (uint8_t)family,
                   .sdiag_protocol = IPPROTO_TCP,
                   .idiag_states = search->states,
                   .id = {.idiag_sport = htons(search->port)}},
     };
-    if (send(diagnosis, &request, sizeof(request), 0) < 0)
-        return error_set(error, EX_UNAVAILABLE, "sock_diag: send: %s", strerror(errno));
-    return read_dump(diagnosis, search, error);
+    if (netlink_dump(diagnosis, &request.header, consider, search, error) != 0)
+        return error_prefix(error, "sock_diag");
+    return 0;
 }
 
 static int find(int diagnosis, struct search *search, struct error *error)

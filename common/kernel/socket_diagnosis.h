@@ -15,12 +15,10 @@ struct listener {
     uint32_t backlog; /* connections that wait to be accepted */
 };
 
-/* Opens the netlink socket for listener_find; the caller closes it. -1 with error. */
-int listener_diagnosis_open(struct error *error);
-
 /* Finds the socket that would take a connection to port on the loopback address of family (AF_INET:
- * 127.0.0.1, AF_INET6: ::1), bound to that address or to a wildcard. Returns 1 and fills found, 0
- * if nobody listens, -1 with error. */
+ * 127.0.0.1, AF_INET6: ::1), which is that address itself or a wildcard. Returns 1 and fills found,
+ * 0 if nobody listens, -1 with error. diagnosis is a
+ * socket of NETLINK_SOCK_DIAG (netlink_open). */
 int listener_find(int diagnosis, int family, uint16_t port, struct listener *found,
                   struct error *error);
 

@@ -10,6 +10,7 @@
 #include "common/base/clock.h"
 #include "common/base/log.h"
 #include "common/kernel/ipv6.h"
+#include "common/kernel/netlink.h"
 #include "common/kernel/socket_diagnosis.h"
 #include "common/mitmdump/access.h"
 #include "healthd/runner/look.h"
@@ -26,7 +27,7 @@ int mitmdump_init(struct mitmdump *mitmdump, const struct config *config, struct
     mitmdump->with_ipv6 = ipv6_is_redirected(config);
     if (start_init(&mitmdump->start, config, mitmdump->with_ipv6, error) != 0)
         return -1;
-    mitmdump->diagnosis = listener_diagnosis_open(error);
+    mitmdump->diagnosis = netlink_open(NETLINK_SOCK_DIAG, error);
     return mitmdump->diagnosis >= 0 ? 0 : -1;
 }
 

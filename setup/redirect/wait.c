@@ -7,6 +7,7 @@
 
 #include "common/base/log.h"
 #include "common/kernel/ipv6.h"
+#include "common/kernel/netlink.h"
 #include "common/kernel/socket_diagnosis.h"
 
 enum { LOOK_EVERY_MS = 10 };
@@ -54,7 +55,7 @@ int wait_for_mitmdump(const struct config *config, const struct wait *wait, stru
     bool with_ipv6 = ipv6_is_redirected(config);
     bool endless = wait->endless && wait->parent != 0;
     unsigned long looks = wait->seconds * 1000UL / LOOK_EVERY_MS;
-    int diagnosis = listener_diagnosis_open(error);
+    int diagnosis = netlink_open(NETLINK_SOCK_DIAG, error);
     if (diagnosis < 0)
         return -1;
     log_info("waiting for mitmdump on port %u", config->port);
