@@ -35,6 +35,8 @@ struct state {
     char netns[NAMESPACE_ID_SIZE];
     char boot[NAMESPACE_ID_SIZE];
     char backend[STATE_WORD_SIZE];          /* the one that holds the rules, "" for none */
+    char gate[STATE_ERROR_SIZE];            /* devices at which the gate stands, separated by "," */
+    char gate_error[STATE_ERROR_SIZE];      /* why there is none, "" for no reason */
     uint32_t rules;                         /* how many are installed, 0 for none */
     uint32_t port;                          /* where the rules redirect to, if rules > 0 */
     uint32_t user;                          /* the uid that the rules let through, if rules > 0 */

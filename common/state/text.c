@@ -35,6 +35,8 @@ static const struct key {
     {"setup.netns", STATE_SETUP, TEXT(netns), NULL},
     {"setup.boot", STATE_SETUP, TEXT(boot), NULL},
     {"setup.backend", STATE_SETUP, TEXT(backend), NULL},
+    {"setup.gate", STATE_SETUP, TEXT(gate), NULL},
+    {"setup.gate_error", STATE_SETUP, TEXT(gate_error), NULL},
     {"setup.rules", STATE_SETUP, KIND_NUMBER, offsetof(struct state, rules), 0, NULL},
     {"setup.port", STATE_SETUP, KIND_NUMBER, offsetof(struct state, port), 0, NULL},
     {"setup.user", STATE_SETUP, KIND_NUMBER, offsetof(struct state, user), 0, NULL},

@@ -233,6 +233,40 @@ static enum holding check_guard_v6(const struct facts *facts, char reason[static
     return check_probe(&facts->probes->guards[1], "guard rules", reason);
 }
 
+/* Is the name one of those, which are separated by ","? */
+static bool is_named(const char *names, const char *name)
+{
+    size_t length = strlen(name);
+    for (const char *at = names; at != NULL; at = strchr(at, ',')) {
+        at += *at == ',';
+        if (strncmp(at, name, length) == 0 && (at[length] == ',' || at[length] == '\0'))
+            return true;
+    }
+    return false;
+}
+
+/* Nobody without CAP_NET_ADMIN can ask the kernel for the gate: what setup has written down is
+ * compared with the devices that there are. */
+static enum holding check_gate(const struct facts *facts, char reason[static REASON_SIZE])
+{
+    const struct state *state = &facts->state;
+    if (!facts->config->transparent)
+        return DOES_NOT_APPLY;
+    if (state->gate[0] == '\0') {
+        snprintf(reason, REASON_SIZE, "a process with CAP_NET_RAW can go around the proxy: %s",
+                 state->rules > 0 ? state->gate_error : "setup redirect has not run");
+        return LACKS;
+    }
+    for (size_t i = 0; i < facts->devices.count; i++) {
+        if (is_named(state->gate, facts->devices.items[i].name))
+            continue;
+        snprintf(reason, REASON_SIZE, "not at device %s: run setup redirect again",
+                 facts->devices.items[i].name);
+        return LACKS;
+    }
+    return HOLDS;
+}
+
 const struct condition conditions[CONDITIONS] = {
     {"healthd", check_healthd},
     {"state-file", check_state_file},
@@ -248,4 +282,5 @@ const struct condition conditions[CONDITIONS] = {
     {"canary-ipv6", check_canary_v6},
     {"guard-ipv4", check_guard_v4},
     {"guard-ipv6", check_guard_v6},
+    {"gate", check_gate},
 };

@@ -4,6 +4,7 @@
 #include <stdbool.h>
 
 #include "common/base/error.h"
+#include "common/kernel/devices.h"
 #include "common/kernel/socket_diagnosis.h"
 #include "common/state/state.h"
 #include "healthd/responder/readiness.h"
@@ -22,6 +23,7 @@ struct facts {
         struct listener found;
         struct error error;
     } listeners[PROBE_FAMILIES];
+    struct devices devices; /* of this namespace, where rules are installed */
     int64_t now_ms;   /* clock_ms */
     int64_t pulse_ms; /* the runner's last, on the same clock */
 };

@@ -2,6 +2,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
+#include <linux/landlock.h>
 #include <seccomp.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -9,6 +11,10 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "common/base/log.h"
 
 /* What the loop needs, by purpose. */
 static const int allowed[] = {
@@ -65,10 +71,8 @@ static const bool is_sanitized = true;
 static const bool is_sanitized = false;
 #endif
 
-int confine(struct error *error)
+static int filter_calls(struct error *error)
 {
-    if (is_sanitized)
-        return 0;
     scmp_filter_ctx filter = seccomp_init(SCMP_ACT_ERRNO(EPERM));
     int result = filter != NULL ? add_rules(filter) : -ENOMEM;
     if (result == 0)
@@ -77,4 +81,67 @@ int confine(struct error *error)
     if (result == 0)
         return 0;
     return error_set(error, 1, "confine the responder by seccomp: %s", strerror(-result));
+}
+
+/* Everything that Landlock can forbid since its first version (linux/landlock.h). */
+static const uint64_t all_file_access = (LANDLOCK_ACCESS_FS_MAKE_SYM << 1) - 1;
+
+/* Allows reading below a directory. 0, or -1 with errno. */
+static int allow_reading(int ruleset, const char *directory)
+{
+    struct landlock_path_beneath_attr beneath = {
+        .allowed_access = LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_READ_DIR,
+        .parent_fd = open(directory, O_PATH | O_DIRECTORY | O_CLOEXEC),
+    };
+    if (beneath.parent_fd < 0)
+        return -1;
+    int result =
+        (int)syscall(SYS_landlock_add_rule, ruleset, LANDLOCK_RULE_PATH_BENEATH, &beneath, 0);
+    close(beneath.parent_fd);
+    return result;
+}
+
+/* The state file's directory, or where it will be: the nearest directory above it that exists. */
+static int allow_state_file(int ruleset, const char *path)
+{
+    char directory[PATH_MAX];
+    strlcpy(directory, path, sizeof(directory));
+    for (char *slash = strrchr(directory, '/'); slash != NULL; slash = strrchr(directory, '/')) {
+        slash[slash == directory] = '\0';
+        if (allow_reading(ruleset, directory) == 0)
+            return 0;
+        if (errno != ENOENT || slash == directory)
+            return -1;
+    }
+    return -1;
+}
+
+/* Forbids every file but the state file, and what proc(5) tells of mitmdump and of the boot. The
+ * process may have mitmdump's user, who can read the CA's key: Landlock also keeps it from reading
+ * the memory of processes that are not confined like it. 0, or -1 with errno. */
+static int forbid_files(const char *state_file)
+{
+    const struct landlock_ruleset_attr attributes = {.handled_access_fs = all_file_access};
+    int ruleset = (int)syscall(SYS_landlock_create_ruleset, &attributes, sizeof(attributes), 0);
+    if (ruleset < 0)
+        return -1;
+    int result = allow_reading(ruleset, "/proc");
+    if (result == 0)
+        result = allow_state_file(ruleset, state_file);
+    if (result == 0)
+        result = (int)syscall(SYS_landlock_restrict_self, ruleset, 0);
+    int reason = errno;
+    close(ruleset);
+    errno = reason;
+    return result;
+}
+
+int confine(const struct config *config, struct error *error)
+{
+    if (is_sanitized)
+        return 0;
+    if (forbid_files(config->state_file) != 0)
+        log_warn("the process that answers HTTP can read what its user can: Landlock: %s",
+                 strerror(errno));
+    return filter_calls(error);
 }

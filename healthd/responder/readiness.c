@@ -42,6 +42,7 @@ static void find_listeners(const struct readiness *readiness, struct facts *fact
 
 static void gather(const struct readiness *readiness, struct facts *facts)
 {
+    struct error ignored;
     memset(facts, 0, sizeof(*facts));
     facts->config = readiness->config;
     facts->report = &readiness->report;
@@ -51,6 +52,9 @@ static void gather(const struct readiness *readiness, struct facts *facts)
     facts->pulse_ms = readiness->pulse_ms != NULL ? *readiness->pulse_ms : 0;
     read_state_file(facts);
     find_listeners(readiness, facts);
+    if (facts->state.rules > 0 &&
+        devices_read(readiness->route, &facts->devices, &ignored) != 0)
+        facts->devices.count = 0;
 }
 
 static void judge(struct readiness *readiness, const struct facts *facts)
@@ -60,9 +64,11 @@ static void judge(struct readiness *readiness, const struct facts *facts)
     for (size_t i = 0; i < CONDITIONS; i++) {
         char *reason = verdict->conditions[i].reason;
         verdict->conditions[i].holding = conditions[i].check(facts, reason);
-        if (verdict->conditions[i].holding != FAILS)
+        if (verdict->conditions[i].holding < FAILS)
             continue;
         make_printable(reason); /* it may quote a file or a program, and be cut */
+        if (verdict->conditions[i].holding == LACKS)
+            continue;
         if (verdict->ready)
             verdict->reason = reason;
         verdict->ready = false;
@@ -99,7 +105,8 @@ void verdict_print(const struct verdict *verdict, struct text *out)
         if (holding == HOLDS)
             text_add(out, "[+]%s ok\n", conditions[i].name);
         else
-            text_add(out, "[-]%s failed: %s\n", conditions[i].name, verdict->conditions[i].reason);
+            text_add(out, holding == FAILS ? "[-]%s failed: %s\n" : "[!]%s missing: %s\n",
+                     conditions[i].name, verdict->conditions[i].reason);
     }
     text_add(out, "healthz check %s\n", verdict->ready ? "passed" : "failed");
 }

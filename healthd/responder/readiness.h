@@ -10,16 +10,17 @@
 #include "healthd/link/report.h"
 #include "healthd/responder/canaries.h"
 
-enum { REASON_SIZE = 512, CONDITIONS = 14 };
+enum { REASON_SIZE = 512, CONDITIONS = 15 };
 
-enum holding { DOES_NOT_APPLY, HOLDS, FAILS };
+/* LACKS: it does not hold, and is no reason for 503. */
+enum holding { DOES_NOT_APPLY, HOLDS, FAILS, LACKS };
 
 struct verdict {
     bool ready;
     const char *reason; /* that of the first failure, if not ready */
     struct {
         enum holding holding;
-        char reason[REASON_SIZE];    /* where it fails */
+        char reason[REASON_SIZE];    /* where it does not hold */
     } conditions[CONDITIONS];        /* in the order of conditions.h */
     int64_t backlog[PROBE_FAMILIES]; /* connections that wait for mitmdump; -1: none can come */
     int64_t ca_expires;              /* seconds since 1970, 0 where not known */
@@ -28,7 +29,8 @@ struct verdict {
 /* What readiness is judged by. The responder fills it, and sets changed with every change. */
 struct readiness {
     const struct config *config;
-    int diagnosis; /* sock_diag */
+    int diagnosis; /* socket of NETLINK_SOCK_DIAG */
+    int route;     /* socket of NETLINK_ROUTE */
     bool stopping;
     bool changed;
     struct report report;            /* the runner's last */

@@ -34,7 +34,7 @@ requests() { value "http_requests_total{code=\"$2\",path=\"$1\"}"; }
 restarts() { value "mitmdump_restarts_total{cause=\"$1\"}"; }
 
 # The conditions that are listed, in order.
-ALL='state-file setup ca runner mitmdump listener-ipv4 listener-ipv6 accept-queue rules canary-ipv4 canary-ipv6 guard-ipv4 guard-ipv6'
+ALL='state-file setup ca runner mitmdump listener-ipv4 listener-ipv6 accept-queue rules canary-ipv4 canary-ipv6 guard-ipv4 guard-ipv6 gate'
 # Leave out those of IPv6 where there is none.
 expected() { tr ' ' '\n' <<<"$1" | if ((IPV6 == 1)); then cat; else grep -v ipv6; fi | paste -sd' '; }
 
@@ -42,7 +42,7 @@ expected() { tr ' ' '\n' <<<"$1" | if ((IPV6 == 1)); then cat; else grep -v ipv6
 verbose() {
   VERBOSE=$(in_pod curl -s --max-time 2 -w '%{http_code}' "http://127.0.0.1:$HEALTH_PORT/healthz?verbose")
   CODE=${VERBOSE##*$'\n'} VERBOSE=${VERBOSE%$'\n'*}
-  MARKS=$(sed -nE 's/^\[([+-])\]([a-z0-9-]+) (ok|failed: .+)$/\1\2/p' <<<"$VERBOSE" | paste -sd' ')
+  MARKS=$(sed -nE 's/^\[([+!-])\]([a-z0-9-]+) (ok|failed: .+|missing: .+)$/\1\2/p' <<<"$VERBOSE" | paste -sd' ')
 }
 # coherent [CONDITIONS]: /healthz, /healthz?verbose and /metrics tell the same, at a time when
 # nothing changes. The conditions are ALL, or those named.
@@ -371,11 +371,11 @@ EDITS
     await_exit "$SPAWNED" 6
   }
   listed "$ALL" LOG_LEVEL=info
-  listed 'state-file setup ca runner mitmdump listener-ipv4 accept-queue rules canary-ipv4 guard-ipv4' MITMPROXY_IPV6=off
+  listed 'state-file setup ca runner mitmdump listener-ipv4 accept-queue rules canary-ipv4 guard-ipv4 gate' MITMPROXY_IPV6=off
   # The guard does more than to refuse QUIC.
-  listed 'state-file setup ca runner mitmdump listener-ipv4 accept-queue rules canary-ipv4 guard-ipv4 guard-ipv6' MITMPROXY_IPV6=reject
-  listed 'state-file setup ca runner mitmdump listener-ipv4 accept-queue rules canary-ipv4 guard-ipv4 guard-ipv6' MITMPROXY_IPV6=reject MITMPROXY_QUIC=allow
-  listed 'state-file setup ca runner mitmdump listener-ipv4 accept-queue rules canary-ipv4 guard-ipv4' MITMPROXY_IPV6=off MITMPROXY_QUIC=allow
+  listed 'state-file setup ca runner mitmdump listener-ipv4 accept-queue rules canary-ipv4 guard-ipv4 guard-ipv6 gate' MITMPROXY_IPV6=reject
+  listed 'state-file setup ca runner mitmdump listener-ipv4 accept-queue rules canary-ipv4 guard-ipv4 guard-ipv6 gate' MITMPROXY_IPV6=reject MITMPROXY_QUIC=allow
+  listed 'state-file setup ca runner mitmdump listener-ipv4 accept-queue rules canary-ipv4 guard-ipv4 gate' MITMPROXY_IPV6=off MITMPROXY_QUIC=allow
   no_faults
 }
 

@@ -10,7 +10,7 @@ metric() { get /metrics | sed -n "s/^opensandbox_egress_$1 //p"; }
 metric_is() { [[ $(metric "$1") == "$2" ]]; }
 restarts_by() { metric "mitmdump_restarts_total{cause=\"$1\"}"; }
 # condition NAME PATTERN: is the line of that condition like that?
-condition() { verbose | grep -E -e "^\\[[-+]\\]$1 " | grep -qE -e "$2"; }
+condition() { verbose | grep -E -e "^\\[[-+!]\\]$1 " | grep -qE -e "$2"; }
 
 ready_within() {
   wait_until "$1" healthz_is '200 ok' || {
