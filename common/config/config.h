@@ -91,7 +91,8 @@ struct config {
     struct list set;
     struct port_list extra_ports;
     enum ipv6_mode ipv6;
-    bool quic_allowed; /* UDP to the redirected ports */
+    bool quic_allowed;      /* UDP to the redirected ports */
+    bool forwarded_allowed; /* what the pod forwards for somebody else to the redirected ports */
     enum non_http_mode non_http;
     uint64_t stream_requests; /* bytes; larger request bodies are passed on in pieces */
     struct cidr_list exclude_cidrs;

@@ -214,7 +214,7 @@ const char *parse_ipv6(const char *value, void *field)
     return NULL;
 }
 
-const char *parse_quic(const char *value, void *field)
+const char *parse_permission(const char *value, void *field)
 {
     static const char *const words[] = {"reject", "allow", NULL};
     int index = word_index(value, words);

@@ -22,7 +22,7 @@ const char *parse_port_list(const char *value, void *field);  /* struct port_lis
 const char *parse_uid_list(const char *value, void *field);   /* struct uid_list, by "," */
 const char *parse_cidr_list(const char *value, void *field);  /* struct cidr_list, by "," */
 const char *parse_ipv6(const char *value, void *field);       /* enum ipv6_mode */
-const char *parse_quic(const char *value, void *field);       /* bool, true for allow */
+const char *parse_permission(const char *value, void *field); /* bool, true for allow */
 const char *parse_non_http(const char *value, void *field);   /* enum non_http_mode */
 const char *parse_size(const char *value, void *field);       /* uint64_t, bytes */
 const char *parse_backend(const char *value, void *field);    /* enum backend_choice */

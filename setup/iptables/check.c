@@ -153,6 +153,7 @@ static bool entries_name_our_chain(int fd, const struct rule_list *list, unsigne
 {
     int level = list->family == AF_INET ? SOL_IP : SOL_IPV6;
     int option = list->family == AF_INET ? IPT_SO_GET_ENTRIES : IP6T_SO_GET_ENTRIES;
+    const char *chain = iptables_chain(list);
     socklen_t length = (socklen_t)(sizeof(struct ipt_get_entries) + size);
     struct ipt_get_entries *entries = calloc(1, length);
     if (entries == NULL)
@@ -160,7 +161,7 @@ static bool entries_name_our_chain(int fd, const struct rule_list *list, unsigne
     strlcpy(entries->name, table_name(list->table), sizeof(entries->name));
     entries->size = size;
     bool found = getsockopt(fd, level, option, entries, &length) != 0 ||
-                 memmem(entries->entrytable, size, IPTABLES_CHAIN, sizeof(IPTABLES_CHAIN)) != NULL;
+                 memmem(entries->entrytable, size, chain, strlen(chain) + 1) != NULL;
     free(entries);
     return found;
 }

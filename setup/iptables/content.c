@@ -13,7 +13,7 @@ struct kept {
 struct table_snapshot {
     bool has_chain;
     size_t count;
-    struct kept *rules; /* first those of our chain, then the jumps to it from OUTPUT */
+    struct kept *rules; /* first those of our chain, then the jumps to it */
     size_t jumps;       /* how many of them are jumps */
 };
 
@@ -21,17 +21,17 @@ static int remove_jumps(const struct live *live)
 {
     const struct xtc *xtc = live->xtc;
     unsigned int position = 0;
-    const void *entry = xtc->first_rule(live_output, live->handle);
+    const void *entry = xtc->first_rule(live->hook, live->handle);
     while (entry != NULL) {
         if (!live_is_jump(live, entry)) {
             entry = xtc->next_rule(entry, live->handle);
             position++;
             continue;
         }
-        if (!xtc->delete_num_entry(live_output, position, live->handle))
+        if (!xtc->delete_num_entry(live->hook, position, live->handle))
             return -1;
         /* The deletion has made the iterator invalid. */
-        entry = xtc->first_rule(live_output, live->handle);
+        entry = xtc->first_rule(live->hook, live->handle);
         for (unsigned int i = 0; i < position && entry != NULL; i++)
             entry = xtc->next_rule(entry, live->handle);
     }
@@ -41,14 +41,14 @@ static int remove_jumps(const struct live *live)
 static int insert_jump(const struct live *live)
 {
     union entry jump;
-    entry_encode_jump(live->list->family, live_chain, &jump);
-    return live->xtc->insert_entry(live_output, &jump, 0, live->handle) ? 0 : -1;
+    entry_encode_jump(live->list->family, live->chain, &jump);
+    return live->xtc->insert_entry(live->hook, &jump, 0, live->handle) ? 0 : -1;
 }
 
 static int empty_chain(const struct live *live)
 {
-    bool done = live_has_chain(live) ? live->xtc->flush_entries(live_chain, live->handle)
-                                     : live->xtc->create_chain(live_chain, live->handle);
+    bool done = live_has_chain(live) ? live->xtc->flush_entries(live->chain, live->handle)
+                                     : live->xtc->create_chain(live->chain, live->handle);
     return done ? 0 : -1;
 }
 
@@ -60,7 +60,7 @@ int content_write(const struct live *live)
     for (size_t i = 0; i < list->count; i++) {
         union entry entry;
         entry_encode(list->family, &list->rules[i], &entry);
-        if (!live->xtc->append_entry(live_chain, &entry, live->handle))
+        if (!live->xtc->append_entry(live->chain, &entry, live->handle))
             return -1;
     }
     if (live_jump_matches(live))
@@ -75,8 +75,8 @@ int content_delete(const struct live *live)
         return -1;
     if (!live_has_chain(live))
         return 0;
-    return xtc->flush_entries(live_chain, live->handle) &&
-                   xtc->delete_chain(live_chain, live->handle)
+    return xtc->flush_entries(live->chain, live->handle) &&
+                   xtc->delete_chain(live->chain, live->handle)
                ? 0
                : -1;
 }
@@ -99,12 +99,12 @@ static int snapshot_add(struct table_snapshot *snapshot, const struct live *live
     return 0;
 }
 
-/* Copies all rules of a chain, but of OUTPUT only the jumps to our chain. */
+/* All rules of a chain, or of the hook those that are jumps to ours. */
 static int snapshot_chain(struct table_snapshot *snapshot, const struct live *live,
                           const char *chain)
 {
     unsigned int position = 0;
-    bool jumps_only = chain == live_output;
+    bool jumps_only = chain == live->hook;
     for (const void *entry = live->xtc->first_rule(chain, live->handle); entry != NULL;
          entry = live->xtc->next_rule(entry, live->handle), position++) {
         if (jumps_only && !live_is_jump(live, entry))
@@ -122,8 +122,8 @@ struct table_snapshot *content_save(const struct live *live)
     if (snapshot == NULL)
         return NULL;
     snapshot->has_chain = live_has_chain(live);
-    if (!snapshot->has_chain || (snapshot_chain(snapshot, live, live_chain) == 0 &&
-                                 snapshot_chain(snapshot, live, live_output) == 0))
+    if (!snapshot->has_chain || (snapshot_chain(snapshot, live, live->chain) == 0 &&
+                                 snapshot_chain(snapshot, live, live->hook) == 0))
         return snapshot;
     table_snapshot_free(snapshot);
     return NULL;
@@ -143,7 +143,7 @@ int content_restore(const struct live *live, const struct table_snapshot *earlie
         return -1;
     for (size_t i = 0; i < earlier->count; i++) {
         const struct kept *kept = &earlier->rules[i];
-        const char *chain = i < earlier->count - earlier->jumps ? live_chain : live_output;
+        const char *chain = i < earlier->count - earlier->jumps ? live->chain : live->hook;
         if (!xtc->insert_entry(chain, kept->entry, kept->position, live->handle))
             return -1;
     }

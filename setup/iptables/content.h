@@ -6,7 +6,7 @@
 /* Our part of a legacy table, changed in libiptc's copy of it: nothing reaches the kernel before
  * the commit. Functions return 0, or -1 with errno. */
 
-/* Makes our chain hold the list's rules, with one jump to it, from position 1 of OUTPUT. */
+/* Makes our chain hold the list's rules, with one jump to it, from position 1 of the hook. */
 int content_write(const struct live *live);
 
 /* Removes chain and jumps. */

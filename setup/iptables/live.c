@@ -8,12 +8,11 @@
 #include "setup/iptables/entry.h"
 #include "setup/iptables/text.h"
 
-const char live_chain[] = IPTABLES_CHAIN;
-const char live_output[] = "OUTPUT";
-
 int live_open(struct live *live, const struct rule_list *list, struct error *error)
 {
     live->list = list;
+    live->chain = iptables_chain(list);
+    live->hook = iptables_hook(list);
     live->xtc = xtc_of(list->family);
     live->handle = live->xtc->init(table_name(list->table));
     if (live->handle != NULL)
@@ -38,7 +37,7 @@ int live_error(const struct live *live, const char *what, struct error *error)
             error, EX_NOPERM, "%s: table %s: %s: needs %s", live->xtc->program, table, what,
             capability_name(capability_held(CAP_NET_ADMIN) ? CAP_NET_RAW : CAP_NET_ADMIN));
     return error_set(error, EX_UNAVAILABLE, "%s: table %s, chain %s: %s: %s", live->xtc->program,
-                     table, live_chain, what, live->xtc->strerror(reason));
+                     table, live->chain, what, live->xtc->strerror(reason));
 }
 
 bool live_is_absent(int reason)
@@ -48,7 +47,7 @@ bool live_is_absent(int reason)
 
 bool live_has_chain(const struct live *live)
 {
-    return live->xtc->is_chain(live_chain, live->handle) != 0;
+    return live->xtc->is_chain(live->chain, live->handle) != 0;
 }
 
 bool live_chain_matches(const struct live *live)
@@ -58,7 +57,7 @@ bool live_chain_matches(const struct live *live)
     size_t i = 0;
     if (!live_has_chain(live))
         return false;
-    for (const void *entry = xtc->first_rule(live_chain, live->handle); entry != NULL;
+    for (const void *entry = xtc->first_rule(live->chain, live->handle); entry != NULL;
          entry = xtc->next_rule(entry, live->handle), i++) {
         struct rule rule;
         if (i == list->count ||
@@ -71,12 +70,12 @@ bool live_chain_matches(const struct live *live)
 
 bool live_is_jump(const struct live *live, const void *entry)
 {
-    return strcmp(live->xtc->get_target(entry, live->handle), live_chain) == 0;
+    return strcmp(live->xtc->get_target(entry, live->handle), live->chain) == 0;
 }
 
 bool live_has_jump(const struct live *live)
 {
-    for (const void *entry = live->xtc->first_rule(live_output, live->handle); entry != NULL;
+    for (const void *entry = live->xtc->first_rule(live->hook, live->handle); entry != NULL;
          entry = live->xtc->next_rule(entry, live->handle))
         if (live_is_jump(live, entry))
             return true;
@@ -87,7 +86,7 @@ bool live_jump_matches(const struct live *live)
 {
     int position = 0, jumps = 0;
     bool first = false;
-    for (const void *entry = live->xtc->first_rule(live_output, live->handle); entry != NULL;
+    for (const void *entry = live->xtc->first_rule(live->hook, live->handle); entry != NULL;
          entry = live->xtc->next_rule(entry, live->handle), position++) {
         if (!live_is_jump(live, entry))
             continue;

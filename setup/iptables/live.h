@@ -10,13 +10,11 @@
 /* libiptc's copy of one legacy table, and what is ours in it. */
 struct live {
     const struct rule_list *list; /* whose table and family it is */
+    const char *chain;            /* that ours are in */
+    const char *hook;             /* the kernel's own chain, which jumps to it */
     const struct xtc *xtc;
     struct xtc_handle *handle;
 };
-
-/* The chain that holds our rules, and the one that jumps to it. */
-extern const char live_chain[];
-extern const char live_output[];
 
 /* Reads the table. 0, or -1 with error and errno. The caller ends it with live_close. */
 int live_open(struct live *live, const struct rule_list *list, struct error *error);
@@ -33,7 +31,7 @@ bool live_has_chain(const struct live *live);
 /* Are the chain's rules those of the list, in the same order? */
 bool live_chain_matches(const struct live *live);
 
-/* Does this entry of OUTPUT jump to our chain? */
+/* Does this entry of the hook jump to our chain? */
 bool live_is_jump(const struct live *live, const void *entry);
 bool live_has_jump(const struct live *live);
 

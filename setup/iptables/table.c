@@ -47,7 +47,7 @@ static enum outcome change(struct wish *wish, const struct live *live, struct er
         wish->before = content_save(live);
         if (wish->before == NULL) {
             error_set(error, 1, "%s: table %s: cannot copy the rules of chain %s",
-                      live->xtc->program, table_name(wish->list->table), live_chain);
+                      live->xtc->program, table_name(wish->list->table), live->chain);
             return BROKEN;
         }
     }
@@ -112,7 +112,7 @@ int table_restore(const struct rule_list *list, const struct table_snapshot *sna
 static void print_jumps(const struct live *live, FILE *out)
 {
     int position = 1;
-    for (const void *entry = live->xtc->first_rule(live_output, live->handle); entry != NULL;
+    for (const void *entry = live->xtc->first_rule(live->hook, live->handle); entry != NULL;
          entry = live->xtc->next_rule(entry, live->handle), position++)
         if (live_is_jump(live, entry))
             iptables_print_jump(out, live->list, position,
@@ -126,7 +126,7 @@ int table_print_live(const struct rule_list *list, FILE *out, struct error *erro
         return live_is_absent(errno) ? 0 : -1;
     print_jumps(&live, out);
     const void *entry =
-        live_has_chain(&live) ? live.xtc->first_rule(live_chain, live.handle) : NULL;
+        live_has_chain(&live) ? live.xtc->first_rule(live.chain, live.handle) : NULL;
     for (; entry != NULL; entry = live.xtc->next_rule(entry, live.handle)) {
         struct rule rule;
         const char *target = live.xtc->get_target(entry, live.handle);

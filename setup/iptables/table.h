@@ -9,9 +9,9 @@
 #include "setup/rules/rules.h"
 
 /* One of the kernel's legacy tables, by libiptc: a chain of our own, and a jump to it at position 1
- * of OUTPUT. Each change is one commit of the table, and is believed only when it has been read
- * back. Whoever changes something holds the lock of setup/iptables/xtables_lock.h. Errors: 77 names
- * the capability, 69 the table, chain and what libiptc says. */
+ * of the kernel's. Each change is one commit of the table, and is believed only when it has been
+ * read back. Whoever changes something holds the lock of setup/iptables/xtables_lock.h. Errors: 77
+ * names the capability, 69 the table, chain and what libiptc says. */
 
 /* Makes the live rules those of the list. An empty list means that nothing of ours may be there; a
  * table that the kernel lacks holds nothing. Sets *changed if anything had to be done. Stores what

@@ -2,6 +2,16 @@
 
 #include <arpa/inet.h>
 
+const char *iptables_chain(const struct rule_list *list)
+{
+    return list->hook == HOOK_FORWARD ? "OPENSANDBOX_EGRESS_FORWARD" : "OPENSANDBOX_EGRESS";
+}
+
+const char *iptables_hook(const struct rule_list *list)
+{
+    return list->hook == HOOK_FORWARD ? "FORWARD" : "OUTPUT";
+}
+
 static void print_start(FILE *out, const struct rule_list *list)
 {
     fprintf(out, "%s -t %s ", list->family == AF_INET ? "iptables" : "ip6tables",
@@ -33,9 +43,9 @@ static void print_match(FILE *out, const struct rule *rule)
 }
 
 /* As iptables-save writes it. */
-static void print_rule(FILE *out, int family, const struct rule *rule)
+static void print_rule(FILE *out, const struct rule_list *list, const struct rule *rule)
 {
-    fputs("-A " IPTABLES_CHAIN, out);
+    fprintf(out, "-A %s", iptables_chain(list));
     print_match(out, rule);
     switch (rule->verdict) {
     case VERDICT_RETURN:
@@ -46,7 +56,7 @@ static void print_rule(FILE *out, int family, const struct rule *rule)
         break;
     case VERDICT_PORT_UNREACHABLE:
         fprintf(out, " -j REJECT --reject-with %s\n",
-                family == AF_INET ? "icmp-port-unreachable" : "icmp6-port-unreachable");
+                list->family == AF_INET ? "icmp-port-unreachable" : "icmp6-port-unreachable");
         break;
     case VERDICT_DROP:
         fputs(" -j DROP\n", out);
@@ -60,29 +70,29 @@ static void print_rule(FILE *out, int family, const struct rule *rule)
 void iptables_print_row(FILE *out, const struct rule_list *list, const struct rule *rule)
 {
     print_start(out, list);
-    print_rule(out, list->family, rule);
+    print_rule(out, list, rule);
 }
 
 void iptables_print_unknown(FILE *out, const struct rule_list *list, const char *target)
 {
     print_start(out, list);
-    fprintf(out, "-A " IPTABLES_CHAIN " (a rule of another form) -j %s\n", target);
+    fprintf(out, "-A %s (a rule of another form) -j %s\n", iptables_chain(list), target);
 }
 
 void iptables_print_jump(FILE *out, const struct rule_list *list, int position, bool plain)
 {
     print_start(out, list);
-    fprintf(out, "-I OUTPUT %d%s -j " IPTABLES_CHAIN "\n", position,
-            plain ? "" : " (with a condition)");
+    fprintf(out, "-I %s %d%s -j %s\n", iptables_hook(list), position,
+            plain ? "" : " (with a condition)", iptables_chain(list));
 }
 
 void iptables_print_restore(FILE *out, const struct rule_list *list)
 {
     if (list->count == 0)
         return;
-    fprintf(out, "*%s\n:" IPTABLES_CHAIN " - [0:0]\n-I OUTPUT 1 -j " IPTABLES_CHAIN "\n",
-            table_name(list->table));
+    fprintf(out, "*%s\n:%s - [0:0]\n-I %s 1 -j %s\n", table_name(list->table), iptables_chain(list),
+            iptables_hook(list), iptables_chain(list));
     for (size_t i = 0; i < list->count; i++)
-        print_rule(out, list->family, &list->rules[i]);
+        print_rule(out, list, &list->rules[i]);
     fputs("COMMIT\n", out);
 }

@@ -9,14 +9,16 @@
 /* The legacy tables' rules as text. A row is a whole command ("iptables -t nat -A ..."), with
  * newline. */
 
-#define IPTABLES_CHAIN "OPENSANDBOX_EGRESS"
+/* The chain that a list's rules are in, and the kernel's own, which jumps to it. */
+const char *iptables_chain(const struct rule_list *list);
+const char *iptables_hook(const struct rule_list *list);
 
 void iptables_print_row(FILE *out, const struct rule_list *list, const struct rule *rule);
 
 /* Prints a rule that this project does not make. */
 void iptables_print_unknown(FILE *out, const struct rule_list *list, const char *target);
 
-/* The jump from OUTPUT: position counts from 1, plain means without a condition. */
+/* The jump to our chain: position counts from 1, plain means without a condition. */
 void iptables_print_jump(FILE *out, const struct rule_list *list, int position, bool plain);
 
 /* The list in the syntax of iptables-restore --noflush. */

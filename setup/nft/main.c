@@ -45,17 +45,36 @@ static int run_commands(struct nft_ctx *nft, const char *commands)
     return result;
 }
 
-/* With dry_run the kernel checks the commands, and changes nothing. Returns an nft_exit_status. */
-static int run(const char *commands, bool dry_run)
+static bool print_answer(struct nft_ctx *nft, bool succeeded)
+{
+    fputs(succeeded ? nft_ctx_get_output_buffer(nft) : nft_ctx_get_error_buffer(nft), stdout);
+    return succeeded;
+}
+
+/* Lists what each line names. libnftables reads only what the last command of a transaction needs
+ * into its cache. */
+static bool list(struct nft_ctx *nft, char *commands)
+{
+    bool succeeded = true;
+    for (char *line = strsep(&commands, "\n"); line != NULL && succeeded;
+         line = strsep(&commands, "\n"))
+        if (line[0] != '\0')
+            succeeded = print_answer(nft, nft_run_cmd_from_buffer(nft, line) == 0);
+    return succeeded;
+}
+
+/* Returns an nft_exit_status. */
+static int run(char *commands, const char *mode)
 {
     struct nft_ctx *nft = nft_ctx_new(NFT_CTX_DEFAULT);
     if (nft == NULL)
         return NFT_FAILED;
-    nft_ctx_set_dry_run(nft, dry_run);
+    nft_ctx_set_dry_run(nft, strcmp(mode, "check") == 0);
     nft_ctx_buffer_output(nft);
     nft_ctx_buffer_error(nft);
-    bool succeeded = run_commands(nft, commands) == 0;
-    fputs(succeeded ? nft_ctx_get_output_buffer(nft) : nft_ctx_get_error_buffer(nft), stdout);
+    bool succeeded = strcmp(mode, "list") == 0
+                         ? list(nft, commands)
+                         : print_answer(nft, run_commands(nft, commands) == 0);
     bool written = fflush(stdout) == 0;
     nft_ctx_free(nft);
     return succeeded && written ? NFT_SUCCEEDED : NFT_REFUSED;
@@ -65,10 +84,11 @@ int main(int argc, char **argv)
 {
     struct error error;
     size_t size;
-    bool dry_run = argc == 2 && strcmp(argv[1], "check") == 0;
+    const char *mode = argc == 2 ? argv[1] : "";
     prctl(PR_SET_NAME, "setup-nft"); /* it is executed by descriptor: its name would be a number */
-    if (!dry_run && (argc != 2 || strcmp(argv[1], "run") != 0)) {
-        fputs("usage: setup-nft run | check, with commands of nft(8) on standard input\n", stderr);
+    if (strcmp(mode, "run") != 0 && strcmp(mode, "check") != 0 && strcmp(mode, "list") != 0) {
+        fputs("usage: setup-nft run|check|list, with commands of nft(8) on standard input\n",
+              stderr);
         return EX_USAGE;
     }
     /* What the library itself prints would stand among the lines of setup's log. */
@@ -78,5 +98,5 @@ int main(int argc, char **argv)
     if (!has_netlink())
         return NFT_NO_NETLINK;
     char *commands = file_read_open(STDIN_FILENO, COMMANDS_MAX_BYTES, "commands", &size, &error);
-    return commands != NULL ? run(commands, dry_run) : NFT_FAILED;
+    return commands != NULL ? run(commands, mode) : NFT_FAILED;
 }

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <linux/capability.h>
+#include <linux/netfilter.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -11,19 +12,47 @@
 #include "setup/nft/table.h"
 #include "setup/nft/text.h"
 
-/* The nft backend: one table of our own for both families, replaced in one transaction. Each list
- * of rules is a chain; two base chains lead to them. */
+/* The nft backend: a table of our own for both families, and one for the gate, replaced in one
+ * transaction. Each list of rules is a chain; base chains lead to them. The gate is here whatever
+ * the backend of the other rules is: then the first table is not wanted. */
 
-/* Our table before a change as text, "" for none. */
+/* Our tables before a change as text, "" for none. */
 struct nft_undo {
     char *text;
 };
 
-/* Replaces the table, whatever it held. It is added first, so that it can be deleted. */
+static bool wants_rules(const struct ruleset *set)
+{
+    return rules_count(set) > 0;
+}
+
+static bool wants_gate(const struct ruleset *set)
+{
+    return set->gate.count > 0;
+}
+
+/* Does a listing have that table? */
+static bool has_table(const char *listing, const char *table)
+{
+    char head[64];
+    snprintf(head, sizeof(head), "table %s", table);
+    return strstr(listing, head) != NULL;
+}
+
+/* Empties the tables that are to be written, or are in an earlier listing. Each is added first, so
+ * that it can be deleted. */
+static void print_deletion(const struct ruleset *set, const char *earlier, FILE *out)
+{
+    if (wants_rules(set) || has_table(earlier, NFT_TABLE))
+        fputs("add table " NFT_TABLE "\ndelete table " NFT_TABLE "\n", out);
+    if (wants_gate(set) || has_table(earlier, NFT_GATE))
+        fputs("add table " NFT_GATE "\ndelete table " NFT_GATE "\n", out);
+}
+
 static void print_script(const struct ruleset *set, FILE *out)
 {
-    fputs("add table " NFT_TABLE "\ndelete table " NFT_TABLE "\n", out);
-    nft_print_table(set, out);
+    print_deletion(set, "", out);
+    nft_print_tables(set, out);
 }
 
 /* Does the error mean that the kernel lacks nf_tables or a part of it, or did it only fail now? */
@@ -53,12 +82,11 @@ static void set_error(char *text, struct error *error)
               command[0] != '\0' ? ": " : "", command, permission ? " (needs CAP_NET_ADMIN)" : "");
 }
 
-/* Runs commands in one transaction; with dry_run the kernel only checks them. Returns what they
- * print in newly allocated memory, or NULL with error. */
-static char *run(const char *commands, bool dry_run, struct error *error)
+/* Runs commands. Returns what they print in newly allocated memory, or NULL with error. */
+static char *run(const char *commands, enum nft_mode mode, struct error *error)
 {
     struct nft_answer answer;
-    if (nft_run(commands, dry_run, &answer, error) != 0)
+    if (nft_run(commands, mode, &answer, error) != 0)
         return NULL;
     if (answer.succeeded)
         return answer.text;
@@ -71,7 +99,8 @@ static char *run(const char *commands, bool dry_run, struct error *error)
 static const struct {
     const char *listed, *ours; /* ours must not be longer */
 } spellings[] = {
-    {"priority dstnat;", "priority -100;"},
+    {"priority dstnat - 10;", "priority -110;"},
+    {"ip frag-off & 0x3fff != 0", "ip frag-off & 16383 != 0"},
     {"tcp flags & (fin | syn | rst | ack) == (syn | ack)", "tcp flags syn,ack / fin,syn,rst,ack"},
     {"tcp flags & (fin | syn | rst | ack) == syn | ack", "tcp flags syn,ack / fin,syn,rst,ack"},
     {"tcp flags & (fin | syn | rst | ack) == syn", "tcp flags syn / fin,syn,rst,ack"},
@@ -92,27 +121,38 @@ static char *normalize(char *text)
     return text;
 }
 
-/* The text of our table, "" if there is none. */
+/* The text of our tables, "" if there is none. */
 static char *read_live(struct error *error)
 {
-    int there = nft_table_is_there();
-    if (there < 0) {
-        char *tables = run("list tables", false, error);
+    int rules = nft_table_is_there(NFPROTO_INET);
+    int gate = nft_table_is_there(NFPROTO_NETDEV);
+    if (rules < 0 || gate < 0) {
+        char *tables = run("list tables", NFT_LIST, error);
         if (tables == NULL)
             return NULL;
-        there = strstr(tables, "table " NFT_TABLE "\n") != NULL;
+        rules = has_table(tables, NFT_TABLE "\n");
+        gate = has_table(tables, NFT_GATE "\n");
         free(tables);
     }
-    return there != 0 ? normalize(run("list table " NFT_TABLE, false, error)) : strdup("");
+    if (rules == 0 && gate == 0)
+        return strdup("");
+    return normalize(run(gate == 0    ? "list table " NFT_TABLE
+                         : rules == 0 ? "list table " NFT_GATE
+                                      : "list table " NFT_TABLE "\nlist table " NFT_GATE,
+                         NFT_LIST, error));
 }
 
-static char *print_to_text(void (*print)(const struct ruleset *set, FILE *out),
+/* A text that a function prints, from what was there before to the set; the caller frees it. NULL
+ * with error. */
+static char *print_to_text(void (*print)(const struct ruleset *set, FILE *out), const char *earlier,
                            const struct ruleset *set, struct error *error)
 {
     char *text = NULL;
     size_t size = 0;
     FILE *out = open_memstream(&text, &size);
     if (out != NULL) {
+        if (earlier != NULL)
+            print_deletion(set, earlier, out);
         print(set, out);
         if (fclose(out) == 0)
             return text;
@@ -124,7 +164,7 @@ static char *print_to_text(void (*print)(const struct ruleset *set, FILE *out),
 
 static int replace(const char *script, struct error *error)
 {
-    char *printed = run(script, false, error);
+    char *printed = run(script, NFT_RUN, error);
     free(printed);
     return printed != NULL ? 0 : -1;
 }
@@ -133,8 +173,8 @@ static int replace(const char *script, struct error *error)
  * redirect and reject are modules of their own. */
 static int check_rules(const struct ruleset *set, struct error *error)
 {
-    char *script = print_to_text(print_script, set, error);
-    char *printed = script != NULL ? run(script, true, error) : NULL;
+    char *script = print_to_text(nft_print_tables, "", set, error);
+    char *printed = script != NULL ? run(script, NFT_CHECK, error) : NULL;
     free(script);
     free(printed);
     return printed != NULL ? 0 : -1;
@@ -147,15 +187,18 @@ static int check(const struct ruleset *set, struct error *error)
     if (nft_run_check(error) != 0)
         return -1;
     char *live = read_live(error);
+    char *wanted = live != NULL ? print_to_text(nft_print_tables, NULL, set, error) : NULL;
+    int result = wanted != NULL ? 0 : -1;
+    if (result == 0 && strcmp(live, wanted) != 0 && wanted[0] != '\0')
+        result = check_rules(set, error);
     free(live);
-    if (live == NULL)
-        return -1;
-    return rules_count(set) > 0 ? check_rules(set, error) : 0;
+    free(wanted);
+    return result;
 }
 
 static bool is_absent(void)
 {
-    return nft_table_is_there() == 0;
+    return nft_table_is_there(NFPROTO_INET) == 0 && nft_table_is_there(NFPROTO_NETDEV) == 0;
 }
 
 /* Nothing to leave out: one table holds both families. */
@@ -172,13 +215,22 @@ static void undo_free(void *undo)
     free(before);
 }
 
+static void print_nothing(const struct ruleset *set, FILE *out)
+{
+    (void)set;
+    (void)out;
+}
+
 static int take_back(const struct ruleset *set, const void *undo, struct error *error)
 {
     const struct nft_undo *before = undo;
     char *script = NULL;
-    (void)set;
-    if (asprintf(&script, "add table " NFT_TABLE "\ndelete table " NFT_TABLE "\n%s", before->text) <
-        0)
+    char *deletion = print_to_text(print_nothing, before->text, set, error);
+    if (deletion == NULL)
+        return -1;
+    int size = asprintf(&script, "%s%s", deletion, before->text);
+    free(deletion);
+    if (size < 0)
         return error_set(error, 1, "nft: %s", strerror(errno));
     int result = replace(script, error);
     free(script);
@@ -194,9 +246,10 @@ static size_t count_lines(const char *text)
 }
 
 /* Reads the table again after writing it, and does not trust the answer alone. */
-static int write_and_verify(const struct ruleset *set, const char *wanted, struct error *error)
+static int write_and_verify(const struct ruleset *set, const char *before, const char *wanted,
+                            struct error *error)
 {
-    char *script = print_to_text(print_script, set, error);
+    char *script = print_to_text(nft_print_tables, before, set, error);
     if (script == NULL)
         return -1;
     int result = replace(script, error);
@@ -219,7 +272,7 @@ static int apply(const struct ruleset *set, bool *changed, void **undo, struct e
 {
     struct error undo_error;
     int result = -1;
-    char *wanted = print_to_text(nft_print_table, set, error);
+    char *wanted = print_to_text(nft_print_tables, NULL, set, error);
     struct nft_undo *before = calloc(1, sizeof(*before));
     *undo = NULL;
     if (wanted == NULL || before == NULL)
@@ -230,7 +283,7 @@ static int apply(const struct ruleset *set, bool *changed, void **undo, struct e
     result = 0;
     if (strcmp(before->text, wanted) == 0)
         goto out;
-    result = write_and_verify(set, wanted, error);
+    result = write_and_verify(set, before->text, wanted, error);
     if (result != 0 && take_back(set, before, &undo_error) != 0)
         log_error("not put back as it was: %s", undo_error.text);
     if (result != 0)
@@ -263,7 +316,7 @@ const struct backend nft_backend = {
     .apply = apply,
     .take_back = take_back,
     .undo_free = undo_free,
-    .print_wanted = nft_print_table,
+    .print_wanted = nft_print_tables,
     .print_live = print_live,
     .print_script = print_script,
 };

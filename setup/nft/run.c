@@ -26,10 +26,12 @@ int nft_run_check(struct error *error)
     return program_check(NFT_PROGRAM, error);
 }
 
-int nft_run(const char *commands, bool dry_run, struct nft_answer *answer, struct error *error)
+int nft_run(const char *commands, enum nft_mode mode, struct nft_answer *answer,
+            struct error *error)
 {
-    char name[] = NFT_PROGRAM, run[] = "run", check[] = "check";
-    char *const arguments[] = {name, dry_run ? check : run, NULL};
+    static char modes[][8] = {[NFT_RUN] = "run", [NFT_CHECK] = "check", [NFT_LIST] = "list"};
+    char name[] = NFT_PROGRAM;
+    char *const arguments[] = {name, modes[mode], NULL};
     const struct program_start start = {
         .name = NFT_PROGRAM, .arguments = arguments, .what = "nft", .deadline_ms = NO_DEADLINE};
     struct program program;

@@ -20,13 +20,13 @@ struct request {
     _Alignas(NLA_ALIGNTO) char name[sizeof(NFT_TABLE_NAME)];
 };
 
-static int ask(int fd)
+static int ask(int fd, int family)
 {
     struct request request = {
         .header = {.nlmsg_len = sizeof(request),
                    .nlmsg_type = NFNL_SUBSYS_NFTABLES << 8 | NFT_MSG_GETTABLE,
                    .nlmsg_flags = NLM_F_REQUEST},
-        .message = {.nfgen_family = NFPROTO_INET, .version = NFNETLINK_V0},
+        .message = {.nfgen_family = (unsigned char)family, .version = NFNETLINK_V0},
         .attribute = {.nla_len = sizeof(struct nlattr) + sizeof(NFT_TABLE_NAME),
                       .nla_type = NFTA_TABLE_NAME},
         .name = NFT_TABLE_NAME,
@@ -44,12 +44,12 @@ static int ask(int fd)
     return reply->error == -ENOENT ? 0 : -1;
 }
 
-int nft_table_is_there(void)
+int nft_table_is_there(int family)
 {
     int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_NETFILTER);
     if (fd < 0)
         return -1;
-    int there = ask(fd);
+    int there = ask(fd, family);
     close(fd);
     return there;
 }

@@ -1,14 +1,37 @@
 #include "setup/nft/text.h"
 
 #include <arpa/inet.h>
+#include <stdbool.h>
 
 static const char *family_name(int family)
 {
     return family == AF_INET ? "ipv4" : "ipv6";
 }
 
+/* Where a frame says what it holds (IEEE 802.3), beside what its sender has told the kernel. */
+#define ETHER_TYPE "@ll,96,16"
+
+static void print_frame(const struct rule *rule, FILE *out)
+{
+    if (rule->from_socket)
+        fputs("meta skuid >= 0 ", out); /* whoever it is: only a socket has an owner */
+    if (rule->frame == FRAME_UNKNOWN)
+        fputs("meta protocol != { ip, arp, ip6 } ", out);
+    if (rule->frame == FRAME_IPV6)
+        fputs("meta protocol ip6 ", out);
+    if (rule->frame == FRAME_MISNAMED)
+        fprintf(out, "meta protocol %s " ETHER_TYPE " != %s ",
+                rule->family == AF_INET ? "ip" : "ip6",
+                rule->family == AF_INET ? "0x800" : "0x86dd");
+    if (rule->fragment)
+        fputs(rule->family == AF_INET ? "ip frag-off & 16383 != 0 " : "exthdr frag exists ", out);
+    else if (rule->family == AF_INET6 && rule->frame == FRAME_ANY)
+        fputs("meta protocol ip6 ", out);
+}
+
 static void print_match(const struct rule *rule, FILE *out)
 {
+    print_frame(rule, out);
     char address[INET6_ADDRSTRLEN];
     const struct cidr *to = &rule->destination;
     if (rule->has_destination) {
@@ -30,6 +53,8 @@ static void print_match(const struct rule *rule, FILE *out)
     if (rule->segment != SEGMENT_ANY)
         fprintf(out, "tcp flags syn%s / fin,syn,rst,ack ",
                 rule->segment == SEGMENT_SYN_ACK ? ",ack" : "");
+    if (rule->port_count == 0 && rule->protocol != 0 && rule->segment == SEGMENT_ANY)
+        fputs("meta l4proto tcp ", out);
     if (rule->port_count == 0)
         return;
     fprintf(out, "%s dport ", rule->protocol == IPPROTO_TCP ? "tcp" : "udp");
@@ -75,48 +100,83 @@ static void print_rule(const struct rule *rule, FILE *out)
     }
 }
 
+/* The name of a list's chain, without the family. */
+static const char *list_name(const struct rule_list *list)
+{
+    return list->hook == HOOK_FORWARD ? "forward" : table_name(list->table);
+}
+
+static void print_rules(const struct rule_list *list, FILE *out)
+{
+    for (size_t i = 0; i < list->count; i++)
+        print_rule(&list->rules[i], out);
+    fputs("\t}\n", out);
+}
+
 static void print_list(const struct rule_list *list, FILE *out)
 {
     if (list->count == 0)
         return;
-    fprintf(out, "\tchain %s_%s {\n", table_name(list->table), family_name(list->family));
-    for (size_t i = 0; i < list->count; i++)
-        print_rule(&list->rules[i], out);
-    fputs("\t}\n\n", out);
+    fprintf(out, "\tchain %s_%s {\n", list_name(list), family_name(list->family));
+    print_rules(list, out);
+    fputc('\n', out);
 }
 
-/* Destination NAT has priority -100, filters have 0 (linux/netfilter_ipv4.h). False if no list
- * needs this chain. */
-static bool print_base_chain(const struct ruleset *set, enum table table, FILE *out)
+/* The chains that the kernel calls. */
+static const struct base_chain {
+    const char *name;
+    enum table table;
+    enum hook hook;
+    const char *declaration;
+} base_chains[] = {
+    {"filter_output", TABLE_FILTER, HOOK_OUTPUT, "type filter hook output priority filter"},
+    {"filter_forward", TABLE_FILTER, HOOK_FORWARD, "type filter hook forward priority filter"},
+    {"nat_output", TABLE_NAT, HOOK_OUTPUT, "type nat hook output priority " NFT_NAT_PRIORITY},
+};
+
+/* Nothing where there is nothing to lead to. */
+static void print_base_chain(const struct ruleset *set, const struct base_chain *chain, FILE *out)
 {
     bool begun = false;
     for (size_t i = 0; i < LISTS_COUNT; i++) {
         const struct rule_list *list = &set->lists[i];
-        const char *name = table_name(table);
-        if (list->table != table || list->count == 0)
+        if (list->table != chain->table || list->hook != chain->hook || list->count == 0)
             continue;
         if (!begun)
-            fprintf(out,
-                    "\tchain %s_output {\n\t\ttype %s hook output priority %s; policy accept;\n",
-                    name, name, table == TABLE_NAT ? "-100" : "filter");
+            fprintf(out, "\tchain %s {\n\t\t%s; policy accept;\n", chain->name, chain->declaration);
         begun = true;
-        fprintf(out, "\t\tmeta nfproto %s jump %s_%s\n", family_name(list->family), name,
+        fprintf(out, "\t\tmeta nfproto %s jump %s_%s\n", family_name(list->family), list_name(list),
                 family_name(list->family));
     }
     if (begun)
         fputs("\t}\n", out);
-    return begun;
 }
 
-void nft_print_table(const struct ruleset *set, FILE *out)
+static void print_gate(const struct ruleset *set, FILE *out)
 {
-    if (rules_count(set) == 0)
-        return;
-    fputs("table " NFT_TABLE " {\n", out);
-    for (size_t i = 0; i < LISTS_COUNT; i++)
-        print_list(&set->lists[i], out);
-    if (print_base_chain(set, TABLE_FILTER, out))
-        fputc('\n', out);
-    print_base_chain(set, TABLE_NAT, out);
+    fputs("table " NFT_GATE " {\n\tchain gate {\n", out);
+    print_rules(&set->gate, out);
+    for (size_t i = 0; i < set->devices.count; i++)
+        fprintf(out,
+                "\n\tchain device_%u {\n\t\ttype filter hook egress device \"%s\" priority "
+                "filter; policy accept;\n\t\tjump gate\n\t}\n",
+                set->devices.items[i].index, set->devices.items[i].name);
     fputs("}\n", out);
+}
+
+void nft_print_tables(const struct ruleset *set, FILE *out)
+{
+    if (rules_count(set) > 0) {
+        fputs("table " NFT_TABLE " {\n", out);
+        for (size_t i = 0; i < LISTS_COUNT; i++)
+            print_list(&set->lists[i], out);
+        for (size_t i = 0; i < sizeof(base_chains) / sizeof(base_chains[0]); i++) {
+            print_base_chain(set, &base_chains[i], out);
+            if (i + 1 < sizeof(base_chains) / sizeof(base_chains[0]))
+                fputc('\n', out);
+        }
+        fputs("}\n", out);
+    }
+    if (set->gate.count > 0)
+        print_gate(set, out);
 }

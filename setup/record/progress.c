@@ -105,6 +105,8 @@ static void take_over(struct progress *progress)
     if (state_check_current(state, &ignored) != 0) {
         state->backend[0] = '\0';
         state->rules = 0;
+        state->gate[0] = '\0';
+        state->gate_error[0] = '\0';
     }
     network_namespace_id(state->netns);
     boot_id(state->boot);

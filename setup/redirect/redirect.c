@@ -8,6 +8,9 @@
 #include "common/base/log.h"
 #include "common/kernel/canary.h"
 #include "common/process/privileges.h"
+#include "setup/nft/foreign_chains.h"
+#include "setup/nft/text.h"
+#include "setup/redirect/connections.h"
 #include "setup/redirect/proof.h"
 #include "setup/rules/backend.h"
 #include "setup/rules/compare.h"
@@ -24,15 +27,46 @@ static int check_ipv6(const struct config *config, const struct ruleset *set, st
                      "set " CONFIG_PREFIX "MITMPROXY_IPV6=reject, or give lo its address");
 }
 
+static void leave_out_gate(struct redirect_plan *plan, const char *why)
+{
+    plan->set.gate.count = 0;
+    plan->rest.gate.count = 0;
+    strlcpy(plan->without_gate, why, sizeof(plan->without_gate));
+}
+
+/* The gate may fail. Without the interface for it there is none, whatever else there is. */
+static void plan_gate(struct redirect_plan *plan)
+{
+    struct error why;
+    plan->rest = no_rules;
+    plan->without_gate[0] = '\0';
+    if (plan->set.gate.count == 0) {
+        leave_out_gate(plan, "this namespace has no devices");
+        return;
+    }
+    plan->rest.gate = plan->set.gate;
+    plan->rest.devices = plan->set.devices;
+    if (nft_backend.check(&plan->rest, &why) != 0)
+        leave_out_gate(plan, why.text);
+    if (plan->backend == &nft_backend)
+        plan->rest.gate.count = 0;
+    else
+        plan->set.gate.count = 0;
+}
+
 int redirect_make_plan(const struct config *config, struct redirect_plan *plan, struct error *error)
 {
     rules_build(config, &plan->set);
     if (check_ipv6(config, &plan->set, error) != 0)
         return -1;
+    size_t gate = plan->set.gate.count;
+    plan->set.gate.count = 0; /* the choice does not depend on it */
     plan->backend = backend_choose(config, &plan->set, plan->why, sizeof(plan->why), error);
     if (plan->backend == NULL)
         return -1;
     plan->backend->trim(&plan->set);
+    plan->set.gate.count = gate;
+    plan_gate(plan);
     return 0;
 }
 
@@ -66,20 +100,22 @@ static void take_back(const struct backend *backend, const struct ruleset *set, 
         log_error("%s: put the rules back as they were: %s", backend->name, error.text);
 }
 
-/* Removes what is ours from a backend; *undo puts it back. A backend that this kernel lacks holds
- * nothing of ours. */
-static int clear_backend(const struct backend *backend, void **undo, struct error *error)
+/* Makes a backend hold the set, which may be empty; *undo puts back what was there. A backend that
+ * this kernel lacks holds nothing of ours. */
+static int settle(const struct backend *backend, const struct ruleset *set, void **undo,
+                  struct error *error)
 {
     struct error unusable;
     bool changed = false;
+    bool clears = set->gate.count == 0;
     *undo = NULL;
-    if (backend->is_absent())
+    if (clears && backend->is_absent())
         return 0;
-    if (backend->check(&no_rules, &unusable) != 0 && unusable.status == EX_UNAVAILABLE)
+    if (clears && backend->check(&no_rules, &unusable) != 0 && unusable.status == EX_UNAVAILABLE)
         return 0;
-    if (backend->apply(&no_rules, &changed, undo, error) != 0)
+    if (backend->apply(set, &changed, undo, error) != 0)
         return -1;
-    if (changed)
+    if (changed && clears)
         log_info("%s: our rules removed", backend->name);
     return 0;
 }
@@ -87,37 +123,73 @@ static int clear_backend(const struct backend *backend, void **undo, struct erro
 /* The new rules come before the old ones of the other backend go: both at once do no harm for a
  * moment, none at all would. The proof comes last, because a canary could arrive by the old
  * rules. */
-static int install(const struct config *config, const struct backend *backend,
-                   const struct ruleset *set, bool *changed, struct error *error)
+static int install(const struct config *config, const struct redirect_plan *plan, bool *changed,
+                   struct error *error)
 {
-    const struct backend *other = backend_other(backend);
+    const struct backend *backend = plan->backend, *other = backend_other(backend);
     void *undo = NULL, *undo_other = NULL;
-    int result = backend->apply(set, changed, &undo, error);
+    int result = backend->apply(&plan->set, changed, &undo, error);
     if (result == 0)
-        result = clear_backend(other, &undo_other, error);
+        result = settle(other, &plan->rest, &undo_other, error);
     if (result == 0)
-        result = prove(config, set->ipv6_loopback, error);
+        result = prove(config, plan->set.ipv6_loopback, error);
     if (result != 0) {
-        take_back(other, &no_rules, undo_other);
-        take_back(backend, set, undo);
+        take_back(other, &plan->rest, undo_other);
+        take_back(backend, &plan->set, undo);
     }
     other->undo_free(undo_other);
     backend->undo_free(undo);
     return result;
 }
 
+/* Says where the gate stands, in the log and in the state file: the names of the devices, separated
+ * by ",". */
+static void record_gate(const struct redirect_plan *plan, struct state *state)
+{
+    const struct devices *devices = &plan->set.devices;
+    state->gate[0] = '\0';
+    strlcpy(state->gate_error, plan->without_gate, sizeof(state->gate_error));
+    if (plan->without_gate[0] != '\0') {
+        log_warn("no gate at the devices: %s; a process with CAP_NET_RAW can go around the proxy",
+                 plan->without_gate);
+        return;
+    }
+    for (size_t i = 0; i < devices->count; i++) {
+        strlcat(state->gate, i > 0 ? "," : "", sizeof(state->gate));
+        strlcat(state->gate, devices->items[i].name, sizeof(state->gate));
+    }
+}
+
+/* The chains of others that may decide before ours do, "" for none. */
+static void find_foreign_chains(const struct backend *backend, char *text, size_t size)
+{
+    foreign_nat_chains(backend == &nft_backend ? NAT_PRIORITY : LEGACY_NAT_PRIORITY, text, size);
+}
+
+static bool is_first_installation(void)
+{
+    return iptables_backend.is_absent() && nft_backend.is_absent();
+}
+
 int redirect(const struct config *config, const struct redirect_plan *plan, struct state *state,
              struct error *error)
 {
-    bool changed = false;
+    bool changed = false, is_first = is_first_installation();
+    char foreign[256];
     const char *backend = plan->backend->name;
     log_info("backend %s: %s", backend, plan->why);
-    if (install(config, plan->backend, &plan->set, &changed, error) != 0)
+    if (install(config, plan, &changed, error) != 0)
         return -1;
+    if (is_first)
+        close_connections(&plan->set);
     strlcpy(state->backend, backend, sizeof(state->backend));
     state->rules = (uint32_t)rules_count(&plan->set);
     state->port = config->port;
     state->user = config->user.uid;
+    record_gate(plan, state);
+    find_foreign_chains(plan->backend, foreign, sizeof(foreign));
+    if (foreign[0] != '\0')
+        log_info("nat chains of other programs that may come before ours: %s", foreign);
     log_info("%s: %u rules %s, canary proved", backend, state->rules,
              changed ? "installed" : "were there already");
     return 0;
@@ -130,6 +202,7 @@ int redirect_dry_run(const struct config *config, FILE *out, struct error *error
     plan.set = no_rules;
     if (config->transparent)
         rules_build(config, &plan.set);
+    plan.rest = no_rules;
     const struct backend *backend =
         config->backend == BACKEND_NFT ? &nft_backend : &iptables_backend;
     if (config->backend == BACKEND_AUTO) {
@@ -142,6 +215,12 @@ int redirect_dry_run(const struct config *config, FILE *out, struct error *error
                      backend->name, ignored.text);
     }
     backend->print_script(&plan.set, out);
+    if (backend != &nft_backend && plan.set.gate.count > 0) {
+        plan.rest.gate = plan.set.gate;
+        plan.rest.devices = plan.set.devices;
+        fputs("# nft -f - (the gate; where the kernel has no hook for it, there is none)\n", out);
+        nft_backend.print_script(&plan.rest, out);
+    }
     return fflush(out) == 0 ? 0 : error_set(error, 1, "write: %s", strerror(errno));
 }
 
@@ -150,14 +229,16 @@ int redirect_clear(struct state *state, struct error *error)
     void *undo = NULL;
     if (!capability_held(CAP_NET_ADMIN))
         return error_set(error, EX_NOPERM, "removing rules needs CAP_NET_ADMIN");
-    if (clear_backend(&iptables_backend, &undo, error) != 0)
+    if (settle(&iptables_backend, &no_rules, &undo, error) != 0)
         return -1;
     iptables_backend.undo_free(undo);
-    if (clear_backend(&nft_backend, &undo, error) != 0)
+    if (settle(&nft_backend, &no_rules, &undo, error) != 0)
         return -1;
     nft_backend.undo_free(undo);
     state->backend[0] = '\0';
     state->rules = 0;
+    state->gate[0] = '\0';
+    state->gate_error[0] = '\0';
     log_info("no rules of ours are left");
     return 0;
 }
@@ -212,32 +293,43 @@ int redirect_print_live(FILE *out, struct error *error)
 }
 
 /* The rules that should be there, as text which the caller frees. NULL with error. */
-static char *read_wanted(const struct config *config, struct error *error)
+static char *read_wanted(const struct config *config, struct redirect_plan *planned,
+                         struct error *error)
 {
-    static struct redirect_plan plan; /* large */
     char *text = NULL;
     size_t size = 0;
     if (!config->transparent)
         return strdup("");
-    if (redirect_make_plan(config, &plan, error) != 0)
+    if (redirect_make_plan(config, planned, error) != 0)
         return NULL;
     FILE *out = open_memstream(&text, &size);
     if (out == NULL) {
         error_set(error, 1, "%s", strerror(errno));
         return NULL;
     }
-    plan.backend->print_wanted(&plan.set, out);
+    planned->backend->print_wanted(&planned->set, out);
+    if (planned->rest.gate.count > 0)
+        nft_backend.print_wanted(&planned->rest, out);
     fclose(out);
     return text;
 }
 
 int redirect_compare(const struct config *config, FILE *out, struct error *error)
 {
+    static struct redirect_plan plan; /* large */
+    char foreign[256];
     int differences = -1;
-    char *wanted = read_wanted(config, error);
+    char *wanted = read_wanted(config, &plan, error);
     char *live = wanted != NULL ? read_live(error) : NULL;
     if (live != NULL)
         differences = compare_lines(wanted, live, out);
+    if (live != NULL && config->transparent) {
+        find_foreign_chains(plan.backend, foreign, sizeof(foreign));
+        if (foreign[0] != '\0')
+            fprintf(out, "  nat chains of other programs that may come before ours: %s\n", foreign);
+        if (plan.without_gate[0] != '\0')
+            fprintf(out, "  no gate at the devices: %s\n", plan.without_gate);
+    }
     free(live);
     free(wanted);
     return differences;

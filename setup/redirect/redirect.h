@@ -13,7 +13,9 @@
 struct redirect_plan {
     struct ruleset set;
     const struct backend *backend;
-    char why[256]; /* why that backend was chosen */
+    struct ruleset rest;    /* what the other backend holds: the gate, where that is not nft */
+    char why[256];          /* that backend */
+    char without_gate[256]; /* why there is no gate, "" where there is one */
 };
 
 /* Builds the rules and finds the backend for them. Changes nothing. 0, or -1 with the error that

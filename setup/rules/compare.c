@@ -9,10 +9,11 @@ static size_t line_length(const char *text)
     return strcspn(text, "\n");
 }
 
+/* The next line that is not empty, or the end. */
 static const char *after_line(const char *text)
 {
     text += line_length(text);
-    return *text == '\n' ? text + 1 : text;
+    return text + strspn(text, "\n");
 }
 
 static bool lines_equal(const char *a, const char *b)

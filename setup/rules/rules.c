@@ -2,15 +2,20 @@
 
 #include <arpa/inet.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "common/kernel/canary.h"
 #include "common/kernel/ipv6.h"
+#include "common/kernel/netlink.h"
 
 const struct ruleset no_rules = {
-    .lists = {{.table = TABLE_FILTER, .family = AF_INET},
-              {.table = TABLE_FILTER, .family = AF_INET6},
-              {.table = TABLE_NAT, .family = AF_INET6},
-              {.table = TABLE_NAT, .family = AF_INET}},
+    .lists = {{.table = TABLE_FILTER, .hook = HOOK_OUTPUT, .family = AF_INET},
+              {.table = TABLE_FILTER, .hook = HOOK_OUTPUT, .family = AF_INET6},
+              {.table = TABLE_FILTER, .hook = HOOK_FORWARD, .family = AF_INET},
+              {.table = TABLE_FILTER, .hook = HOOK_FORWARD, .family = AF_INET6},
+              {.table = TABLE_NAT, .hook = HOOK_OUTPUT, .family = AF_INET6},
+              {.table = TABLE_NAT, .hook = HOOK_OUTPUT, .family = AF_INET}},
+    .gate = {.table = TABLE_FILTER, .hook = HOOK_EGRESS, .family = AF_UNSPEC},
 };
 
 static struct rule *append(struct rule_list *list, enum verdict verdict)
@@ -83,21 +88,31 @@ static void add_local(struct rule_list *list)
     rule->to_local = true;
 }
 
-/* What stays inside the pod, the proxy itself, and what the configuration excludes. */
-static void add_exemptions(const struct config *config, struct rule_list *list)
+/* The proxy itself, and what the configuration excludes. */
+static void add_owners(const struct config *config, struct rule_list *list)
 {
-    add_local(list);
     add_owner(list, config->user.uid);
     for (size_t i = 0; i < config->exclude_uids.count; i++)
         add_owner(list, config->exclude_uids.uids[i]);
+}
+
+static void add_networks(const struct config *config, struct rule_list *list)
+{
     for (size_t i = 0; i < config->exclude_cidrs.count; i++) {
         const struct cidr *network = &config->exclude_cidrs.networks[i];
-        if (network->family != list->family)
+        if (list->family != AF_UNSPEC && network->family != list->family)
             continue;
         struct rule *rule = append(list, VERDICT_RETURN);
         rule->has_destination = true;
         rule->destination = *network;
     }
+}
+
+static void add_exemptions(const struct config *config, struct rule_list *list)
+{
+    add_local(list);
+    add_owners(config, list);
+    add_networks(config, list);
 }
 
 static void build_nat(const struct config *config, struct rule_list *list)
@@ -157,20 +172,116 @@ static void build_filter(const struct config *config, struct rule_list *list)
     add_meeting(list);
 }
 
+/* What the pod forwards for somebody else (containers in it, virtual machines) comes by no OUTPUT.
+ */
+static void build_forward(const struct config *config, struct rule_list *list)
+{
+    if (!config_has_guard(config, list->family) || config->forwarded_allowed)
+        return;
+    add_networks(config, list);
+    if (!config->quic_allowed)
+        match_redirected_ports(config, append(list, VERDICT_PORT_UNREACHABLE), IPPROTO_UDP);
+    struct rule *refuse = append(list, VERDICT_TCP_RESET);
+    match_redirected_ports(config, refuse, IPPROTO_TCP);
+    refuse->segment = SEGMENT_SYN;
+}
+
+static struct rule *append_drop(struct rule_list *list)
+{
+    struct rule *rule = append(list, VERDICT_DROP);
+    rule->from_socket = true;
+    return rule;
+}
+
+static void drop_frames(struct rule_list *list, enum frame frame, int family)
+{
+    struct rule *rule = append_drop(list);
+    rule->frame = frame;
+    rule->family = family;
+}
+
+/* The header of TCP may be spread over fragments so that no rule sees it whole. That of UDP is as
+ * long as the smallest fragment. */
+static void drop_fragments(struct rule_list *list, int family)
+{
+    struct rule *rule = append_drop(list);
+    rule->fragment = true;
+    rule->protocol = IPPROTO_TCP;
+    rule->family = family;
+}
+
+/* The gate. Whoever has CAP_NET_RAW makes frames that come by no table but this one (AF_PACKET).
+ * What the kernel sends by itself, or forwards, has no socket, and has been judged before. 80 and
+ * 443 are no client's own ports: for these no segment passes; other ports may be those of a client
+ * of a server in the pod. */
+static void build_gate(const struct config *config, struct rule_list *list)
+{
+    list->count = 0;
+    add_owners(config, list);
+    drop_frames(list, FRAME_UNKNOWN, AF_UNSPEC);
+    drop_frames(list, FRAME_MISNAMED, AF_INET);
+    drop_frames(list, FRAME_MISNAMED, AF_INET6);
+    if (config->ipv6 == IPV6_OFF)
+        append(list, VERDICT_RETURN)->frame = FRAME_IPV6;
+    add_networks(config, list);
+    drop_fragments(list, AF_INET);
+    drop_fragments(list, AF_INET6);
+    if (!config->quic_allowed)
+        match_redirected_ports(config, append_drop(list), IPPROTO_UDP);
+    struct rule *refuse = append_drop(list);
+    match_redirected_ports(config, refuse, IPPROTO_TCP);
+    refuse->segment = SEGMENT_SYN;
+    struct rule *all = append_drop(list);
+    all->protocol = IPPROTO_TCP;
+    add_port(all, 80);
+    add_port(all, 443);
+    if (config->ipv6 == IPV6_REJECT) {
+        struct rule *rule = append_drop(list);
+        rule->protocol = IPPROTO_TCP;
+        rule->family = AF_INET6;
+    }
+}
+
+static size_t find_devices(struct devices *devices)
+{
+    struct error ignored;
+    int socket = netlink_open(NETLINK_ROUTE, &ignored);
+    devices->count = 0;
+    if (socket < 0)
+        return 0;
+    if (devices_read(socket, devices, &ignored) != 0)
+        devices->count = 0;
+    close(socket);
+    return devices->count;
+}
+
+static void build(const struct config *config, struct rule_list *list)
+{
+    list->count = 0;
+    if (list->hook == HOOK_FORWARD)
+        build_forward(config, list);
+    else if (list->table == TABLE_NAT)
+        build_nat(config, list);
+    else
+        build_filter(config, list);
+}
+
 void rules_build(const struct config *config, struct ruleset *set)
 {
     set->ipv6_loopback = ipv6_loopback_is_usable();
     set->ipv6_required = config->ipv6 != IPV6_OFF && (set->ipv6_loopback || ipv6_is_present());
     for (size_t i = 0; i < LISTS_COUNT; i++) {
-        struct rule_list *list = &set->lists[i];
-        list->table = no_rules.lists[i].table;
-        list->family = no_rules.lists[i].family;
-        list->count = 0;
-        if (list->table == TABLE_NAT)
-            build_nat(config, list);
-        else
-            build_filter(config, list);
+        set->lists[i].table = no_rules.lists[i].table;
+        set->lists[i].hook = no_rules.lists[i].hook;
+        set->lists[i].family = no_rules.lists[i].family;
+        build(config, &set->lists[i]);
     }
+    set->gate.table = no_rules.gate.table;
+    set->gate.hook = no_rules.gate.hook;
+    set->gate.family = no_rules.gate.family;
+    set->gate.count = 0;
+    if (find_devices(&set->devices) > 0)
+        build_gate(config, &set->gate);
 }
 
 size_t rules_count(const struct ruleset *set)
@@ -197,6 +308,14 @@ static bool cidr_equal(const struct cidr *a, const struct cidr *b)
            memcmp(&a->address, &b->address, sizeof(a->address)) == 0;
 }
 
+bool rule_has_port(const struct rule *rule, uint16_t port)
+{
+    for (int i = 0; i < rule->port_count; i++)
+        if (rule->ports[i] == port)
+            return true;
+    return false;
+}
+
 bool rule_equal(const struct rule *a, const struct rule *b)
 {
     return a->protocol == b->protocol && a->segment == b->segment &&
@@ -205,5 +324,5 @@ bool rule_equal(const struct rule *a, const struct rule *b)
            cidr_equal(&a->destination, &b->destination) && a->out_loopback == b->out_loopback &&
            a->to_local == b->to_local && a->from_foreign == b->from_foreign &&
            a->has_owner == b->has_owner && a->owner == b->owner && a->verdict == b->verdict &&
-           a->to_port == b->to_port;
+           a->to_port == b->to_port; /* what HOOK_EGRESS alone has is compared as text */
 }

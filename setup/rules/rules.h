@@ -8,13 +8,18 @@
 #include <sys/types.h>
 
 #include "common/config/config.h"
+#include "common/kernel/devices.h"
 
 /* The rules as data: what they are is here, how they get into the kernel is a backend's business.
  */
 
-enum { RULE_PORTS_MAX = 15, RULES_MAX = 2 * CONFIG_LIST_MAX + 8 };
+enum { RULE_PORTS_MAX = 15, RULES_MAX = 2 * CONFIG_LIST_MAX + 24 };
 
 enum table { TABLE_NAT, TABLE_FILTER };
+
+/* Where the kernel looks at a list: what the namespace sends, what it forwards for somebody else,
+ * and what leaves by a device. */
+enum hook { HOOK_OUTPUT, HOOK_FORWARD, HOOK_EGRESS };
 
 enum verdict {
     VERDICT_RETURN,
@@ -28,7 +33,11 @@ enum verdict {
  * SYN is set), or the answer to one (SYN and ACK). */
 enum tcp_segment { SEGMENT_ANY, SEGMENT_SYN, SEGMENT_SYN_ACK };
 
-/* One rule of OUTPUT; a member that is zero matches everything. */
+/* What kind of frame leaves by a device. Whoever makes frames himself may call one by another name
+ * for the kernel than for whoever receives it. */
+enum frame { FRAME_ANY, FRAME_IPV6, FRAME_UNKNOWN, FRAME_MISNAMED };
+
+/* One rule; a member that is zero matches everything. */
 struct rule {
     uint8_t protocol; /* IPPROTO_TCP or IPPROTO_UDP */
     enum tcp_segment segment;
@@ -41,24 +50,34 @@ struct rule {
     bool from_foreign; /* comes from an address that is not of this namespace */
     bool has_owner;
     uid_t owner; /* of the sending socket */
+    /* HOOK_EGRESS only: */
+    bool from_socket; /* not what the kernel sends by itself, or forwards */
+    bool fragment;    /* a part of a packet */
+    int family;       /* of the packet, AF_INET or AF_INET6 */
+    enum frame frame;
     enum verdict verdict;
     uint16_t to_port; /* VERDICT_REDIRECT */
 };
 
-/* What one table has to hold for one family. */
+/* What one hook of a table has to hold for one family. */
 struct rule_list {
     enum table table;
-    int family;   /* AF_INET or AF_INET6 */
-    size_t count; /* 0: nothing of ours may be in this table */
+    enum hook hook;
+    int family;   /* AF_INET or AF_INET6; AF_UNSPEC: both */
+    size_t count; /* 0: nothing of ours may be there */
     struct rule rules[RULES_MAX];
 };
 
-enum { LISTS_COUNT = 4 };
+enum { LISTS_COUNT = 6 };
 
 /* All lists, in the order in which they are replaced: first those that refuse, last those that let
  * through to the proxy, so that a failure in between fails closed. */
 struct ruleset {
     struct rule_list lists[LISTS_COUNT];
+    /* The last rule, at the devices themselves, for what no table sees. It is nft's, whatever the
+     * backend of the others is, and may fail. */
+    struct rule_list gate;
+    struct devices devices; /* where the gate stands */
     /* Without an IPv6 address in the namespace nobody needs the IPv6 lists. They are installed
      * where the kernel takes them, in case an address comes later. */
     bool ipv6_required;
@@ -73,11 +92,13 @@ const char *table_name(enum table table);
 /* Fills set from the configuration. */
 void rules_build(const struct config *config, struct ruleset *set);
 
-/* The number of rules in all lists. */
+/* The number of rules in all lists but the gate. */
 size_t rules_count(const struct ruleset *set);
 
 /* False for a list that may fail: see ipv6_required. */
 bool rules_are_required(const struct ruleset *set, const struct rule_list *list);
+
+bool rule_has_port(const struct rule *rule, uint16_t port);
 
 bool rule_equal(const struct rule *a, const struct rule *b);
 

@@ -16,7 +16,7 @@ static void print_flag(const void *field, FILE *out)
     fprintf(out, "%s", *(const bool *)field ? "on" : "off");
 }
 
-static void print_quic(const void *field, FILE *out)
+static void print_permission(const void *field, FILE *out)
 {
     fprintf(out, "%s", *(const bool *)field ? "allow" : "reject");
 }
@@ -236,7 +236,8 @@ const struct expected fields[] = {
     {"MITMPROXY_SET", parse_set_list, print_set_list, FIELD(set)},
     {"MITMPROXY_EXTRA_PORTS", parse_port_list, print_port_list, FIELD(extra_ports)},
     {"MITMPROXY_IPV6", parse_ipv6, print_ipv6, FIELD(ipv6)},
-    {"MITMPROXY_QUIC", parse_quic, print_quic, FIELD(quic_allowed)},
+    {"MITMPROXY_QUIC", parse_permission, print_permission, FIELD(quic_allowed)},
+    {"MITMPROXY_FORWARDED", parse_permission, print_permission, FIELD(forwarded_allowed)},
     {"MITMPROXY_NON_HTTP", parse_non_http, print_non_http, FIELD(non_http)},
     {"MITMPROXY_STREAM_REQUESTS", parse_size, print_size, FIELD(stream_requests)},
     {"MITMPROXY_EXCLUDE_CIDRS", parse_cidr_list, print_cidr_list, FIELD(exclude_cidrs)},
