@@ -162,12 +162,12 @@ static int clear(const struct config *config, struct error *error)
         *error = why;
         return -1;
     }
-    bool recorded = lock >= 0 && progress_end(&progress, SETUP_RUNNING, &why) == 0;
+    bool recorded = lock >= 0 && progress_write(&progress, SETUP_RUNNING, &why) == 0;
     int result = redirect_clear(&progress.state, error);
     if (recorded && result != 0)
         progress_fail(&progress, error);
     else if (recorded)
-        recorded = progress_end(&progress, SETUP_DISABLED, &why) == 0;
+        recorded = progress_write(&progress, SETUP_DISABLED, &why) == 0;
     if (!recorded)
         log_warn("the state file is not up to date: %s", why.text);
     if (lock >= 0)
@@ -193,12 +193,13 @@ static int work(const struct config *config, const struct arguments *arguments, 
     if (result == 0)
         result = take_steps(config, arguments->command, &progress.state, &end, error);
     if (result == 0)
-        result = progress_end(&progress, end, error);
+        result = progress_write(&progress, end, error);
     /* Without CAP_NET_ADMIN no rule was changed: what was in effect still is. */
     struct error ignored;
-    bool holds = progress.held && error->status == EX_NOPERM && !capability_held(CAP_NET_ADMIN);
+    bool holds =
+        progress.was_ready && error->status == EX_NOPERM && !capability_held(CAP_NET_ADMIN);
     if (result != 0 && holds)
-        progress_end(&progress, SETUP_READY, &ignored);
+        progress_write(&progress, SETUP_READY, &ignored);
     else if (result != 0)
         progress_fail(&progress, error);
     if (lock >= 0)

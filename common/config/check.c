@@ -159,12 +159,12 @@ static int check_program(struct config *config)
  * may read trust.env. */
 static int check_export_mount(const struct config *config)
 {
-    bool is_named = strcmp(config->export_mount, config->export_dir) != 0;
+    bool has_own_mount = strcmp(config->export_mount, config->export_dir) != 0;
     const char *mount = config->export_mount;
     for (const char *at = mount; *at != '\0'; at++) {
         if (isalnum((unsigned char)*at) || strchr("/._-+,=@%", *at) != NULL)
             continue;
-        config_report(config, is_named ? "EXPORT_MOUNT" : "EXPORT_DIR", mount,
+        config_report(config, has_own_mount ? "EXPORT_MOUNT" : "EXPORT_DIR", mount,
                       "trust.env cannot name it: " CONFIG_PREFIX
                       "EXPORT_MOUNT may have letters, digits and /._-+,=@% only");
         return 1;

@@ -26,7 +26,7 @@ static const struct foreign {
     {"DNS_UPSTREAM_PROBE_INTERVAL_SEC", NULL},
     {"DNS_UPSTREAM", "the choice of name servers"},
     /* An exception: whoever sets it expects a filter on DNS. */
-    {"NAMESERVER_EXEMPT", "the filter on DNS that this is an exception from"},
+    {"NAMESERVER_EXEMPT", "the filter on DNS, from which this makes an exception"},
     {"TOKEN", NULL}, /* for the interface for policies, which does not exist here */
     {"MAX_RULES", NULL},
     {"SANDBOX_ID", NULL},
@@ -49,8 +49,8 @@ static const struct foreign *find(const char *name)
 {
     for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
         size_t length = strcspn(table[i].name, "*");
-        bool is_family = table[i].name[length] == '*';
-        if (is_family ? strncmp(name, table[i].name, length) == 0
+        bool is_prefix = table[i].name[length] == '*';
+        if (is_prefix ? strncmp(name, table[i].name, length) == 0
                       : strcmp(name, table[i].name) == 0)
             return &table[i];
     }
@@ -120,8 +120,8 @@ int foreign_policy_report(const struct config *config, const char *name, const c
     if (foreign == NULL)
         return -1;
     if (foreign->what == NULL) {
-        log_warn(CONFIG_PREFIX "%s: has no effect here; it is OpenSandbox's own egress component "
-                               "that knows it",
+        log_warn(CONFIG_PREFIX "%s: has no effect here; only OpenSandbox's own egress component "
+                               "knows it",
                  name);
         return 0;
     }
@@ -144,7 +144,7 @@ int foreign_policy_check_elsewhere(const struct config *config)
         if (foreign != NULL && foreign->what != NULL)
             continue;
         config_report(config, "ENFORCED_ELSEWHERE", elsewhere->items[i],
-                      "no variable that limits or protects");
+                      "is not a variable that limits or protects anything");
         errors++;
     }
     return errors;

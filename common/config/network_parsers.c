@@ -81,7 +81,7 @@ static const char *parse_cidr(char *text, struct cidr *cidr)
         return "prefix length out of range";
     if (cidr->prefix == 0)
         return "a prefix length of 0 would exclude everything";
-    return has_host_bits(cidr) ? "the address has bits set behind its prefix" : NULL;
+    return has_host_bits(cidr) ? "the address has bits set after its prefix" : NULL;
 }
 
 const char *parse_cidr_list(const char *value, void *field)

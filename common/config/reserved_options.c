@@ -16,7 +16,7 @@ static const struct {
     }
 #define FIXED(option)                                                                              \
     {                                                                                              \
-        option, option " is fixed: what is promised rests on it"                                   \
+        option, option " is fixed: the promises of this project depend on it"                      \
     }
     INSTEAD("mode", "MITMPROXY_PORT"),
     INSTEAD("listen_host", "MITMPROXY_PORT"),

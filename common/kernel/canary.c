@@ -67,7 +67,7 @@ static bool is_canary_v6(int accepted)
            memcmp(&original.sin6_addr, &canary->sin6_addr, sizeof(original.sin6_addr)) == 0;
 }
 
-bool canary_is_from(int accepted, int family)
+bool canary_was_destination(int accepted, int family)
 {
     return family == AF_INET ? is_canary_v4(accepted) : is_canary_v6(accepted);
 }

@@ -28,7 +28,7 @@ int canary_connect(int family, int type);
 
 /* Was this accepted connection, of a socket of that family, meant for the canary before it was
  * redirected? */
-bool canary_is_from(int accepted, int family);
+bool canary_was_destination(int accepted, int family);
 
 /* Sends a datagram to the canary, which the first rule of the guard (our rules in the filter table)
  * must refuse. The kernel reports that to the sender: EPERM proves the chain without a privilege,

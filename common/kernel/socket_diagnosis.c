@@ -106,8 +106,8 @@ int listener_find(int diagnosis, int family, uint16_t port, struct listener *fou
 }
 
 /* A connection in TIME_WAIT is left out: it has no owner, and is in nobody's way. */
-int listener_find_connection(int diagnosis, int family, uint16_t port, struct listener *found,
-                             struct error *error)
+int socket_find_connection(int diagnosis, int family, uint16_t port, struct listener *found,
+                           struct error *error)
 {
     const uint32_t all = (1U << (TCP_CLOSING + 1)) - 2;
     struct search search = {.family = family,

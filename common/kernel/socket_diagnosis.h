@@ -23,7 +23,7 @@ int listener_find(int diagnosis, int family, uint16_t port, struct listener *fou
                   struct error *error);
 
 /* The same for a connected socket with that local port. */
-int listener_find_connection(int diagnosis, int family, uint16_t port, struct listener *found,
-                             struct error *error);
+int socket_find_connection(int diagnosis, int family, uint16_t port, struct listener *found,
+                           struct error *error);
 
 #endif

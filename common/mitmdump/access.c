@@ -26,7 +26,7 @@ static int check_path(const char *path, int access, struct error *error)
     return 0;
 }
 
-bool access_interpreter(const char *script, char interpreter[static PATH_MAX])
+bool script_interpreter(const char *script, char interpreter[static PATH_MAX])
 {
     char line[PATH_MAX + 2] = "";
     interpreter[0] = '\0';
@@ -52,7 +52,7 @@ static int check_program(const struct config *config, struct error *error)
     if (check_path(config->bin, X_OK, error) != 0)
         return error_prefix(error, "mitmdump at %.300s cannot be executed by user %s", config->bin,
                             config->user.name);
-    access_interpreter(config->bin, interpreter);
+    script_interpreter(config->bin, interpreter);
     if (interpreter[0] != '\0' && check_path(interpreter, X_OK, error) != 0)
         return error_prefix(error, "mitmdump's interpreter %.300s cannot be executed by user %s",
                             interpreter, config->user.name);
@@ -74,7 +74,7 @@ int access_check(const struct config *config, struct error *error)
     if (check_program(config, error) != 0)
         return -1;
     for (enum addon addon = 0; addon < ADDONS_SHIPPED; addon++)
-        if (addons_shipped(config, addon, path) &&
+        if (shipped_addon_path(config, addon, path) &&
             check_readable(config, "addon", path, error) != 0)
             return -1;
     for (size_t i = 0; i < config->scripts.count; i++)

@@ -13,6 +13,6 @@
 int access_check(const struct config *config, struct error *error);
 
 /* Fills in the interpreter that a script's first line names, or "". True if options follow it. */
-bool access_interpreter(const char *script, char interpreter[static PATH_MAX]);
+bool script_interpreter(const char *script, char interpreter[static PATH_MAX]);
 
 #endif

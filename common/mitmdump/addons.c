@@ -75,7 +75,7 @@ static int check_directory_of(const char *addon, const struct user *user, struct
     return result;
 }
 
-bool addons_shipped(const struct config *config, enum addon addon, char path[static PATH_MAX])
+bool shipped_addon_path(const struct config *config, enum addon addon, char path[static PATH_MAX])
 {
     static const char *const names[] = {
         [ADDON_ADMISSION] = "admission.py",     [ADDON_STREAM] = "stream.py",
@@ -108,7 +108,7 @@ int addons_check(const struct config *config, struct error *error)
     if (config->writable_scripts)
         return 0;
     for (enum addon addon = 0; addon < ADDONS_SHIPPED; addon++)
-        if (addons_shipped(config, addon, path) && check_addon(path, config, error) != 0)
+        if (shipped_addon_path(config, addon, path) && check_addon(path, config, error) != 0)
             return -1;
     for (size_t i = 0; i < config->scripts.count; i++)
         if (check_addon(config->scripts.items[i], config, error) != 0)

@@ -28,6 +28,6 @@ enum addon {
 
 /* Fills in the path of a shipped script. False if it is not used: mitmdump can be started without
  * quick_start.py, but not without the others. */
-bool addons_shipped(const struct config *config, enum addon addon, char path[static PATH_MAX]);
+bool shipped_addon_path(const struct config *config, enum addon addon, char path[static PATH_MAX]);
 
 #endif

@@ -138,7 +138,7 @@ static int parse_lines(char *text, struct state *state, struct error *error)
     while (*text != '\0') {
         char *end = strchr(text, '\n');
         if (end == NULL)
-            return error_set(error, 1, "the last line is torn");
+            return error_set(error, 1, "the last line has no end");
         *end = '\0';
         if (++number == 1 && strcmp(text, version_line) != 0)
             return error_set(error, 1, "line 1: \"%.40s\", expected \"%s\"", text, version_line);

@@ -32,7 +32,7 @@ struct client {
 
 static struct {
     int epoll;
-    struct clients_owner owner;
+    struct clients_callbacks owner;
     uint64_t arrivals;
     uint64_t dropped;
     unsigned int present;
@@ -43,7 +43,7 @@ static struct {
  * touches little memory, and unused buffers take none. */
 static char inputs[CLIENTS_MAX][HTTP_REQUEST_MAX];
 
-void clients_open(int epoll, const struct clients_owner *owner)
+void clients_open(int epoll, const struct clients_callbacks *owner)
 {
     clients.epoll = epoll;
     clients.owner = *owner;
@@ -161,11 +161,11 @@ void clients_begin(int fd, int family)
         .fd = fd,
         .deadline_ms = clock_ms() + DEADLINE_MS,
         .number = ++clients.arrivals,
-        .canary = canary_is_from(fd, family),
+        .canary = canary_was_destination(fd, family),
         .input = input,
     };
     clients.present++;
-    if (guest.canary && clients.owner.canary_landed(clients.owner.context, family, fd))
+    if (guest.canary && clients.owner.canary_arrived(clients.owner.context, family, fd))
         end_client(&guest);
     else
         read_request(&guest);

@@ -15,17 +15,17 @@
 enum { CLIENTS_MAX = 128 };
 
 /* What the clients call their owner for. */
-struct clients_owner {
+struct clients_callbacks {
     void *context;
     /* Fills the answer's status and body, also for a request that could not be parsed (see its
      * status). The body must live until the next call. */
     void (*answer)(void *context, const struct http_request *request, struct http_answer *answer);
     /* A connection has come by the canary of that family. True if no request will follow on it. */
-    bool (*canary_landed)(void *context, int family, int fd);
+    bool (*canary_arrived)(void *context, int family, int fd);
 };
 
 /* Sets the epoll that will report a client's input, with its place below CLIENTS_MAX as data. */
-void clients_open(int epoll, const struct clients_owner *owner);
+void clients_open(int epoll, const struct clients_callbacks *owner);
 
 /* Takes over an accepted, non-blocking connection. */
 void clients_begin(int fd, int family);

@@ -26,7 +26,7 @@ static int watch_listener(size_t index)
     return watch(server.epoll, server.listeners.fds[index], CLIENTS_MAX + index);
 }
 
-int server_open(int epoll, const struct listeners *listeners, const struct clients_owner *owner,
+int server_open(int epoll, const struct listeners *listeners, const struct clients_callbacks *owner,
                 struct error *error)
 {
     server.epoll = epoll;

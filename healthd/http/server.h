@@ -10,7 +10,7 @@
 /* The HTTP server: accepts at the listening sockets. There is one in a process. */
 
 /* Registers the listening sockets with epoll. 0, or -1 with error. */
-int server_open(int epoll, const struct listeners *listeners, const struct clients_owner *owner,
+int server_open(int epoll, const struct listeners *listeners, const struct clients_callbacks *owner,
                 struct error *error);
 
 /* Handles one event whose data was registered by the server: below CLIENTS_MAX + LISTENERS_MAX. */

@@ -77,14 +77,14 @@ static void answer_request(void *context, const struct http_request *request,
     metrics_count(request, answer->status);
 }
 
-static bool canary_landed(void *context, int family, int fd)
+static bool canary_arrived(void *context, int family, int fd)
 {
     struct readiness *readiness = context;
     readiness->changed = true;
-    return probes_landed(&readiness->probes, family, fd);
+    return probes_arrived(&readiness->probes, family, fd);
 }
 
-struct clients_owner answers_of(struct readiness *readiness)
+struct clients_callbacks answers_callbacks(struct readiness *readiness)
 {
-    return (struct clients_owner){readiness, answer_request, canary_landed};
+    return (struct clients_callbacks){readiness, answer_request, canary_arrived};
 }

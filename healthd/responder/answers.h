@@ -6,6 +6,6 @@
 
 /* Returns the callbacks that answer clients, path by path, from readiness, which must outlive the
  * clients. They also count requests, and tell readiness of canaries. */
-struct clients_owner answers_of(struct readiness *readiness);
+struct clients_callbacks answers_callbacks(struct readiness *readiness);
 
 #endif

@@ -178,7 +178,7 @@ static in_port_t port_of(int fd, int (*ask)(int, struct sockaddr *, socklen_t *)
     return address.any.sa_family == AF_INET ? address.v4.sin_port : address.v6.sin6_port;
 }
 
-bool probes_landed(struct probes *probes, int family, int accepted)
+bool probes_arrived(struct probes *probes, int family, int accepted)
 {
     struct probe *probe = &probes->canaries[family == AF_INET ? 0 : 1];
     bool is_own =

@@ -39,6 +39,6 @@ void probes_look(struct probes *probes, void (*accept_waiting)(void));
 
 /* A connection to the canary of that family has been accepted. True if it is our own, on which no
  * request will follow. */
-bool probes_landed(struct probes *probes, int family, int accepted);
+bool probes_arrived(struct probes *probes, int family, int accepted);
 
 #endif

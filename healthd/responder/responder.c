@@ -148,7 +148,7 @@ static void loop(struct responder *responder)
 static int open_all(struct responder *responder, const struct listeners *listeners,
                     struct error *error)
 {
-    const struct clients_owner owner = answers_of(&responder->readiness);
+    const struct clients_callbacks owner = answers_callbacks(&responder->readiness);
     responder->signals = signals_open();
     if (responder->signals < 0)
         return error_set(error, 1, "signals: %s", strerror(errno));

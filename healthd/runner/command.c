@@ -119,7 +119,7 @@ static void add_scripts(struct command *command, const struct config *config)
 {
     char path[PATH_MAX];
     for (enum addon addon = 0; addon < ADDONS_LOADED; addon++) {
-        addons_shipped(config, addon, path);
+        shipped_addon_path(config, addon, path);
         add(command, "-s");
         add(command, "%s", path);
     }
@@ -134,13 +134,13 @@ static void add_scripts(struct command *command, const struct config *config)
 static void add_quick_start(struct command *command, const struct config *config)
 {
     char interpreter[PATH_MAX] = "", script[PATH_MAX];
-    bool has_options = access_interpreter(config->bin, interpreter);
+    bool has_options = script_interpreter(config->bin, interpreter);
     if (strstr(interpreter, "/python") == NULL || has_options) {
         log_info("no quick start: %s is not a script with a Python alone in its first line",
                  config->bin);
         return;
     }
-    if (!addons_shipped(config, ADDON_QUICK_START, script)) {
+    if (!shipped_addon_path(config, ADDON_QUICK_START, script)) {
         log_info("no quick start: %s: %s", script, strerror(ENOENT));
         return;
     }

@@ -38,7 +38,7 @@ static int check_family(int diagnosis, int family, uint16_t port, struct error *
         return error_set(error, EX_UNAVAILABLE,
                          "port %u of %s is held by another process, of uid %u", port, address,
                          holder.uid);
-    if (listener_find_connection(diagnosis, family, port, &holder, &unknown) == 1)
+    if (socket_find_connection(diagnosis, family, port, &holder, &unknown) == 1)
         return error_set(error, EX_UNAVAILABLE,
                          "port %u of %s is held by a connection of a process of uid %u", port,
                          address, holder.uid);

@@ -4,7 +4,7 @@
 #include "common/base/log.h"
 #include "healthd/runner/command.h"
 
-enum { MOST_MS = 10 * 1000 };
+enum { START_MOST_MS = 10 * 1000 };
 
 int start_init(struct start *start, const struct config *config, bool with_ipv6,
                struct error *error)
@@ -27,10 +27,10 @@ bool start_is_over(struct start *start, const struct output *output, struct erro
     int64_t now = clock_ms();
     if (start->listens_since_ms == 0)
         start->listens_since_ms = now;
-    if (output->start_is_over || now - start->listens_since_ms >= MOST_MS)
+    if (output->start_is_over || now - start->listens_since_ms >= START_MOST_MS)
         return true;
     error_set(error, 1, "listens, but %s%s",
-              output->last[0] != '\0' ? "has complained: " : "has not ended its start",
+              output->last[0] != '\0' ? "has complained: " : "has not finished starting",
               output->last);
     return false;
 }

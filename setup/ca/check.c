@@ -81,7 +81,7 @@ int ca_check_key(const struct ca *ca, struct error *error)
         return -1;
     if (!halves_match(ca->key))
         return error_set(error, EX_CONFIG,
-                         "the private key is damaged: its private half is not that of its public "
+                         "the private key is damaged: its private half does not match its public "
                          "half");
     if (X509_check_private_key(ca_certificate(ca), ca->key) != 1)
         return error_set(error, EX_CONFIG,
@@ -111,7 +111,7 @@ static int check_above(X509 *certificate, const char *path, struct error *error)
 {
     const EVP_PKEY *key = X509_get0_pubkey(certificate);
     if (!signs_for_clients(key))
-        return error_set(error, EX_CONFIG, "the chain's key is %s, which clients do not know",
+        return error_set(error, EX_CONFIG, "the chain's key is %s, which clients do not support",
                          EVP_PKEY_get0_type_name(key));
     if (check_strength(key, "the chain's", error) != 0)
         return -1;

@@ -7,7 +7,7 @@
 /* When the first certificate expires that clients need: the root, or one below it. The search ends
  * at the first one with the root's key: the root itself, or a cross certificate, which only clients
  * need that trust only the CA before. */
-static int64_t find_end(const struct ca *ca, X509 *root)
+static int64_t first_expiry(const struct ca *ca, X509 *root)
 {
     int64_t end = certificate_end(root);
     for (int i = 0; i < sk_X509_num(ca->certificates); i++) {
@@ -35,7 +35,7 @@ int ca_record_make(const struct config *config, const char *root_pem, size_t roo
     if (root == NULL)
         goto out;
     strlcpy(record->file_sha256, file.sha256, sizeof(record->file_sha256));
-    record->expires = find_end(&ca, sk_X509_value(root, 0));
+    record->expires = first_expiry(&ca, sk_X509_value(root, 0));
     result = 0;
 out:
     sk_X509_pop_free(root, X509_free);

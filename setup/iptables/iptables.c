@@ -45,7 +45,7 @@ static void undo_free(void *undo)
 }
 
 /* Was anything changed at all? */
-static bool has_any(const struct iptables_undo *before)
+static bool has_changes(const struct iptables_undo *before)
 {
     for (size_t i = 0; i < LISTS_COUNT; i++)
         if (before->tables[i] != NULL)
@@ -82,7 +82,7 @@ static int apply_lists(const struct ruleset *set, bool *changed, struct iptables
         if (apply_list(&set->lists[i], changed, &before->tables[i], error) == 0)
             continue;
         if (restore(set, before, &undo_error) != 0)
-            log_error("not put back as it was: %s", undo_error.text);
+            log_error("cannot put the rules back as they were: %s", undo_error.text);
         return -1;
     }
     return 0;
@@ -100,7 +100,7 @@ static int apply(const struct ruleset *set, bool *changed, void **undo, struct e
         error_set(error, 1, "iptables: %s", strerror(errno));
     else
         result = apply_lists(set, changed, before, error);
-    if (result == 0 && has_any(before))
+    if (result == 0 && has_changes(before))
         *undo = before;
     else
         undo_free(before);

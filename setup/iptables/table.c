@@ -13,27 +13,27 @@
 enum { ATTEMPTS = 20 };
 
 /* What is wanted of the table: rules, an earlier content, or nothing (an empty list). */
-struct wish {
+struct target {
     const struct rule_list *list;
     const struct table_snapshot *earlier;
     struct table_snapshot *before; /* taken before the first change */
     bool changed;
 };
 
-static bool is_fulfilled(const struct wish *wish, const struct live *live)
+static bool is_reached(const struct target *target, const struct live *live)
 {
-    if (wish->earlier != NULL && content_had_chain(wish->earlier))
-        return wish->changed;
-    if (wish->earlier == NULL && wish->list->count > 0)
+    if (target->earlier != NULL && content_had_chain(target->earlier))
+        return target->changed;
+    if (target->earlier == NULL && target->list->count > 0)
         return live_chain_matches(live) && live_jump_matches(live);
     return !live_has_chain(live) && !live_has_jump(live);
 }
 
-static int write_wish(const struct wish *wish, const struct live *live)
+static int write_target(const struct target *target, const struct live *live)
 {
-    if (wish->earlier != NULL)
-        return content_restore(live, wish->earlier);
-    return wish->list->count > 0 ? content_write(live) : content_delete(live);
+    if (target->earlier != NULL)
+        return content_restore(live, target->earlier);
+    return target->list->count > 0 ? content_write(live) : content_delete(live);
 }
 
 enum outcome { DONE, AGAIN, BROKEN };
@@ -41,22 +41,22 @@ enum outcome { DONE, AGAIN, BROKEN };
 /* One commit, whose result is not final: under contention it reports EINVAL for a replacement
  * that worked, and success for one that another program has overwritten. The next attempt looks
  * again. */
-static enum outcome change(struct wish *wish, const struct live *live, struct error *error)
+static enum outcome change(struct target *target, const struct live *live, struct error *error)
 {
-    if (wish->earlier == NULL && wish->before == NULL) {
-        wish->before = content_save(live);
-        if (wish->before == NULL) {
+    if (target->earlier == NULL && target->before == NULL) {
+        target->before = content_save(live);
+        if (target->before == NULL) {
             error_set(error, 1, "%s: table %s: cannot copy the rules of chain %s",
-                      live->xtc->program, table_name(wish->list->table), live->chain);
+                      live->xtc->program, table_name(target->list->table), live->chain);
             return BROKEN;
         }
     }
-    if (write_wish(wish, live) != 0) {
+    if (write_target(target, live) != 0) {
         live_error(live, "build", error);
         return BROKEN;
     }
     if (live->xtc->commit(live->handle)) {
-        wish->changed = true;
+        target->changed = true;
         return AGAIN;
     }
     bool contended = errno == EAGAIN || errno == EINVAL;
@@ -65,28 +65,28 @@ static enum outcome change(struct wish *wish, const struct live *live, struct er
 }
 
 /* One look at the table, and one commit if it is not as wished. */
-static enum outcome attempt(struct wish *wish, struct error *error)
+static enum outcome attempt(struct target *target, struct error *error)
 {
     struct live live;
-    if (live_open(&live, wish->list, error) != 0) {
+    if (live_open(&live, target->list, error) != 0) {
         if (errno == EAGAIN)
             return AGAIN;
-        return wish->list->count == 0 && live_is_absent(errno) ? DONE : BROKEN;
+        return target->list->count == 0 && live_is_absent(errno) ? DONE : BROKEN;
     }
-    enum outcome outcome = is_fulfilled(wish, &live) ? DONE : change(wish, &live, error);
+    enum outcome outcome = is_reached(target, &live) ? DONE : change(target, &live, error);
     live_close(&live);
     return outcome;
 }
 
-static int fulfil(struct wish *wish, struct error *error)
+static int reach(struct target *target, struct error *error)
 {
     const struct timespec pause = {.tv_nsec = 1000 * 1000};
     enum outcome outcome = AGAIN;
     error_set(error, EX_UNAVAILABLE, "iptables: table %s: other programs change it all the time",
-              table_name(wish->list->table));
+              table_name(target->list->table));
     for (int i = 0; i < ATTEMPTS && outcome == AGAIN; i++) {
-        outcome = attempt(wish, error);
-        if (outcome == AGAIN && !wish->changed)
+        outcome = attempt(target, error);
+        if (outcome == AGAIN && !target->changed)
             nanosleep(&pause, NULL);
     }
     return outcome == DONE ? 0 : -1;
@@ -95,18 +95,18 @@ static int fulfil(struct wish *wish, struct error *error)
 int table_apply(const struct rule_list *list, bool *changed, struct table_snapshot **snapshot,
                 struct error *error)
 {
-    struct wish wish = {.list = list};
-    int result = fulfil(&wish, error);
-    *changed = *changed || wish.changed;
-    *snapshot = wish.before;
+    struct target target = {.list = list};
+    int result = reach(&target, error);
+    *changed = *changed || target.changed;
+    *snapshot = target.before;
     return result;
 }
 
 int table_restore(const struct rule_list *list, const struct table_snapshot *snapshot,
                   struct error *error)
 {
-    struct wish wish = {.list = list, .earlier = snapshot};
-    return fulfil(&wish, error);
+    struct target target = {.list = list, .earlier = snapshot};
+    return reach(&target, error);
 }
 
 static void print_jumps(const struct live *live, FILE *out)

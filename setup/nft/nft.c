@@ -285,7 +285,7 @@ static int apply(const struct ruleset *set, bool *changed, void **undo, struct e
         goto out;
     result = write_and_verify(set, before->text, wanted, error);
     if (result != 0 && take_back(set, before, &undo_error) != 0)
-        log_error("not put back as it was: %s", undo_error.text);
+        log_error("cannot put the rules back as they were: %s", undo_error.text);
     if (result != 0)
         goto out;
     *changed = true;

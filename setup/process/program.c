@@ -244,7 +244,8 @@ int program_wait(struct program *program)
 
 void program_end(struct program *program)
 {
-    if (program->pid > 0)
-        kill(program->pid, SIGKILL);
+    if (program->pid <= 0)
+        return; /* never started, or its end was awaited */
+    kill(program->pid, SIGKILL);
     program_wait(program);
 }

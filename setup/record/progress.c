@@ -63,7 +63,7 @@ static int make_place(const struct config *config, struct state_place *place, st
     strlcpy(path, config->state_file, sizeof(path));
     char *slash = strrchr(path, '/');
     if (slash == NULL)
-        return error_set(error, EX_CONFIG, "it is not known where the state file is");
+        return error_set(error, EX_CONFIG, "STATE_FILE is not known");
     if (slash == path || slash[1] == '\0')
         return error_set(error, EX_CONFIG,
                          CONFIG_PREFIX "STATE_FILE=\"%s\": needs a directory of its own", path);
@@ -117,8 +117,8 @@ int progress_begin(const struct config *config, struct progress *progress, struc
     if (progress_resume(config, progress, error) != 0)
         return -1;
     take_over(progress);
-    progress->held = progress->state.setup == SETUP_READY && progress->state.rules > 0;
-    return progress_end(progress, SETUP_RUNNING, error);
+    progress->was_ready = progress->state.setup == SETUP_READY && progress->state.rules > 0;
+    return progress_write(progress, SETUP_RUNNING, error);
 }
 
 int progress_lock(struct progress *progress, struct error *error)
@@ -139,7 +139,7 @@ int progress_lock(struct progress *progress, struct error *error)
     return lock;
 }
 
-int progress_end(struct progress *progress, enum setup_state how, struct error *error)
+int progress_write(struct progress *progress, enum setup_state how, struct error *error)
 {
     progress->state.setup = how;
     progress->state.setup_error[0] = '\0';

@@ -11,7 +11,7 @@
 struct progress {
     struct state_place place; /* of the state file; its directory is -1 until it is open */
     struct state state;
-    bool held; /* an earlier run had finished, and installed rules */
+    bool was_ready; /* an earlier run had finished, and installed rules */
 };
 
 /* Opens or makes the state file's directory. Also to be called after a wait, since it may have been
@@ -27,7 +27,7 @@ int progress_begin(const struct config *config, struct progress *progress, struc
 int progress_lock(struct progress *progress, struct error *error);
 
 /* Writes this state, without an error. */
-int progress_end(struct progress *progress, enum setup_state how, struct error *error);
+int progress_write(struct progress *progress, enum setup_state how, struct error *error);
 
 /* Writes "failed" and why, as far as that can still be written. */
 void progress_fail(struct progress *progress, const struct error *why);

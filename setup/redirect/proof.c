@@ -90,7 +90,7 @@ static int expect_on(int family, int listener, int connected, struct error *erro
         int accepted = accept4(listener, &peer.any, &peer_size, SOCK_CLOEXEC);
         if (accepted < 0)
             continue;
-        bool proved = canary_is_from(accepted, family);
+        bool proved = canary_was_destination(accepted, family);
         /* Closed by a reset: nothing was sent, and no TIME_WAIT shall stay behind. */
         setsockopt(accepted, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset));
         close(accepted);

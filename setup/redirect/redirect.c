@@ -97,7 +97,7 @@ static void take_back(const struct backend *backend, const struct ruleset *set, 
     if (backend->take_back(set, undo, &error) == 0)
         log_warn("%s: put the rules back as they were", backend->name);
     else
-        log_error("%s: put the rules back as they were: %s", backend->name, error.text);
+        log_error("%s: cannot put the rules back as they were: %s", backend->name, error.text);
 }
 
 /* Makes a backend hold the set, which may be empty; *undo puts back what was there. A backend that

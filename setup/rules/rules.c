@@ -129,7 +129,7 @@ static void build_nat(const struct config *config, struct rule_list *list)
 /* If both ends connect to each other at once, the server's SYN may come while the application's own
  * is unanswered; the kernel answers it with SYN and ACK. Refused only for 80 and 443, which no
  * client has as its own port: other ports may be those of clients of a server in the pod. */
-static void add_meeting(struct rule_list *list)
+static void add_simultaneous_open(struct rule_list *list)
 {
     struct rule *rule = append(list, VERDICT_TCP_RESET);
     rule->protocol = IPPROTO_TCP;
@@ -142,7 +142,7 @@ static void add_meeting(struct rule_list *list)
  * outside. If it connects to another socket of the pod, the answer goes to the real server, and no
  * rule can tell that the connection began in here. So its SYN is dropped; a reset would go outside
  * as well. */
-static void add_impostor(struct rule_list *list)
+static void add_foreign_source(struct rule_list *list)
 {
     struct rule *rule = append(list, VERDICT_DROP);
     rule->protocol = IPPROTO_TCP;
@@ -160,7 +160,7 @@ static void build_filter(const struct config *config, struct rule_list *list)
     if (!config_has_guard(config, list->family))
         return;
     add_canary(list, VERDICT_PORT_UNREACHABLE, IPPROTO_UDP);
-    add_impostor(list);
+    add_foreign_source(list);
     add_exemptions(config, list);
     if (!config->quic_allowed)
         match_redirected_ports(config, append(list, VERDICT_PORT_UNREACHABLE), IPPROTO_UDP);
@@ -169,7 +169,7 @@ static void build_filter(const struct config *config, struct rule_list *list)
     if (list->family == AF_INET6 && config->ipv6 == IPV6_REJECT)
         return;
     refuse->segment = SEGMENT_SYN;
-    add_meeting(list);
+    add_simultaneous_open(list);
 }
 
 /* What the pod forwards for somebody else (containers in it, virtual machines) comes by no OUTPUT.

@@ -77,7 +77,7 @@ static int print_key(const struct config *config)
     if (directory < 0 || fstatat(directory, CA_FILE, &st, AT_SYMLINK_NOFOLLOW) != 0) {
         bool missing = errno == ENOENT;
         printf("  key          %s/" CA_FILE ": %s\n", config->confdir,
-               missing ? "MISSING" : "not looked at, this user may not");
+               missing ? "MISSING" : "not checked: this user may not look there");
         if (directory >= 0)
             close(directory);
         return missing ? 1 : 0;
@@ -93,7 +93,8 @@ int status_print_live(const struct config *config)
     struct state state;
     struct error error = {0}, unknown;
     bool readable = state_read(config->state_file, config->user.uid, &state, &error) == 0;
-    printf("configuration\n  NOT accepted, see the errors: what should be is not known\nrules\n");
+    printf(
+        "configuration\n  NOT accepted, see the errors: the wanted rules are not known\nrules\n");
     if (redirect_print_live(stdout, &unknown) != 0)
         printf("  UNKNOWN: %s\n", unknown.text);
     if (config->state_file[0] != '\0')

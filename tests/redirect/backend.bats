@@ -744,7 +744,7 @@ nft_chain_flushed() { nft flush chain inet $NFT_TABLE "$IN"; }
   attempt with REDIRECT_BACKEND=nft "$LAB/usr/sbin/setup"
   [[ $STATUS == 1 ]]
   has "$OUTPUT" 'cannot be executed: .*/setup-nft: No such file'
-  lacks "$OUTPUT" 'made a new CA|not put back'
+  lacks "$OUTPUT" 'made a new CA|cannot put the rules back'
   with REDIRECT_BACKEND=nft setup
   attempt with REDIRECT_BACKEND=nft setup status
   [[ $STATUS == 0 ]]
