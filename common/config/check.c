@@ -49,8 +49,9 @@ static int check_users(const struct config *config)
 static bool is_redirected(const struct config *config, uint16_t port)
 {
     for (size_t i = 0; i < config->extra_ports.count; i++)
-        if (config->extra_ports.ports[i] == port)
-            return true;
+        if (config->extra_ports.ranges[i].first == port &&
+            config->extra_ports.ranges[i].last == port)
+            return true; /* a range leaves our own ports out */
     return port == 80 || port == 443;
 }
 
@@ -60,6 +61,16 @@ static int check_health_port(const struct config *config)
     if (config->http.port != CANARY_PORT)
         return 0;
     config_report(config, "HTTP_ADDR", ":9", "is the canary's port");
+    return 1;
+}
+
+/* With MITMPROXY_IPV6=off there are no rules for IPv6 that could refuse anything. */
+static int check_other_traffic(const struct config *config)
+{
+    if (config->other_traffic_allowed || config->ipv6 != IPV6_OFF)
+        return 0;
+    config_report(config, "OTHER_TRAFFIC", "reject",
+                  "does not go with " CONFIG_PREFIX "MITMPROXY_IPV6=off");
     return 1;
 }
 
@@ -176,6 +187,6 @@ int config_check(struct config *config)
 {
     if (!config->transparent)
         return 0;
-    return check_users(config) + check_ports(config) + check_files(config) +
-           check_export_mount(config) + check_program(config);
+    return check_users(config) + check_ports(config) + check_other_traffic(config) +
+           check_files(config) + check_export_mount(config) + check_program(config);
 }

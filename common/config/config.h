@@ -15,7 +15,7 @@
 
 #define CONFIG_PREFIX "OPENSANDBOX_EGRESS_"
 
-enum { CONFIG_VALUE_MAX = 4096, CONFIG_LIST_MAX = 64, EXTRA_PORTS_MAX = 13 };
+enum { CONFIG_VALUE_MAX = 4096, CONFIG_LIST_MAX = 64 };
 
 /* The items of a variable with several values. They point into text. */
 struct list {
@@ -24,9 +24,14 @@ struct list {
     char text[CONFIG_VALUE_MAX];
 };
 
+/* Ports from first to last. */
+struct port_range {
+    uint16_t first, last;
+};
+
 struct port_list {
     size_t count;
-    uint16_t ports[EXTRA_PORTS_MAX];
+    struct port_range ranges[CONFIG_LIST_MAX];
 };
 
 struct uid_list {
@@ -90,8 +95,10 @@ struct config {
     char scripts_dir[PATH_MAX];
     struct list set;
     struct port_list extra_ports;
+    struct port_list exclude_ports; /* TCP and UDP */
     enum ipv6_mode ipv6;
-    bool quic_allowed;      /* UDP to the redirected ports */
+    bool quic_allowed;          /* UDP to the redirected ports */
+    bool other_traffic_allowed; /* what is neither redirected nor excluded */
     bool forwarded_allowed; /* what the pod forwards for somebody else to the redirected ports */
     enum non_http_mode non_http;
     uint64_t stream_requests; /* bytes; larger request bodies are passed on in pieces */

@@ -3,10 +3,30 @@
 #include <arpa/inet.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "common/config/config.h"
 
 /* The parsers of lists of numbers and of lists of networks. */
+
+/* "8080", "8000-8999" or "all". */
+static const char *parse_port_range(char *text, struct port_range *range)
+{
+    char *dash = strchr(text, '-');
+    if (strcasecmp(text, "all") == 0) {
+        *range = (struct port_range){1, UINT16_MAX};
+        return NULL;
+    }
+    if (dash != NULL)
+        *dash = '\0';
+    const char *reason = parse_port(text, &range->first);
+    range->last = range->first;
+    if (reason == NULL && dash != NULL)
+        reason = parse_port(dash + 1, &range->last);
+    if (reason == NULL && range->last < range->first)
+        reason = "a range that ends before it begins";
+    return reason;
+}
 
 const char *parse_port_list(const char *value, void *field)
 {
@@ -14,16 +34,8 @@ const char *parse_port_list(const char *value, void *field)
     struct list list;
     const char *reason = parse_word_list(value, &list);
     ports->count = 0;
-    for (size_t i = 0; reason == NULL && i < list.count; i++) {
-        if (ports->count == EXTRA_PORTS_MAX) {
-            reason = "too many items";
-            break;
-        }
-        reason = parse_port(list.items[i], &ports->ports[ports->count]);
-        /* 80 and 443 are redirected anyway. */
-        if (reason == NULL && ports->ports[ports->count] != 80 && ports->ports[ports->count] != 443)
-            ports->count++;
-    }
+    for (size_t i = 0; reason == NULL && i < list.count; i++)
+        reason = parse_port_range(list.items[i], &ports->ranges[ports->count++]);
     if (reason != NULL)
         ports->count = 0;
     return reason;

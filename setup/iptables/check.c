@@ -34,6 +34,7 @@ static const struct extension filter_extensions[] = {
     {"tcp", false, TCP_REVISION},           {"multiport", false, MULTIPORT_REVISION},
     {"REJECT", true, REJECT_REVISION},      {NULL, false, 0},
 };
+static const struct extension conntrack_extension = {"conntrack", false, CONNTRACK_REVISION};
 
 /* Opens the kind of socket that libiptc uses. */
 static int open_socket(int family, struct error *error)
@@ -110,6 +111,9 @@ static int check_list(struct sockets *sockets, const struct rule_list *list, str
     for (; extension->name != NULL; extension++)
         if (check_extension(*fd, list->family, extension, error) != 0)
             return -1;
+    for (size_t i = 0; i < list->count; i++)
+        if (list->rules[i].is_reply)
+            return check_extension(*fd, list->family, &conntrack_extension, error);
     return 0;
 }
 

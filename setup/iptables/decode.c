@@ -59,25 +59,26 @@ static bool decode_header(int family, const union entry *entry, struct rule *rul
 static bool decode_ports(const struct xt_multiport_v1 *ports, struct rule *rule)
 {
     if (ports->flags != XT_MULTIPORT_DESTINATION || ports->invert != 0 ||
-        ports->count > RULE_PORTS_MAX || rule->port_count > 0)
+        ports->count > RULE_PORTS_MAX || rule->range_count > 0)
         return false;
-    rule->port_count = ports->count;
     for (int i = 0; i < ports->count; i++) {
-        if (ports->pflags[i] != 0)
+        struct port_range *range = &rule->ranges[rule->range_count++];
+        range->first = ports->ports[i];
+        if (ports->pflags[i] != 0 && ++i == ports->count)
             return false;
-        rule->ports[i] = ports->ports[i];
+        range->last = ports->ports[i];
     }
     return true;
 }
 
 static bool decode_owner(const struct xt_owner_match_info *owner, struct rule *rule)
 {
-    if (owner->match != XT_OWNER_UID || owner->invert != 0 || owner->uid_min != owner->uid_max ||
-        rule->has_owner)
+    if (owner->match != XT_OWNER_UID || owner->invert != 0 || rule->has_owner || rule->from_socket)
         return false;
-    rule->has_owner = true;
-    rule->owner = owner->uid_min;
-    return true;
+    rule->from_socket = owner->uid_min == 0 && owner->uid_max == (uid_t)UID_NUMBER_MAX;
+    rule->has_owner = owner->uid_min == owner->uid_max;
+    rule->owner = rule->has_owner ? owner->uid_min : 0;
+    return rule->has_owner || rule->from_socket;
 }
 
 static bool decode_segment(const struct xt_tcp *tcp, struct rule *rule)
@@ -117,6 +118,10 @@ static bool decode_match(const struct xt_entry_match *match, struct rule *rule)
         return decode_ports(data, rule);
     if (is_match(match, "owner", OWNER_REVISION))
         return decode_owner(data, rule);
+    if (is_match(match, "conntrack", CONNTRACK_REVISION) && !rule->is_reply) {
+        rule->is_reply = memcmp(data, &entry_reply, sizeof(entry_reply)) == 0;
+        return rule->is_reply;
+    }
     return false;
 }
 

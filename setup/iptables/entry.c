@@ -108,6 +108,25 @@ static void encode_header(int family, const struct rule *rule, union entry *entr
     encode_interface(rule, ip6->outiface, ip6->outiface_mask);
 }
 
+/* A range is two ports, of which the first one is marked. */
+static void encode_ports(const struct rule *rule, struct xt_multiport_v1 *ports)
+{
+    ports->flags = XT_MULTIPORT_DESTINATION;
+    for (int i = 0; i < rule->range_count; i++) {
+        const struct port_range *range = &rule->ranges[i];
+        ports->pflags[ports->count] = range->last > range->first;
+        ports->ports[ports->count++] = range->first;
+        if (range->last > range->first)
+            ports->ports[ports->count++] = range->last;
+    }
+}
+
+/* In the words of iptables "--ctdir REPLY": not the original direction. */
+const struct xt_conntrack_mtinfo3 entry_reply = {
+    .match_flags = XT_CONNTRACK_DIRECTION,
+    .invert_flags = XT_CONNTRACK_DIRECTION,
+};
+
 static void encode_matches(int family, const struct rule *rule, union entry *entry)
 {
     if (rule->to_local || rule->from_foreign) {
@@ -119,19 +138,20 @@ static void encode_matches(int family, const struct rule *rule, union entry *ent
         struct xt_tcp *tcp = append(family, entry, "tcp", TCP_REVISION, sizeof(*tcp));
         *tcp = entry_segment(rule->segment);
     }
-    if (rule->port_count > 0) {
-        struct xt_multiport_v1 *ports =
-            append(family, entry, "multiport", MULTIPORT_REVISION, sizeof(*ports));
-        ports->flags = XT_MULTIPORT_DESTINATION;
-        ports->count = rule->port_count;
-        memcpy(ports->ports, rule->ports, rule->port_count * sizeof(rule->ports[0]));
-    }
-    if (rule->has_owner) {
+    if (rule->range_count > 0)
+        encode_ports(rule, append(family, entry, "multiport", MULTIPORT_REVISION,
+                                  sizeof(struct xt_multiport_v1)));
+    if (rule->has_owner || rule->from_socket) {
         struct xt_owner_match_info *owner =
             append(family, entry, "owner", OWNER_REVISION, sizeof(*owner));
         owner->match = XT_OWNER_UID;
-        owner->uid_min = rule->owner;
-        owner->uid_max = rule->owner;
+        owner->uid_min = rule->has_owner ? rule->owner : 0;
+        owner->uid_max = rule->has_owner ? rule->owner : (uid_t)UID_NUMBER_MAX;
+    }
+    if (rule->is_reply) {
+        struct xt_conntrack_mtinfo3 *reply =
+            append(family, entry, "conntrack", CONNTRACK_REVISION, sizeof(*reply));
+        *reply = entry_reply;
     }
 }
 

@@ -36,10 +36,18 @@ static void print_match(FILE *out, const struct rule *rule)
     if (rule->segment != SEGMENT_ANY)
         fprintf(out, " -m tcp --tcp-flags FIN,SYN,RST,ACK SYN%s",
                 rule->segment == SEGMENT_SYN_ACK ? ",ACK" : "");
-    for (int i = 0; i < rule->port_count; i++)
-        fprintf(out, "%s%u", i == 0 ? " -m multiport --dports " : ",", rule->ports[i]);
+    for (int i = 0; i < rule->range_count; i++) {
+        const struct port_range *range = &rule->ranges[i];
+        fprintf(out, "%s%u", i == 0 ? " -m multiport --dports " : ",", range->first);
+        if (range->last > range->first)
+            fprintf(out, ":%u", range->last);
+    }
     if (rule->has_owner)
         fprintf(out, " -m owner --uid-owner %u", rule->owner);
+    if (rule->from_socket)
+        fprintf(out, " -m owner --uid-owner 0-%lld", UID_NUMBER_MAX);
+    if (rule->is_reply)
+        fputs(" -m conntrack --ctdir REPLY", out);
 }
 
 /* As iptables-save writes it. */

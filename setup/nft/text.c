@@ -15,6 +15,8 @@ static void print_frame(const struct rule *rule, FILE *out)
 {
     if (rule->from_socket)
         fputs("meta skuid >= 0 ", out); /* whoever it is: only a socket has an owner */
+    if (rule->is_reply)
+        fputs("ct direction reply ", out);
     if (rule->frame == FRAME_UNKNOWN)
         fputs("meta protocol != { ip, arp, ip6 } ", out);
     if (rule->frame == FRAME_IPV6)
@@ -53,18 +55,18 @@ static void print_match(const struct rule *rule, FILE *out)
     if (rule->segment != SEGMENT_ANY)
         fprintf(out, "tcp flags syn%s / fin,syn,rst,ack ",
                 rule->segment == SEGMENT_SYN_ACK ? ",ack" : "");
-    if (rule->port_count == 0 && rule->protocol != 0 && rule->segment == SEGMENT_ANY)
-        fputs("meta l4proto tcp ", out);
-    if (rule->port_count == 0)
+    if (rule->range_count == 0 && rule->protocol != 0 && rule->segment == SEGMENT_ANY)
+        fprintf(out, "meta l4proto %s ", rule->protocol == IPPROTO_TCP ? "tcp" : "udp");
+    if (rule->range_count == 0)
         return;
     fprintf(out, "%s dport ", rule->protocol == IPPROTO_TCP ? "tcp" : "udp");
-    if (rule->port_count == 1) {
-        fprintf(out, "%u ", rule->ports[0]);
-        return;
+    for (int i = 0; i < rule->range_count; i++) {
+        const struct port_range *range = &rule->ranges[i];
+        fprintf(out, "%s%u", i > 0 ? ", " : rule->range_count > 1 ? "{ " : "", range->first);
+        if (range->last > range->first)
+            fprintf(out, "-%u", range->last);
     }
-    for (int i = 0; i < rule->port_count; i++)
-        fprintf(out, "%s%u", i == 0 ? "{ " : ", ", rule->ports[i]);
-    fputs(" } ", out);
+    fputs(rule->range_count > 1 ? " } " : " ", out);
 }
 
 /* As nft lists it: the default is left out, unless a match has fixed the family. */

@@ -64,7 +64,7 @@ static bool matches(const struct search *search, const struct rule *rule, uid_t 
         return false;
     if (rule->has_destination && !is_in(&rule->destination, address))
         return false;
-    return rule->port_count == 0 || rule_has_port(rule, port);
+    return rule->range_count == 0 || rule_has_port(rule, port);
 }
 
 static void consider(void *context, struct nlmsghdr *message)

@@ -7,6 +7,9 @@
 #include "common/kernel/canary.h"
 #include "common/kernel/ipv6.h"
 #include "common/kernel/netlink.h"
+#include "setup/rules/list.h"
+#include "setup/rules/nameservers.h"
+#include "setup/rules/ports.h"
 
 const struct ruleset no_rules = {
     .lists = {{.table = TABLE_FILTER, .hook = HOOK_OUTPUT, .family = AF_INET},
@@ -18,61 +21,33 @@ const struct ruleset no_rules = {
     .gate = {.table = TABLE_FILTER, .hook = HOOK_EGRESS, .family = AF_UNSPEC},
 };
 
-static struct rule *append(struct rule_list *list, enum verdict verdict)
-{
-    struct rule *rule = &list->rules[list->count++];
-    memset(rule, 0, sizeof(*rule));
-    rule->verdict = verdict;
-    return rule;
-}
+/* Always redirected. */
+static const struct port_set web_ports = {2, {{80, 80}, {443, 443}}};
 
-static void match_destination(struct rule *rule, int family, const char *address, uint8_t prefix)
+static void append_redirected(const struct config *config, struct rule_list *list,
+                              const struct rule *like)
 {
-    rule->has_destination = true;
-    rule->destination.family = family;
-    rule->destination.prefix = prefix;
-    inet_pton(family, address, &rule->destination.address);
-}
-
-/* Keeps the ports sorted, each once, as nft lists them. */
-static void add_port(struct rule *rule, uint16_t port)
-{
-    int i = 0;
-    while (i < rule->port_count && rule->ports[i] < port)
-        i++;
-    if (i < rule->port_count && rule->ports[i] == port)
-        return;
-    memmove(&rule->ports[i + 1], &rule->ports[i],
-            (size_t)(rule->port_count - i) * sizeof(rule->ports[0]));
-    rule->ports[i] = port;
-    rule->port_count++;
-}
-
-static void match_redirected_ports(const struct config *config, struct rule *rule, uint8_t protocol)
-{
-    rule->protocol = protocol;
-    add_port(rule, 80);
-    add_port(rule, 443);
-    for (size_t i = 0; i < config->extra_ports.count; i++)
-        add_port(rule, config->extra_ports.ports[i]);
+    struct port_set ports;
+    port_set_redirected(config, &ports);
+    list_append_for_ports(list, like, &ports);
 }
 
 /* Stands before every exemption: a canary that an exemption lets pass proves nothing. */
 static struct rule *add_canary(struct rule_list *list, enum verdict verdict, uint8_t protocol)
 {
-    struct rule *rule = append(list, verdict);
+    struct rule *rule = list_append(list, verdict);
     if (list->family == AF_INET)
-        match_destination(rule, AF_INET, CANARY_ADDRESS_V4, 32);
+        rule_match_destination(rule, AF_INET, CANARY_ADDRESS_V4, 32);
     else
-        match_destination(rule, AF_INET6, CANARY_ADDRESS_V6, 128);
+        rule_match_destination(rule, AF_INET6, CANARY_ADDRESS_V6, 128);
     rule->protocol = protocol;
-    add_port(rule, CANARY_PORT);
+    rule_add_port(rule, CANARY_PORT);
     return rule;
 }
 
 static void add_owner(struct rule_list *list, uid_t uid)
 {
-    struct rule *rule = append(list, VERDICT_RETURN);
+    struct rule *rule = list_append(list, VERDICT_RETURN);
     rule->has_owner = true;
     rule->owner = uid;
 }
@@ -83,7 +58,7 @@ static void add_owner(struct rule_list *list, uid_t uid)
  * address, are sure to stay inside. */
 static void add_local(struct rule_list *list)
 {
-    struct rule *rule = append(list, VERDICT_RETURN);
+    struct rule *rule = list_append(list, VERDICT_RETURN);
     rule->out_loopback = true;
     rule->to_local = true;
 }
@@ -102,17 +77,66 @@ static void add_networks(const struct config *config, struct rule_list *list)
         const struct cidr *network = &config->exclude_cidrs.networks[i];
         if (list->family != AF_UNSPEC && network->family != list->family)
             continue;
-        struct rule *rule = append(list, VERDICT_RETURN);
+        struct rule *rule = list_append(list, VERDICT_RETURN);
         rule->has_destination = true;
         rule->destination = *network;
     }
+}
+
+static void add_ports(const struct config *config, struct rule_list *list, uint8_t protocol)
+{
+    struct port_set ports = {0};
+    for (size_t i = 0; i < config->exclude_ports.count; i++)
+        port_set_add(&ports, config->exclude_ports.ranges[i]);
+    list_append_for_ports(list, &(struct rule){.verdict = VERDICT_RETURN, .protocol = protocol},
+                          &ports);
+}
+
+static void add_nameserver(struct rule_list *list, const char *address, uint8_t protocol)
+{
+    struct rule *rule = list_append(list, VERDICT_RETURN);
+    rule_match_destination(rule, strchr(address, ':') != NULL ? AF_INET6 : AF_INET, address,
+                           strchr(address, ':') != NULL ? 128 : 32);
+    rule->protocol = protocol;
+    rule_add_port(rule, 53);
+}
+
+/* Names are resolved by the nameservers of resolv.conf, whatever else is redirected or refused. One
+ * that asks for port 53 by its number wants to see what is said there. */
+static void add_nameservers(const struct config *config, struct rule_list *list)
+{
+    char addresses[NAMESERVERS_MAX][INET6_ADDRSTRLEN];
+    struct port_set redirected;
+    port_set_redirected(config, &redirected);
+    for (size_t i = 0; i < config->extra_ports.count; i++)
+        if (config->extra_ports.ranges[i].first == 53 && config->extra_ports.ranges[i].last == 53)
+            return;
+    if (!port_set_has(&redirected, 53) && config->other_traffic_allowed)
+        return;
+    size_t count = nameservers_read(addresses);
+    for (size_t i = 0; i < count; i++) {
+        bool is_v6 = strchr(addresses[i], ':') != NULL;
+        if (list->family != AF_UNSPEC && is_v6 != (list->family == AF_INET6))
+            continue;
+        add_nameserver(list, addresses[i], IPPROTO_UDP);
+        add_nameserver(list, addresses[i], IPPROTO_TCP);
+    }
+}
+
+static void add_destinations(const struct config *config, struct rule_list *list)
+{
+    add_networks(config, list);
+    add_ports(config, list, IPPROTO_TCP);
+    if (list->table != TABLE_NAT)
+        add_ports(config, list, IPPROTO_UDP);
+    add_nameservers(config, list);
 }
 
 static void add_exemptions(const struct config *config, struct rule_list *list)
 {
     add_local(list);
     add_owners(config, list);
-    add_networks(config, list);
+    add_destinations(config, list);
 }
 
 static void build_nat(const struct config *config, struct rule_list *list)
@@ -121,9 +145,10 @@ static void build_nat(const struct config *config, struct rule_list *list)
         return;
     add_canary(list, VERDICT_REDIRECT, IPPROTO_TCP)->to_port = config->http.port;
     add_exemptions(config, list);
-    struct rule *redirect = append(list, VERDICT_REDIRECT);
-    match_redirected_ports(config, redirect, IPPROTO_TCP);
-    redirect->to_port = config->port;
+    append_redirected(config, list,
+                      &(struct rule){.verdict = VERDICT_REDIRECT,
+                                     .protocol = IPPROTO_TCP,
+                                     .to_port = config->port});
 }
 
 /* If both ends connect to each other at once, the server's SYN may come while the application's own
@@ -131,11 +156,44 @@ static void build_nat(const struct config *config, struct rule_list *list)
  * client has as its own port: other ports may be those of clients of a server in the pod. */
 static void add_simultaneous_open(struct rule_list *list)
 {
-    struct rule *rule = append(list, VERDICT_TCP_RESET);
+    struct rule *rule = list_append(list, VERDICT_TCP_RESET);
     rule->protocol = IPPROTO_TCP;
     rule->segment = SEGMENT_SYN_ACK;
-    add_port(rule, 80);
-    add_port(rule, 443);
+    for (size_t i = 0; i < web_ports.count; i++)
+        rule_add_port(rule, web_ports.ranges[i].first);
+}
+
+/* DHCP begins with these; a lease is renewed so as well where the server itself does not answer. */
+static void add_dhcp(struct rule_list *list)
+{
+    struct rule *rule = list_append(list, VERDICT_RETURN);
+    if (list->family == AF_INET)
+        rule_match_destination(rule, AF_INET, "255.255.255.255", 32);
+    else
+        rule_match_destination(rule, AF_INET6, "ff02::1:2", 128);
+    rule->protocol = IPPROTO_UDP;
+    rule_add_port(rule, list->family == AF_INET ? 67 : 547);
+}
+
+/* Are UDP ports refused by which nobody in the pod has asked for a service? */
+static bool refuses_replies(const struct config *config)
+{
+    bool result = !config->other_traffic_allowed;
+    for (size_t i = 0; i < config->extra_ports.count; i++)
+        result = result || config->extra_ports.ranges[i].last > config->extra_ports.ranges[i].first;
+    return result;
+}
+
+/* The datagrams of a server in the pod go to whatever port its client has. Not of TCP: what answers
+ * a SYN from outside is judged by add_simultaneous_open. */
+static void add_replies(const struct config *config, struct rule_list *list)
+{
+    if (!refuses_replies(config))
+        return;
+    struct rule *reply = list_append(list, VERDICT_RETURN);
+    reply->protocol = IPPROTO_UDP;
+    reply->is_reply = true;
+    add_dhcp(list);
 }
 
 /* A socket may bind an address that is not of this namespace (IPV6_FREEBIND) and pose as a server
@@ -144,11 +202,35 @@ static void add_simultaneous_open(struct rule_list *list)
  * as well. */
 static void add_foreign_source(struct rule_list *list)
 {
-    struct rule *rule = append(list, VERDICT_DROP);
+    struct rule *rule = list_append(list, VERDICT_DROP);
     rule->protocol = IPPROTO_TCP;
     rule->segment = SEGMENT_SYN;
     rule->out_loopback = true;
     rule->from_foreign = true;
+}
+
+static void refuse_redirected(const struct config *config, struct rule_list *list,
+                              enum tcp_segment segment)
+{
+    if (!config->quic_allowed)
+        append_redirected(
+            config, list,
+            &(struct rule){.verdict = VERDICT_PORT_UNREACHABLE, .protocol = IPPROTO_UDP});
+    append_redirected(
+        config, list,
+        &(struct rule){.verdict = VERDICT_TCP_RESET, .protocol = IPPROTO_TCP, .segment = segment});
+}
+
+/* With OTHER_TRAFFIC=reject: everything else that begins here. Replies to what came from outside
+ * pass. What the kernel sends by itself has no process (ICMP, neighbour discovery). */
+static void refuse_other(struct rule_list *list, bool from_socket)
+{
+    struct rule *begins = list_append(list, VERDICT_TCP_RESET);
+    begins->protocol = IPPROTO_TCP;
+    begins->segment = SEGMENT_SYN;
+    list_append(list, VERDICT_RETURN)->protocol = IPPROTO_TCP;
+    list_append(list, VERDICT_RETURN)->is_reply = true;
+    list_append(list, VERDICT_PORT_UNREACHABLE)->from_socket = from_socket;
 }
 
 /* The guard. What nat has redirected no longer has a redirected port here. A SYN that has one was
@@ -162,14 +244,13 @@ static void build_filter(const struct config *config, struct rule_list *list)
     add_canary(list, VERDICT_PORT_UNREACHABLE, IPPROTO_UDP);
     add_foreign_source(list);
     add_exemptions(config, list);
-    if (!config->quic_allowed)
-        match_redirected_ports(config, append(list, VERDICT_PORT_UNREACHABLE), IPPROTO_UDP);
-    struct rule *refuse = append(list, VERDICT_TCP_RESET);
-    match_redirected_ports(config, refuse, IPPROTO_TCP);
-    if (list->family == AF_INET6 && config->ipv6 == IPV6_REJECT)
-        return;
-    refuse->segment = SEGMENT_SYN;
-    add_simultaneous_open(list);
+    add_replies(config, list);
+    bool rejects_ipv6 = list->family == AF_INET6 && config->ipv6 == IPV6_REJECT;
+    refuse_redirected(config, list, rejects_ipv6 ? SEGMENT_ANY : SEGMENT_SYN);
+    if (!rejects_ipv6)
+        add_simultaneous_open(list);
+    if (!config->other_traffic_allowed)
+        refuse_other(list, true);
 }
 
 /* What the pod forwards for somebody else (containers in it, virtual machines) comes by no OUTPUT.
@@ -178,17 +259,16 @@ static void build_forward(const struct config *config, struct rule_list *list)
 {
     if (!config_has_guard(config, list->family) || config->forwarded_allowed)
         return;
-    add_networks(config, list);
-    if (!config->quic_allowed)
-        match_redirected_ports(config, append(list, VERDICT_PORT_UNREACHABLE), IPPROTO_UDP);
-    struct rule *refuse = append(list, VERDICT_TCP_RESET);
-    match_redirected_ports(config, refuse, IPPROTO_TCP);
-    refuse->segment = SEGMENT_SYN;
+    add_destinations(config, list);
+    add_replies(config, list);
+    refuse_redirected(config, list, SEGMENT_SYN);
+    if (!config->other_traffic_allowed)
+        refuse_other(list, false);
 }
 
 static struct rule *append_drop(struct rule_list *list)
 {
-    struct rule *rule = append(list, VERDICT_DROP);
+    struct rule *rule = list_append(list, VERDICT_DROP);
     rule->from_socket = true;
     return rule;
 }
@@ -212,8 +292,8 @@ static void drop_fragments(struct rule_list *list, int family)
 
 /* The gate. Whoever has CAP_NET_RAW makes frames that come by no table but this one (AF_PACKET).
  * What the kernel sends by itself, or forwards, has no socket, and has been judged before. 80 and
- * 443 are no client's own ports: for these no segment passes; other ports may be those of a client
- * of a server in the pod. */
+ * 443 are no client's own ports: for these no segment passes. Other ports may be those of a client
+ * of a server in the pod: a range leaves their datagrams to the guard, which knows a reply. */
 static void build_gate(const struct config *config, struct rule_list *list)
 {
     list->count = 0;
@@ -222,24 +302,23 @@ static void build_gate(const struct config *config, struct rule_list *list)
     drop_frames(list, FRAME_MISNAMED, AF_INET);
     drop_frames(list, FRAME_MISNAMED, AF_INET6);
     if (config->ipv6 == IPV6_OFF)
-        append(list, VERDICT_RETURN)->frame = FRAME_IPV6;
-    add_networks(config, list);
+        list_append(list, VERDICT_RETURN)->frame = FRAME_IPV6;
+    add_destinations(config, list);
     drop_fragments(list, AF_INET);
     drop_fragments(list, AF_INET6);
-    if (!config->quic_allowed)
-        match_redirected_ports(config, append_drop(list), IPPROTO_UDP);
-    struct rule *refuse = append_drop(list);
-    match_redirected_ports(config, refuse, IPPROTO_TCP);
-    refuse->segment = SEGMENT_SYN;
-    struct rule *all = append_drop(list);
-    all->protocol = IPPROTO_TCP;
-    add_port(all, 80);
-    add_port(all, 443);
-    if (config->ipv6 == IPV6_REJECT) {
-        struct rule *rule = append_drop(list);
-        rule->protocol = IPPROTO_TCP;
-        rule->family = AF_INET6;
-    }
+    struct rule drop = {.verdict = VERDICT_DROP, .from_socket = true, .protocol = IPPROTO_UDP};
+    if (!config->quic_allowed && refuses_replies(config))
+        list_append_for_ports(list, &drop, &web_ports);
+    else if (!config->quic_allowed)
+        append_redirected(config, list, &drop);
+    drop.protocol = IPPROTO_TCP;
+    drop.segment = SEGMENT_SYN;
+    if (config->other_traffic_allowed)
+        append_redirected(config, list, &drop);
+    else
+        *list_append(list, VERDICT_DROP) = drop;
+    drop.segment = SEGMENT_ANY;
+    list_append_for_ports(list, &drop, &web_ports);
 }
 
 static size_t find_devices(struct devices *devices)
@@ -300,29 +379,4 @@ bool rules_are_required(const struct ruleset *set, const struct rule_list *list)
 const char *table_name(enum table table)
 {
     return table == TABLE_NAT ? "nat" : "filter";
-}
-
-static bool cidr_equal(const struct cidr *a, const struct cidr *b)
-{
-    return a->family == b->family && a->prefix == b->prefix &&
-           memcmp(&a->address, &b->address, sizeof(a->address)) == 0;
-}
-
-bool rule_has_port(const struct rule *rule, uint16_t port)
-{
-    for (int i = 0; i < rule->port_count; i++)
-        if (rule->ports[i] == port)
-            return true;
-    return false;
-}
-
-bool rule_equal(const struct rule *a, const struct rule *b)
-{
-    return a->protocol == b->protocol && a->segment == b->segment &&
-           a->port_count == b->port_count && memcmp(a->ports, b->ports, sizeof(a->ports)) == 0 &&
-           a->has_destination == b->has_destination &&
-           cidr_equal(&a->destination, &b->destination) && a->out_loopback == b->out_loopback &&
-           a->to_local == b->to_local && a->from_foreign == b->from_foreign &&
-           a->has_owner == b->has_owner && a->owner == b->owner && a->verdict == b->verdict &&
-           a->to_port == b->to_port; /* what HOOK_EGRESS alone has is compared as text */
 }

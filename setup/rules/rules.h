@@ -13,7 +13,8 @@
 /* The rules as data: what they are is here, how they get into the kernel is a backend's business.
  */
 
-enum { RULE_PORTS_MAX = 15, RULES_MAX = 2 * CONFIG_LIST_MAX + 24 };
+/* A range takes two places of the 15 that multiport has (linux/netfilter/xt_multiport.h). */
+enum { RULE_PORTS_MAX = 15, RULES_MAX = 4 * CONFIG_LIST_MAX };
 
 enum table { TABLE_NAT, TABLE_FILTER };
 
@@ -41,19 +42,20 @@ enum frame { FRAME_ANY, FRAME_IPV6, FRAME_UNKNOWN, FRAME_MISNAMED };
 struct rule {
     uint8_t protocol; /* IPPROTO_TCP or IPPROTO_UDP */
     enum tcp_segment segment;
-    uint8_t port_count;
-    uint16_t ports[RULE_PORTS_MAX]; /* destination ports */
+    uint8_t range_count;
+    struct port_range ranges[RULE_PORTS_MAX]; /* destination ports, sorted */
     bool has_destination;
     struct cidr destination;
     bool out_loopback; /* leaves by the interface lo */
     bool to_local;     /* goes to an address of this namespace */
     bool from_foreign; /* comes from an address that is not of this namespace */
     bool has_owner;
-    uid_t owner; /* of the sending socket */
+    uid_t owner;      /* of the sending socket */
+    bool from_socket; /* of a process: not what the kernel sends by itself, or forwards */
+    bool is_reply;    /* to what came from outside */
     /* HOOK_EGRESS only: */
-    bool from_socket; /* not what the kernel sends by itself, or forwards */
-    bool fragment;    /* a part of a packet */
-    int family;       /* of the packet, AF_INET or AF_INET6 */
+    bool fragment; /* a part of a packet */
+    int family;    /* of the packet, AF_INET or AF_INET6 */
     enum frame frame;
     enum verdict verdict;
     uint16_t to_port; /* VERDICT_REDIRECT */

@@ -11,15 +11,16 @@
 static int append(const struct xtc *xtc, const struct rule_list *list, struct xtc_handle *handle)
 {
     union entry entry;
-    if (!xtc->create_chain(IPTABLES_CHAIN, handle))
+    const char *chain = iptables_chain(list);
+    if (!xtc->create_chain(chain, handle))
         return -1;
     for (size_t i = 0; i < list->count; i++) {
         entry_encode(list->family, &list->rules[i], &entry);
-        if (!xtc->append_entry(IPTABLES_CHAIN, &entry, handle))
+        if (!xtc->append_entry(chain, &entry, handle))
             return -1;
     }
-    entry_encode_jump(list->family, IPTABLES_CHAIN, &entry);
-    return xtc->insert_entry("OUTPUT", &entry, 0, handle) ? 0 : -1;
+    entry_encode_jump(list->family, chain, &entry);
+    return xtc->insert_entry(iptables_hook(list), &entry, 0, handle) ? 0 : -1;
 }
 
 static int install(const struct rule_list *list)
@@ -35,7 +36,8 @@ static int install(const struct rule_list *list)
 
 int main(int argc, char **argv)
 {
-    static struct config config = {.port = 18081, .http.port = 18080, .ipv6 = IPV6_REDIRECT};
+    static struct config config = {
+        .port = 18081, .http.port = 18080, .ipv6 = IPV6_REDIRECT, .other_traffic_allowed = true};
     static struct ruleset set;
     if (argc != 2) {
         fprintf(stderr, "usage: minimum UID, in a network namespace that may be spoilt\n");

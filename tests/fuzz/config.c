@@ -195,7 +195,8 @@ static int check_values(const struct config *config)
 static bool is_extra_port(const struct config *config, uint16_t port)
 {
     for (size_t i = 0; i < config->extra_ports.count; i++)
-        if (config->extra_ports.ports[i] == port)
+        if (config->extra_ports.ranges[i].first == port &&
+            config->extra_ports.ranges[i].last == port)
             return true;
     return false;
 }

@@ -111,11 +111,11 @@ static void print_set_list(const void *field, FILE *out)
 static void print_port_list(const void *field, FILE *out)
 {
     const struct port_list *list = field;
-    CHECK(list->count <= EXTRA_PORTS_MAX);
+    CHECK(list->count <= CONFIG_LIST_MAX);
     for (size_t i = 0; i < list->count; i++) {
-        uint16_t port = list->ports[i];
-        CHECK(port != 0 && port != 80 && port != 443);
-        fprintf(out, "%s%u", i > 0 ? ", " : "", port);
+        const struct port_range *range = &list->ranges[i];
+        CHECK(range->first != 0 && range->first <= range->last);
+        fprintf(out, "%s%u-%u", i > 0 ? ", " : "", range->first, range->last);
     }
 }
 
@@ -237,6 +237,8 @@ const struct expected fields[] = {
     {"MITMPROXY_EXTRA_PORTS", parse_port_list, print_port_list, FIELD(extra_ports)},
     {"MITMPROXY_IPV6", parse_ipv6, print_ipv6, FIELD(ipv6)},
     {"MITMPROXY_QUIC", parse_permission, print_permission, FIELD(quic_allowed)},
+    {"MITMPROXY_EXCLUDE_PORTS", parse_port_list, print_port_list, FIELD(exclude_ports)},
+    {"OTHER_TRAFFIC", parse_permission, print_permission, FIELD(other_traffic_allowed)},
     {"MITMPROXY_FORWARDED", parse_permission, print_permission, FIELD(forwarded_allowed)},
     {"MITMPROXY_NON_HTTP", parse_non_http, print_non_http, FIELD(non_http)},
     {"MITMPROXY_STREAM_REQUESTS", parse_size, print_size, FIELD(stream_requests)},

@@ -1,0 +1,73 @@
+#include "setup/rules/ports.h"
+
+#include <string.h>
+
+#include "common/kernel/canary.h"
+
+static void insert(struct port_set *set, size_t place, struct port_range range)
+{
+    if (set->count == PORT_SET_MAX)
+        return;
+    memmove(&set->ranges[place + 1], &set->ranges[place],
+            (set->count - place) * sizeof(set->ranges[0]));
+    set->ranges[place] = range;
+    set->count++;
+}
+
+static void take_out(struct port_set *set, size_t place)
+{
+    set->count--;
+    memmove(&set->ranges[place], &set->ranges[place + 1],
+            (set->count - place) * sizeof(set->ranges[0]));
+}
+
+void port_set_add(struct port_set *set, struct port_range range)
+{
+    size_t place = 0;
+    while (place < set->count && set->ranges[place].last + 1 < range.first)
+        place++;
+    /* The new range takes in those that it overlaps or touches. */
+    while (place < set->count && set->ranges[place].first <= range.last + 1) {
+        if (set->ranges[place].first < range.first)
+            range.first = set->ranges[place].first;
+        if (set->ranges[place].last > range.last)
+            range.last = set->ranges[place].last;
+        take_out(set, place);
+    }
+    insert(set, place, range);
+}
+
+void port_set_remove(struct port_set *set, uint16_t port)
+{
+    for (size_t i = 0; i < set->count; i++) {
+        struct port_range range = set->ranges[i];
+        if (port < range.first || port > range.last)
+            continue;
+        take_out(set, i);
+        if (range.last > port)
+            insert(set, i, (struct port_range){(uint16_t)(port + 1), range.last});
+        if (range.first < port)
+            insert(set, i, (struct port_range){range.first, (uint16_t)(port - 1)});
+        return;
+    }
+}
+
+bool port_set_has(const struct port_set *set, uint16_t port)
+{
+    for (size_t i = 0; i < set->count; i++)
+        if (port >= set->ranges[i].first && port <= set->ranges[i].last)
+            return true;
+    return false;
+}
+
+void port_set_redirected(const struct config *config, struct port_set *set)
+{
+    memset(set, 0, sizeof(*set));
+    port_set_add(set, (struct port_range){80, 80});
+    port_set_add(set, (struct port_range){443, 443});
+    for (size_t i = 0; i < config->extra_ports.count; i++)
+        port_set_add(set, config->extra_ports.ranges[i]);
+    port_set_remove(set, config->port);
+    port_set_remove(set, config->http.port);
+    port_set_remove(set, CANARY_PORT);
+}

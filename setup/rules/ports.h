@@ -1,0 +1,23 @@
+#ifndef SETUP_RULES_PORTS_H
+#define SETUP_RULES_PORTS_H
+
+#include "common/config/config.h"
+
+enum { PORT_SET_MAX = CONFIG_LIST_MAX + 8 };
+
+/* Ports as ranges that are sorted, and neither overlap nor touch. All zero: none. */
+struct port_set {
+    size_t count;
+    struct port_range ranges[PORT_SET_MAX];
+};
+
+/* What does not fit is left out: there is room for a variable's items and a few more. */
+void port_set_add(struct port_set *set, struct port_range range);
+void port_set_remove(struct port_set *set, uint16_t port);
+bool port_set_has(const struct port_set *set, uint16_t port);
+
+/* The ports that are redirected: 80, 443 and MITMPROXY_EXTRA_PORTS. Ranges leave out the ports of
+ * the proxy, of health and of the canary. */
+void port_set_redirected(const struct config *config, struct port_set *set);
+
+#endif
