@@ -9,14 +9,10 @@
 
 /* The parsers of lists of numbers and of lists of networks. */
 
-/* "8080", "8000-8999" or "all". */
+/* "8080" or "8000-8999". */
 static const char *parse_port_range(char *text, struct port_range *range)
 {
     char *dash = strchr(text, '-');
-    if (strcasecmp(text, "all") == 0) {
-        *range = (struct port_range){1, UINT16_MAX};
-        return NULL;
-    }
     if (dash != NULL)
         *dash = '\0';
     const char *reason = parse_port(text, &range->first);
@@ -25,20 +21,39 @@ static const char *parse_port_range(char *text, struct port_range *range)
         reason = parse_port(dash + 1, &range->last);
     if (reason == NULL && range->last < range->first)
         reason = "a range that ends before it begins";
+    if (reason == NULL && range->first == 1 && range->last == UINT16_MAX)
+        reason = "every port";
+    return reason;
+}
+
+static const char *parse_port_item(char *text, bool may_be_all, struct port_range *range)
+{
+    if (!may_be_all || strcasecmp(text, "all") != 0)
+        return parse_port_range(text, range);
+    *range = (struct port_range){1, UINT16_MAX};
+    return NULL;
+}
+
+static const char *parse_ports(const char *value, bool may_be_all, struct port_list *ports)
+{
+    struct list list;
+    const char *reason = parse_word_list(value, &list);
+    ports->count = 0;
+    for (size_t i = 0; reason == NULL && i < list.count; i++)
+        reason = parse_port_item(list.items[i], may_be_all, &ports->ranges[ports->count++]);
+    if (reason != NULL)
+        ports->count = 0;
     return reason;
 }
 
 const char *parse_port_list(const char *value, void *field)
 {
-    struct port_list *ports = field;
-    struct list list;
-    const char *reason = parse_word_list(value, &list);
-    ports->count = 0;
-    for (size_t i = 0; reason == NULL && i < list.count; i++)
-        reason = parse_port_range(list.items[i], &ports->ranges[ports->count++]);
-    if (reason != NULL)
-        ports->count = 0;
-    return reason;
+    return parse_ports(value, false, field);
+}
+
+const char *parse_ports_or_all(const char *value, void *field)
+{
+    return parse_ports(value, true, field);
 }
 
 static const char *parse_uid(const char *text, uid_t *uid)

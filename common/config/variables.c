@@ -51,7 +51,7 @@ static const struct variable table[] = {
      "1 true yes y on, or 0 false no n off", "start mitmdump by quick_start.py, in half the time"},
     {"MITMPROXY_SET", parse_set_list, FIELD(set), NULL,
      "mitmproxy options as name=value, separated by \";\", at most 64", "further options"},
-    {"MITMPROXY_EXTRA_PORTS", parse_port_list, FIELD(extra_ports), NULL,
+    {"MITMPROXY_EXTRA_PORTS", parse_ports_or_all, FIELD(extra_ports), NULL,
      "ports from 1 to 65535, ranges such as 8000-8999, or all, separated by \",\", at most 64",
      "further TCP ports to redirect"},
     {"MITMPROXY_EXCLUDE_PORTS", parse_port_list, FIELD(exclude_ports), NULL,

@@ -221,16 +221,31 @@ static void refuse_redirected(const struct config *config, struct rule_list *lis
         &(struct rule){.verdict = VERDICT_TCP_RESET, .protocol = IPPROTO_TCP, .segment = segment});
 }
 
+/* A packet that nat has redirected is on its way to lo, but still counts as one that leaves by the
+ * device that it was meant for. */
+static void add_redirected(const struct config *config, struct rule_list *list)
+{
+    struct port_set ports = {0};
+    port_set_add(&ports, (struct port_range){config->port, config->port});
+    port_set_add(&ports, (struct port_range){config->http.port, config->http.port});
+    list_append_for_ports(
+        list, &(struct rule){.verdict = VERDICT_RETURN, .to_local = true, .protocol = IPPROTO_TCP},
+        &ports);
+}
+
 /* With OTHER_TRAFFIC=reject: everything else that begins here. Replies to what came from outside
  * pass. What the kernel sends by itself has no process (ICMP, neighbour discovery). */
-static void refuse_other(struct rule_list *list, bool from_socket)
+static void refuse_other(const struct config *config, struct rule_list *list)
 {
+    bool is_output = list->hook == HOOK_OUTPUT;
+    if (is_output)
+        add_redirected(config, list);
     struct rule *begins = list_append(list, VERDICT_TCP_RESET);
     begins->protocol = IPPROTO_TCP;
     begins->segment = SEGMENT_SYN;
     list_append(list, VERDICT_RETURN)->protocol = IPPROTO_TCP;
     list_append(list, VERDICT_RETURN)->is_reply = true;
-    list_append(list, VERDICT_PORT_UNREACHABLE)->from_socket = from_socket;
+    list_append(list, VERDICT_PORT_UNREACHABLE)->from_socket = is_output;
 }
 
 /* The guard. What nat has redirected no longer has a redirected port here. A SYN that has one was
@@ -250,7 +265,7 @@ static void build_filter(const struct config *config, struct rule_list *list)
     if (!rejects_ipv6)
         add_simultaneous_open(list);
     if (!config->other_traffic_allowed)
-        refuse_other(list, true);
+        refuse_other(config, list);
 }
 
 /* What the pod forwards for somebody else (containers in it, virtual machines) comes by no OUTPUT.
@@ -263,7 +278,7 @@ static void build_forward(const struct config *config, struct rule_list *list)
     add_replies(config, list);
     refuse_redirected(config, list, SEGMENT_SYN);
     if (!config->other_traffic_allowed)
-        refuse_other(list, false);
+        refuse_other(config, list);
 }
 
 static struct rule *append_drop(struct rule_list *list)

@@ -376,6 +376,32 @@ TABLE
   all_refused
 }
 
+@test "lists of ports: ranges and all; bad values" {
+  local name value
+  for name in MITMPROXY_EXTRA_PORTS MITMPROXY_EXCLUDE_PORTS; do
+    for value in 0 65536 x -1 8000- -8999 8999-8000 8000-65536 8000--8999 8000-8999-9999 1-65535 '80 81' all-90; do
+      bad $name "$value"
+    done
+    bad $name "$(seq -s, 1000 1064)"
+  done
+  # What would exclude everything.
+  bad MITMPROXY_EXCLUDE_PORTS all
+  for value in allow,reject yes; do
+    bad MITMPROXY_FORWARDED "$value"
+    bad OTHER_TRAFFIC "$value"
+  done
+  bad OTHER_TRAFFIC reject MITMPROXY_IPV6=off
+  all_refused
+  for value in all ALL 1-80 8000-8999,8080 'all, 8080' 18000-18100; do
+    attempt with MITMPROXY_EXTRA_PORTS="$value" MITMPROXY_EXCLUDE_PORTS=5432,6000-6100 setup
+    [[ $STATUS == 0 ]] || fault "$value: status $STATUS"
+  done
+  # A range leaves our own ports out, where one of them by itself is an error.
+  lacks "$(rules)" 'dports[^ ]*(18080|18081)[^0-9]'
+  bad MITMPROXY_PORT 18081 MITMPROXY_EXTRA_PORTS=18081
+  no_faults
+}
+
 @test "a list with one bad item is reported once, and its other items count for nothing" {
   bad MITMPROXY_EXTRA_PORTS 8080,x MITMPROXY_PORT=8080
   bad MITMPROXY_EXCLUDE_UIDS 1000,+5

@@ -115,7 +115,10 @@ static void print_port_list(const void *field, FILE *out)
     for (size_t i = 0; i < list->count; i++) {
         const struct port_range *range = &list->ranges[i];
         CHECK(range->first != 0 && range->first <= range->last);
-        fprintf(out, "%s%u-%u", i > 0 ? ", " : "", range->first, range->last);
+        if (range->first == 1 && range->last == UINT16_MAX)
+            fprintf(out, "%sall", i > 0 ? ", " : "");
+        else
+            fprintf(out, "%s%u-%u", i > 0 ? ", " : "", range->first, range->last);
     }
 }
 
@@ -234,7 +237,7 @@ const struct expected fields[] = {
     {"MITMPROXY_QUICK_START", parse_switch, print_flag, FIELD(quick_start)},
     {"MITMPROXY_WRITABLE_SCRIPTS", parse_switch, print_flag, FIELD(writable_scripts)},
     {"MITMPROXY_SET", parse_set_list, print_set_list, FIELD(set)},
-    {"MITMPROXY_EXTRA_PORTS", parse_port_list, print_port_list, FIELD(extra_ports)},
+    {"MITMPROXY_EXTRA_PORTS", parse_ports_or_all, print_port_list, FIELD(extra_ports)},
     {"MITMPROXY_IPV6", parse_ipv6, print_ipv6, FIELD(ipv6)},
     {"MITMPROXY_QUIC", parse_permission, print_permission, FIELD(quic_allowed)},
     {"MITMPROXY_EXCLUDE_PORTS", parse_port_list, print_port_list, FIELD(exclude_ports)},

@@ -1,0 +1,183 @@
+#!/usr/bin/env bats
+# Everything redirected (EXTRA_PORTS=all), and everything else refused (OTHER_TRAFFIC=reject): what
+# should pass does, and nothing else, over both backends and both address families.
+
+source "$BATS_TEST_DIRNAME/../lib/suite.sh"
+
+HOST4=203.0.113.10 HOST6=2001:db8::16
+# Two addresses of the origin that are no host of its: a nameserver each.
+DNS4=198.51.100.53 DNS6=2001:db8:53::53
+
+# A UDP server for each port in the origin, and a TCP one; the pod's resolv.conf names one of them.
+furnish() {
+  local port address addresses=("$HOST4" "$DNS4")
+  ip -n "$ORIGIN" address add $DNS4/32 dev lo
+  ((IPV6 == 0)) || {
+    ip -n "$ORIGIN" address add $DNS6/128 dev lo nodad
+    addresses+=("$HOST6" "$DNS6")
+  }
+  printf 'nameserver %s\nnameserver %s\n' $DNS4 $DNS6 >"/etc/netns/$POD/resolv.conf"
+  for port in 53 443 5353 6000; do
+    in_origin /usr/bin/python3 "$STAGE/lib/udp.py" serve $port "${addresses[@]}" 3>&- >"$LAB/udp-$port.log" 2>&1 &
+    disown
+  done
+  for port in 53 2222 6000; do
+    for address in "${addresses[@]}"; do
+      in_origin /usr/bin/python3 -c "$TCP_SERVER" "$address" $port 3>&- >"$LAB/tcp.log" 2>&1 &
+      disown
+    done
+  done
+  give MITMPROXY_SSL_INSECURE=1
+}
+TCP_SERVER='
+import socket, sys
+family = socket.AF_INET6 if ":" in sys.argv[1] else socket.AF_INET
+server = socket.create_server((sys.argv[1], int(sys.argv[2])), family=family)
+while True:
+    connection, _ = server.accept()
+    connection.sendall(b"hello\n")
+    connection.close()
+'
+TCP_CLIENT='
+import socket, sys
+try:
+    connection = socket.create_connection((sys.argv[1], int(sys.argv[2])), timeout=2)
+    connection.sendall(b"neither HTTP nor TLS\n")
+    print(connection.recv(64).decode().strip() or "closed")
+except ConnectionRefusedError:
+    print("refused")
+except OSError as error:
+    print(error)
+'
+PING='
+import socket, sys
+six = ":" in sys.argv[1]
+family, protocol = (socket.AF_INET6, socket.IPPROTO_ICMPV6) if six else (socket.AF_INET, socket.IPPROTO_ICMP)
+ping = socket.socket(family, socket.SOCK_RAW, protocol)
+ping.settimeout(2)
+# Type, code, checksum (which the kernel makes for IPv6), identifier, number.
+ping.sendto(bytes((128 if six else 8, 0)) + (b"\0\0" if six else b"\xf7\xfd") + b"\0\1\0\1", (sys.argv[1], 0))
+while True:
+    data = ping.recv(256)
+    if data[0 if six else 20] == (129 if six else 0):
+        print("answered")
+        break
+'
+# tcp ADDRESS PORT and udp ADDRESS PORT: what an application in the pod sees there.
+tcp() { as_app /usr/bin/python3 -c "$TCP_CLIENT" "$@"; }
+udp() { as_app /usr/bin/python3 "$STAGE/lib/udp.py" ask "$@"; }
+
+# families FUNCTION: with a host and a nameserver of each family.
+families() {
+  "$1" $HOST4 $DNS4
+  ((IPV6 == 0)) || "$1" $HOST6 $DNS6
+}
+# A server of the pod's, from outside: TCP and UDP, whatever port its client has.
+is_reached() {
+  local pod=$1 origin=$2 port
+  for port in 2222 5353 443; do
+    same "server, client's port $port" 'served' "$(in_origin /usr/bin/python3 - "$origin" "$port" "$pod" <<'PYTHON'
+import socket, sys
+origin, port, pod = sys.argv[1], int(sys.argv[2]), sys.argv[3]
+family = socket.AF_INET6 if ":" in pod else socket.AF_INET
+client = socket.socket(family, socket.SOCK_DGRAM)
+client.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+client.settimeout(2)
+client.bind(("", 20000 + port))
+client.sendto(b"?", (pod, 7000))
+print("served" if client.recv(64) else "nothing")
+PYTHON
+)" || fault "$pod: UDP, $port"
+  done
+  same "TCP server" 'hello' "$(in_origin /usr/bin/python3 -c "$TCP_CLIENT" "$pod" 7001)" || fault "$pod: TCP"
+  # What the kernel sends by itself.
+  same 'closed port' refused "$(in_origin /usr/bin/python3 "$STAGE/lib/udp.py" ask "$pod" 7002)" || fault "$pod: no ICMP error"
+  same ping answered "$(in_origin /usr/bin/python3 -c "$PING" "$pod")" || fault "$pod: does not answer to ping"
+}
+servers_are_reached() {
+  local four six=''
+  four=$(ip -n "$POD" -4 -o address show dev eth0 | grep -o 'inet [0-9.]*' | cut -d' ' -f2)
+  ((IPV6 == 0)) || six=fd77::2
+  as_app /usr/bin/python3 "$STAGE/lib/udp.py" serve 7000 "$four" $six 3>&- >"$LAB/server.log" 2>&1 &
+  disown
+  local address
+  for address in $four $six; do
+    as_app /usr/bin/python3 -c "$TCP_SERVER" "$address" 7001 3>&- >"$LAB/server.log" 2>&1 &
+    disown
+  done
+  wait_until 5 listens 7001
+  is_reached "$four" "$HOST4"
+  [[ -z $six ]] || is_reached "$six" "$HOST6"
+}
+
+everything_redirected() {
+  same 'TCP server that speaks first' closed "$(tcp "$1" 2222)" || fault "$1: not refused by the proxy"
+  same 'UDP' refused "$(udp "$1" 5353)" || fault "$1: UDP"
+  same 'TCP, excluded' hello "$(tcp "$1" 6000)" || fault "$1: excluded port"
+  same 'UDP, excluded' "$1 6000" "$(udp "$1" 6000)" || fault "$1: excluded port, UDP"
+  same 'the nameserver' "$2 53" "$(udp "$2" 53)" || fault "$2: no DNS"
+  same 'the nameserver, TCP' hello "$(tcp "$2" 53)" || fault "$2: no DNS over TCP"
+  same 'DNS elsewhere' refused "$(udp "$1" 53)" || fault "$1: another nameserver"
+  same 'DNS elsewhere, TCP' closed "$(tcp "$1" 53)" || fault "$1: another nameserver over TCP"
+  same 'UDP to the nameserver' refused "$(udp "$2" 5353)" || fault "$2: another port"
+}
+all_ports() {
+  need "${1/iptables/legacy}"
+  furnish
+  give REDIRECT_BACKEND="$1" MITMPROXY_EXTRA_PORTS=all MITMPROXY_EXCLUDE_PORTS=6000-6100
+  up
+  # (The origin has servers for HTTP and HTTPS there.)
+  has "$(app_curl http://shop.example.test:8080/)" '^X-OpenSandbox-Egress: 1$' || fault 'HTTP on 8080'
+  has "$(app_curl https://shop.example.test:8443/)" '^X-OpenSandbox-Egress: 1$' || fault 'HTTPS on 8443'
+  families everything_redirected
+  servers_are_reached
+  same health '200 ok' "$(healthz)" || fault health
+  in_pod setup status || fault 'setup status'
+  no_faults
+}
+@test "iptables: EXTRA_PORTS=all: every TCP port is redirected but those excluded and DNS at the nameservers" { all_ports iptables; }
+@test "nft: EXTRA_PORTS=all: every TCP port is redirected but those excluded and DNS at the nameservers" { all_ports nft; }
+
+nothing_else() {
+  same 'TCP' refused "$(tcp "$1" 2222)" || fault "$1: TCP"
+  same 'UDP' refused "$(udp "$1" 5353)" || fault "$1: UDP"
+  same 'UDP 443' refused "$(udp "$1" 443)" || fault "$1: UDP 443"
+  same 'TCP, excluded' hello "$(tcp "$1" 6000)" || fault "$1: excluded port"
+  same 'UDP, excluded' "$1 6000" "$(udp "$1" 6000)" || fault "$1: excluded port, UDP"
+  same 'the nameserver' "$2 53" "$(udp "$2" 53)" || fault "$2: no DNS"
+  same 'the nameserver, TCP' hello "$(tcp "$2" 53)" || fault "$2: no DNS over TCP"
+  same 'DNS elsewhere' refused "$(udp "$1" 53)" || fault "$1: another nameserver"
+  same 'DNS elsewhere, TCP' refused "$(tcp "$1" 53)" || fault "$1: another nameserver over TCP"
+  same 'TCP to the nameserver' refused "$(tcp "$2" 2222)" || fault "$2: another port"
+  # Another protocol, which only root can make: 253 is for experiments (RFC 3692).
+  same 'IP protocol 253' refused "$(in_pod /usr/bin/python3 - "$1" <<'PYTHON'
+import socket, sys
+family = socket.AF_INET6 if ":" in sys.argv[1] else socket.AF_INET
+try:
+    socket.socket(family, socket.SOCK_RAW, 253).sendto(b"x", (sys.argv[1], 0))
+    print("sent")
+except PermissionError:
+    print("refused")
+PYTHON
+)" || fault "$1: another protocol"
+}
+rest_refused() {
+  need "${1/iptables/legacy}"
+  furnish
+  give REDIRECT_BACKEND="$1" OTHER_TRAFFIC=reject MITMPROXY_EXCLUDE_PORTS=6000-6100
+  up
+  has "$(app_curl https://shop.example.test/)" '^X-OpenSandbox-Egress: 1$' || fault HTTPS
+  has "$(app_curl http://shop.example.test/)" '^X-OpenSandbox-Egress: 1$' || fault HTTP
+  refute app_curl http://shop.example.test:8080/ || fault 'a port that is not redirected'
+  families nothing_else
+  servers_are_reached
+  same health '200 ok' "$(healthz)" || fault health
+  in_pod setup status || fault 'setup status'
+  # Taken away, it passes: the rows above can fail.
+  in_pod env ${P}OTHER_TRAFFIC=allow setup redirect
+  same 'TCP, allowed' hello "$(tcp $HOST4 2222)" || fault 'still refused'
+  same 'UDP, allowed' "$HOST4 5353" "$(udp $HOST4 5353)" || fault 'UDP still refused'
+  no_faults
+}
+@test "iptables: OTHER_TRAFFIC=reject: nothing but what is redirected or excluded, and DNS at the nameservers" { rest_refused iptables; }
+@test "nft: OTHER_TRAFFIC=reject: nothing but what is redirected or excluded, and DNS at the nameservers" { rest_refused nft; }
