@@ -113,7 +113,7 @@ while time.monotonic() < end:
     if [[ $(state setup.state) == ready ]]; then
       in_pod setup status >"$LAB/status" || ! grep -E 'MISSING|EXTRA' "$LAB/status" || fault "round $round: half"
     else
-      refute has "$(rules)" OPENSANDBOX || fault "round $round: rules are left"
+      nothing_of_ours || fault "round $round: rules are left"
     fi
   done
   no_faults
