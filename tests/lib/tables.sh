@@ -57,6 +57,7 @@ COMMIT
 *filter
 :FOREIGN - [0:0]
 -A OUTPUT -d $address -j FOREIGN
+-A FORWARD -d $address -j FOREIGN
 -A FOREIGN -p tcp -m tcp --dport 82 -j DROP
 COMMIT
 RESTORE

@@ -167,20 +167,53 @@ no_interface() {
   no_faults
 }
 
+# without_a_gate WHAT: the rules are there, in the legacy tables, and nothing else; that there is no
+# gate is said in the log and in the state file.
+without_a_gate() {
+  same 'legacy tables' "$(without_gate <"$ROOT/tests/redirect/golden/iptables-default.rules")" "$(listing legacy)" || fault "$1"
+  nothing_of nft || fault "$1"
+  same gate '' "$(listing gate)" || fault "$1"
+  state_is setup.state ready || fault "$1: setup.state=$(state setup.state)"
+  state_is setup.gate '' || fault "$1: setup.gate=$(state setup.gate)"
+  has "$(state setup.gate_error)" nft || fault "$1: setup.gate_error=$(state setup.gate_error)"
+  has "$OUTPUT" ' warn  setup: no gate at the devices: .*nft' || fault "$1: the log does not say that there is no gate"
+}
 @test "a kernel with legacy tables need not have nftables: setup, status, clear" {
   local lack
   for lack in FAULT_NO_NETLINK=EPROTONOSUPPORT FAULT_NO_NFTABLES=1; do
     attempt broken $lack setup
     [[ $STATUS == 0 ]] || fault "$lack: status $STATUS"
-    golden iptables-default "$(listing iptables)" || fault "$lack"
-    state_is setup.state ready || fault "$lack: setup.state=$(state setup.state)"
+    without_a_gate "$lack"
     attempt broken $lack setup status
     [[ $STATUS == 0 ]] || fault "$lack: status of status $STATUS"
+    has "$OUTPUT" '^  no gate at the devices: .*nft' || fault "$lack: status does not say that there is no gate"
     attempt broken $lack setup clear
     [[ $STATUS == 0 ]] || fault "$lack: status of clear $STATUS"
     nothing_left_of iptables || fault "$lack: clear"
     in_pod setup clear
   done
+  no_faults
+}
+
+@test "a kernel that has no hook at the devices: the rules without the gate, a warning, and it is on /healthz" {
+  local backend
+  for backend in iptables nft; do
+    attempt broken FAULT_NO_EGRESS=1 REDIRECT_BACKEND=$backend setup
+    [[ $STATUS == 0 ]] || fault "$backend: status $STATUS"
+    if [[ $backend == iptables ]]; then
+      without_a_gate 'no hook'
+    else
+      same 'nft tables' "$(without_gate <"$ROOT/tests/redirect/golden/nft-default.rules")" "$(listing nft)" || fault nft
+      has "$OUTPUT" ' warn  setup: no gate at the devices: .*nft' || fault 'nft: the log does not say it'
+    fi
+    attempt broken FAULT_NO_EGRESS=1 REDIRECT_BACKEND=$backend setup status
+    [[ $STATUS == 0 ]] || fault "$backend: status of status $STATUS"
+    has "$OUTPUT" '^  no gate at the devices: ' || fault "$backend: status does not say it"
+  done
+  up healthd
+  has "$(verbose)" '^\[!\]gate missing: .*nft' || fault "$(verbose)"
+  attempt in_pod setup redirect
+  wait_until 5 condition gate ' ok$' || fault "$(verbose)"
   no_faults
 }
 
@@ -638,26 +671,26 @@ legacy_verdict_changed() { legacy -R $CHAIN 2 -o lo -m addrtype --dst-type LOCAL
 legacy_rule_added() { legacy -I $CHAIN 2 -p tcp --dport 4444 -j ACCEPT; }
 legacy_rule_appended() { legacy -A $CHAIN -p tcp --dport 4444 -j ACCEPT; }
 legacy_chain_flushed() { legacy -F $CHAIN; }
-legacy_jump_removed() { legacy -D $HOOK -j $CHAIN; }
-legacy_jump_second() { legacy -A $HOOK -j $CHAIN; }
-legacy_jump_doubled() { legacy -I $HOOK 1 -j $CHAIN; }
-legacy_jump_behind() { legacy -I $HOOK 1 -p tcp --dport 4444 -j ACCEPT; }
+legacy_jump_removed() { legacy -D "$HOOK" -j $CHAIN; }
+legacy_jump_second() { legacy -A "$HOOK" -j $CHAIN; }
+legacy_jump_doubled() { legacy -I "$HOOK" 1 -j $CHAIN; }
+legacy_jump_behind() { legacy -I "$HOOK" 1 -p tcp --dport 4444 -j ACCEPT; }
 legacy_jump_last() {
   legacy_jump_removed
   legacy_jump_second
 }
 legacy_jump_narrowed() {
   legacy_jump_removed
-  legacy -I $HOOK 1 -p tcp -j $CHAIN
+  legacy -I "$HOOK" 1 -p tcp -j $CHAIN
 }
 legacy_jump_to_elsewhere() {
   legacy_jump_removed
-  legacy -I $HOOK 1 -j FOREIGN
+  legacy -I "$HOOK" 1 -j FOREIGN
 }
 
-# What is wrong with the foreign rules after a drift of $HOOK is put right by hand.
+# What is wrong with the foreign rules after a drift of OUTPUT or FORWARD is put right by hand.
 undo_foreign() {
-  legacy -D $HOOK -p tcp --dport 4444 -j ACCEPT 2>/dev/null || legacy -D $HOOK -j FOREIGN 2>/dev/null || true
+  legacy -D "$HOOK" -p tcp --dport 4444 -j ACCEPT 2>/dev/null || legacy -D "$HOOK" -j FOREIGN 2>/dev/null || true
 }
 @test "iptables: whatever is changed behind our back is named, and repaired" {
   all_is_right iptables
@@ -670,12 +703,12 @@ undo_foreign() {
         [[ $HOOK != FORWARD ]] || CHAIN=OPENSANDBOX_EGRESS_FORWARD
         $drift
         attempt in_pod setup status >/dev/null
-        has "$$HOOK" "ip${FAMILY}tables.* $IN_TABLE" >/dev/null || fault "$drift: table not named"
+        has "$OUTPUT" "ip${FAMILY}tables.* $IN_TABLE .*($CHAIN|$HOOK)\\b" >/dev/null || fault "$drift: table not named"
         if [[ $drift == legacy_jump_behind || $drift == legacy_jump_to_elsewhere ]]; then
           # Somebody else's rule is not removed: ours goes to the front.
           [[ $STATUS != 0 ]] || fault "$drift: ip${FAMILY}tables -t $IN_TABLE $HOOK: status 0"
           in_pod setup redirect 2>/dev/null || fault "$drift: redirect fails"
-          same 'first rule' "-A $HOOK -j $CHAIN" "$(legacy -S $HOOK | sed -n 2p)" || fault "$drift"
+          same 'first rule' "-A $HOOK -j $CHAIN" "$(legacy -S "$HOOK" | sed -n 2p)" || fault "$drift"
           undo_foreign
           same tables "$RIGHT" "$(inside everything)" || fault "$drift: ip${FAMILY}tables -t $IN_TABLE $HOOK"
           continue
@@ -693,7 +726,7 @@ nft() { in_pod nft "$@"; }
 # shellcheck disable=SC2086 # a chain is three words
 {
   handle() { nft -a list chain $IN | sed -nE 's/^\t\t.*# handle //p' | head -n "$1" | tail -n 1; }
-  nft_rules() { nft list chain $IN | grep -vE '^(table|\}|\t(chain|\})|\t\ttype )' | sed 's/^\s*//'; }
+  nft_rules() { nft list chain $IN | sed -n '/^\t\ttype /d; s/^\t\t//p'; }
   nft_rule() { nft_rules | sed -n "$1p"; }
   nft_rule_removed() { nft delete rule $IN handle "$(handle 1)"; }
   nft_last_rule_removed() { nft delete rule $IN handle "$(handle 1000)"; }
