@@ -12,7 +12,8 @@ $(BUILD)/fuzz-config: $(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard tests/fuzz/conf
 bench-programs: $(BUILD)/bench/minimum $(BUILD)/bench/health-go
 
 MINIMUM := $(addprefix $(BUILD)/obj/,tests/bench/minimum.o setup/rules/rules.o setup/iptables/xtc.o \
-             setup/iptables/entry.o common/kernel/canary.o common/base/error.o common/kernel/ipv6.o)
+             setup/iptables/entry.o setup/iptables/text.o common/kernel/canary.o common/base/error.o common/kernel/ipv6.o \
+             common/kernel/devices.o common/kernel/netlink.o)
 $(BUILD)/bench/minimum: $(MINIMUM)
 	@mkdir -p $(@D)
 	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(call pkg,--libs,libip4tc libip6tc $(PACKAGES))

@@ -11,15 +11,15 @@
 static int append(const struct xtc *xtc, const struct rule_list *list, struct xtc_handle *handle)
 {
     union entry entry;
-    if (!xtc->create_chain(IPTABLES_CHAIN, handle))
+    if (!xtc->create_chain(iptables_chain(list), handle))
         return -1;
     for (size_t i = 0; i < list->count; i++) {
         entry_encode(list->family, &list->rules[i], &entry);
-        if (!xtc->append_entry(IPTABLES_CHAIN, &entry, handle))
+        if (!xtc->append_entry(iptables_chain(list), &entry, handle))
             return -1;
     }
-    entry_encode_jump(list->family, IPTABLES_CHAIN, &entry);
-    return xtc->insert_entry("OUTPUT", &entry, 0, handle) ? 0 : -1;
+    entry_encode_jump(list->family, iptables_chain(list), &entry);
+    return xtc->insert_entry(iptables_hook(list), &entry, 0, handle) ? 0 : -1;
 }
 
 static int install(const struct rule_list *list)

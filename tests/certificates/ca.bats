@@ -412,7 +412,7 @@ foreign() {
   same 'state directory' "775 0:$MITM_UID" "$(about "$LAB/run")"
   has "$(head -n 1 "$STATE")" 'version|^[0-9]+$'
   local key
-  for key in setup.state setup.error setup.netns setup.boot setup.backend setup.rules setup.ca setup.ca_sha256 setup.time; do
+  for key in setup.state setup.error setup.netns setup.boot setup.backend setup.gate setup.gate_error setup.rules setup.ca setup.ca_sha256 setup.time; do
     [[ $(grep -c "^$key=" "$STATE") == 1 ]] || fault "$key"
   done
   same boot "$(tr -d - </proc/sys/kernel/random/boot_id)" "$(state setup.boot | tr -d -)"

@@ -141,5 +141,5 @@ while time.monotonic() < end:
   give REDIRECT_BACKEND=iptables HTTP_ADDR=:18090 MITMPROXY_PORT=18091
   attempt in_pod setup
   [[ $STATUS == 0 ]]
-  refute has "$(in_pod nft list tables)" opensandbox
+  refute has "$(in_pod nft list tables)" 'inet opensandbox'
 }
