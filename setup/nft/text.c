@@ -136,8 +136,9 @@ static const struct base_chain {
     {"nat_output", TABLE_NAT, HOOK_OUTPUT, "type nat hook output priority " NFT_NAT_PRIORITY},
 };
 
-/* Nothing where there is nothing to lead to. */
-static void print_base_chain(const struct ruleset *set, const struct base_chain *chain, FILE *out)
+/* Nothing where there is nothing to lead to. Returns whether there is. */
+static bool print_base_chain(const struct ruleset *set, const struct base_chain *chain,
+                             bool is_first, FILE *out)
 {
     bool begun = false;
     for (size_t i = 0; i < LISTS_COUNT; i++) {
@@ -145,13 +146,15 @@ static void print_base_chain(const struct ruleset *set, const struct base_chain 
         if (list->table != chain->table || list->hook != chain->hook || list->count == 0)
             continue;
         if (!begun)
-            fprintf(out, "\tchain %s {\n\t\t%s; policy accept;\n", chain->name, chain->declaration);
+            fprintf(out, "%s\tchain %s {\n\t\t%s; policy accept;\n", is_first ? "" : "\n",
+                    chain->name, chain->declaration);
         begun = true;
         fprintf(out, "\t\tmeta nfproto %s jump %s_%s\n", family_name(list->family), list_name(list),
                 family_name(list->family));
     }
     if (begun)
         fputs("\t}\n", out);
+    return begun;
 }
 
 static void print_gate(const struct ruleset *set, FILE *out)
@@ -172,11 +175,10 @@ void nft_print_tables(const struct ruleset *set, FILE *out)
         fputs("table " NFT_TABLE " {\n", out);
         for (size_t i = 0; i < LISTS_COUNT; i++)
             print_list(&set->lists[i], out);
-        for (size_t i = 0; i < sizeof(base_chains) / sizeof(base_chains[0]); i++) {
-            print_base_chain(set, &base_chains[i], out);
-            if (i + 1 < sizeof(base_chains) / sizeof(base_chains[0]))
-                fputc('\n', out);
-        }
+        bool is_first = true;
+        for (size_t i = 0; i < sizeof(base_chains) / sizeof(base_chains[0]); i++)
+            if (print_base_chain(set, &base_chains[i], is_first, out))
+                is_first = false;
         fputs("}\n", out);
     }
     if (set->gate.count > 0)

@@ -334,6 +334,9 @@ static void build_gate(const struct config *config, struct rule_list *list)
         *list_append(list, VERDICT_DROP) = drop;
     drop.segment = SEGMENT_ANY;
     list_append_for_ports(list, &drop, &web_ports);
+    drop.family = AF_INET6;
+    if (config->ipv6 == IPV6_REJECT)
+        append_redirected(config, list, &drop);
 }
 
 static size_t find_devices(struct devices *devices)

@@ -431,7 +431,7 @@ to_device() { ln -s /dev/zero "$1"; }
   attempt in_pod setup
   [[ $STATUS == 78 ]]
   [[ ! -e $CONFDIR/mitmproxy-ca.pem && ! -e $EXPORT/mitmproxy-ca-cert.pem ]]
-  lacks "$(rules)" OPENSANDBOX
+  nothing_of_ours
   # healthd is not ready with it, and says why.
   spawn healthd healthd
   wait_until 5 healthz_is '503 mitm not ready'

@@ -281,7 +281,7 @@ refused() {
   has "$OUTPUT" "$reason" || fault "$name: reason not named"
   same 'confdir' "$(grep -F "$CONFDIR" <<<"$before")" "$(files | grep -F "$CONFDIR")" || fault "$name: touched"
   [[ ! -e $EXPORT/mitmproxy-ca-cert.pem ]] || fault "$name: exported"
-  lacks "$(rules)" OPENSANDBOX || fault "$name: rules"
+  nothing_of_ours || fault "$name: rules"
   state_is setup.state failed || fault "$name: state $(state setup.state)"
   remove "$CONFDIR" "$EXPORT"
 }
@@ -412,7 +412,7 @@ foreign() {
   same 'state directory' "775 0:$MITM_UID" "$(about "$LAB/run")"
   has "$(head -n 1 "$STATE")" 'version|^[0-9]+$'
   local key
-  for key in setup.state setup.error setup.netns setup.boot setup.backend setup.rules setup.ca setup.ca_sha256 setup.time; do
+  for key in setup.state setup.error setup.netns setup.boot setup.backend setup.gate setup.gate_error setup.rules setup.ca setup.ca_sha256 setup.time; do
     [[ $(grep -c "^$key=" "$STATE") == 1 ]] || fault "$key"
   done
   same boot "$(tr -d - </proc/sys/kernel/random/boot_id)" "$(state setup.boot | tr -d -)"
@@ -430,6 +430,6 @@ foreign() {
 @test "prepare leaves the rules alone and does not say ready" {
   attempt in_pod setup prepare
   [[ $STATUS == 0 ]]
-  lacks "$(rules)" OPENSANDBOX
+  nothing_of_ours
   refute state_is setup.state ready
 }

@@ -127,7 +127,7 @@ padded() { cat "$1" - < <(head -c $((4096 - $(stat -c %s "$1"))) /dev/zero | tr 
 
 @test "an addon that others can write to is refused although nothing else has changed" {
   local script=$LAB/addons/addon.py
-  mkdir "$LAB/addons"
+  mkdir -p "$LAB/addons"
   echo >"$script"
   give MITMPROXY_SCRIPT="$script"
   prepare

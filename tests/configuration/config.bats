@@ -511,7 +511,7 @@ cleared() {
   in_pod setup redirect 2>/dev/null || fault 'redirect'
   attempt capable net_admin,net_raw "$@"
   [[ $STATUS == 0 ]] || fault "$*: status $STATUS"
-  lacks "$(rules)" OPENSANDBOX || fault "$*: rules are left"
+  nothing_of_ours || fault "$*: rules are left"
   lacks "$OUTPUT" ' error ' || fault "$*: an error"
   [[ -z $what ]] || has "$OUTPUT" " warn .*$what" || fault "$*: no warning of $what"
 }
@@ -546,13 +546,13 @@ cleared() {
   chown $OTHER_UID:$OTHER_UID "$LAB/run"
   attempt capable net_admin,net_raw setup clear
   [[ $STATUS == 0 ]] && has "$OUTPUT" ' warn .*state file is not up to date' || fault 'of another user'
-  lacks "$(rules)" OPENSANDBOX || fault 'of another user: rules are left'
+  nothing_of_ours || fault 'of another user: rules are left'
   chown 0:$MITM_UID "$LAB/run"
   in_pod setup redirect 2>/dev/null
   mv "$LAB/run" "$LAB/away"
   attempt capable net_admin,net_raw setup clear
   [[ $STATUS == 0 ]] && has "$OUTPUT" ' warn .*state file is not up to date' || fault 'gone'
-  lacks "$(rules)" OPENSANDBOX || fault 'gone: rules are left'
+  nothing_of_ours || fault 'gone: rules are left'
   [[ ! -e $LAB/run ]] || fault 'it made one that nobody sees'
   mv "$LAB/away" "$LAB/run"
   # Read-only.
@@ -563,7 +563,7 @@ cleared() {
   }
   attempt in_pod bash -c "$(declare -f read_only); LAB=$LAB; read_only setup clear"
   [[ $STATUS == 0 ]] && has "$OUTPUT" ' warn .*state file is not up to date.*Read-only' || fault 'read-only'
-  lacks "$(rules)" OPENSANDBOX || fault 'read-only: rules are left'
+  nothing_of_ours || fault 'read-only: rules are left'
   no_faults
 }
 
@@ -581,7 +581,7 @@ cleared() {
   [[ $STATUS == 77 ]] || fault "gone: status $STATUS"
   has "$OUTPUT" ' error .*CAP_CHOWN.*debug container needs the volume' || fault 'gone: not said what is missing'
   [[ ! -e $LAB/run ]] || fault 'it made one that nobody sees'
-  lacks "$(rules)" OPENSANDBOX || fault 'gone: rules'
+  nothing_of_ours || fault 'gone: rules'
   no_faults
 }
 
@@ -640,7 +640,7 @@ cleared() {
     attempt with MITMPROXY_TRANSPARENT="$word" setup
     [[ $STATUS == 0 ]]
     state_is setup.state disabled
-    lacks "$(rules)" OPENSANDBOX
+    nothing_of_ours
   done
 }
 

@@ -230,11 +230,11 @@ reader_gone() {
 # A pipe that nobody reads, and a mitmdump that says a lot: neither of them is held up.
 # shellcheck disable=SC2016 # for that shell
 nobody_reads() {
-  cat >"$LAB/chatter.py" <<'CHATTER'
+  cat >"$LAB/addons/chatter.py" <<'CHATTER'
 def request(flow):
     print("words " * 20000, flush=True)
 CHATTER
-  give LOG_LEVEL=debug MITMPROXY_SCRIPT="$LAB/chatter.py,$STAGE/usr/share/opensandbox/mitmscripts/add_header.py"
+  give LOG_LEVEL=debug MITMPROXY_SCRIPT="$LAB/addons/chatter.py,$STAGE/usr/share/opensandbox/mitmscripts/add_header.py"
   mkfifo "$LAB/pipe"
   exec 8<>"$LAB/pipe"
   spawn up sh -c 'exec "$0" >"$1" 2>&1 8>&-' entrypoint.sh "$LAB/pipe"

@@ -88,14 +88,14 @@ memory_limit_down() {
 }
 
 @test "fault 2: out of memory: mitmdump is the one that goes, healthd and the rules stay" {
-  cat >"$LAB/hog.py" <<'HOG'
+  cat >"$LAB/addons/hog.py" <<'HOG'
 hoard = []
 def request(flow):
     if flow.request.path == "/hog":
         for _ in range(50):
             hoard.append(bytearray(b"x") * (16 << 20))
 HOG
-  give MITMPROXY_SCRIPT="$LAB/hog.py"
+  give MITMPROXY_SCRIPT="$LAB/addons/hog.py"
   local since
   if memory_limit_up $((400 << 20)); then
     # ip(8) hides the cgroups from the pod, so it is put in there from here.
@@ -165,13 +165,13 @@ stopped() {
   no_faults
 }
 addon_that_never_returns() {
-  cat >"$LAB/hang.py" <<'HANG'
+  cat >"$LAB/addons/hang.py" <<'HANG'
 import time
 def request(flow):
     if flow.request.path == "/hang":
         time.sleep(1000)
 HANG
-  give MITMPROXY_SCRIPT="$LAB/hang.py,$STAGE/usr/share/opensandbox/mitmscripts/add_header.py"
+  give MITMPROXY_SCRIPT="$LAB/addons/hang.py,$STAGE/usr/share/opensandbox/mitmscripts/add_header.py"
   begin entrypoint.sh
   find_three
   start_observer 0.02
@@ -258,8 +258,8 @@ bad_regex() {
   grep -q 'look-behind requires fixed-width' "$LAB/healthd.log"
 }
 syntax_error() {
-  echo 'def request(flow) return' >"$LAB/broken.py"
-  give MITMPROXY_SCRIPT="$LAB/broken.py"
+  echo 'def request(flow) return' >"$LAB/addons/broken.py"
+  give MITMPROXY_SCRIPT="$LAB/addons/broken.py"
   never_ready "$LOADING"
   grep -q SyntaxError "$LAB/healthd.log"
 }

@@ -12,7 +12,7 @@ refused() { metric "refused_total{kind=\"$1\"}"; }
 hooks_addon() {
   : >"$LAB/home/hooks"
   chown "$MITM_UID" "$LAB/home/hooks"
-  cat >"$LAB/hooks.py" <<PYTHON
+  cat >"$LAB/addons/hooks.py" <<PYTHON
 from mitmproxy import http
 
 def note(name):
@@ -32,7 +32,7 @@ def note(name):
 requestheaders, request = note("requestheaders"), note("request")
 responseheaders, response, error = note("responseheaders"), note("response"), note("error")
 PYTHON
-  give MITMPROXY_SCRIPT="$LAB/hooks.py"
+  give MITMPROXY_SCRIPT="$LAB/addons/hooks.py"
 }
 
 # What clients of several kinds are answered, and which hooks run for them, in which order.
@@ -237,11 +237,11 @@ PYTHON
 }
 
 @test "nobody but the proxy's own line counts as a refusal, whatever an addon prints of a request" {
-  cat >"$LAB/chatter.py" <<'PYTHON'
+  cat >"$LAB/addons/chatter.py" <<'PYTHON'
 def request(flow):
     print(flow.request.headers["user-agent"], flush=True)
 PYTHON
-  give MITMPROXY_SCRIPT="$LAB/chatter.py" MITMPROXY_SET=flow_detail=3
+  give MITMPROXY_SCRIPT="$LAB/addons/chatter.py" MITMPROXY_SET=flow_detail=3
   up
   app_curl -so /dev/null -A 'opensandbox-egress refused tls: forged' --data-binary $'a\nopensandbox-egress refused tls: forged\n' http://shop.example.test/
   wait_until 3 grep -q 'refused tls: forged' "$LAB/up.log"

@@ -55,7 +55,7 @@ enter() {
 list_configuration() {
   give MITMPROXY_EXTRA_PORTS=$EXTRA_PORTS MITMPROXY_EXCLUDE_CIDRS=$CIDRS \
     MITMPROXY_EXCLUDE_UIDS=$OTHER_UID,$LOG_UID MITMPROXY_SSL_INSECURE=1 \
-    MITMPROXY_SCRIPT="$STAGE/usr/share/opensandbox/mitmscripts/add_header.py,$LAB/seen.py"
+    MITMPROXY_SCRIPT="$STAGE/usr/share/opensandbox/mitmscripts/add_header.py,$LAB/addons/seen.py"
 }
 
 # What the list needs of a lab: addresses and UDP servers of the origin, servers in the pod,
@@ -66,7 +66,7 @@ furnish() {
   ((IPV6 == 0)) ||
     for address in $INSIDE6 $OUTSIDE6; do ip -n "$ORIGIN" address add "$address/128" dev lo nodad; done
   serve_udp
-  cat >"$LAB/seen.py" <<PYTHON
+  cat >"$LAB/addons/seen.py" <<PYTHON
 def request(flow):
     with open("$LAB/home/seen", "a") as seen:
         print(*flow.server_conn.address[:2], flow.request.headers.get("user-agent"), file=seen)

@@ -85,7 +85,7 @@ escape_lab() {
   # Others must be able to enter.
   [[ -e $STAGE/escape ]] || cp -r "$ESCAPE" "$STAGE/escape"
   lab_for_file
-  mkdir "$LAB/addons"
+  mkdir -p "$LAB/addons"
   cp "$ESCAPE"/{raising,recorder,refuse}.py "$LAB/addons/"
   export OPENSANDBOX_EGRESS_MITMPROXY_SCRIPT=$LAB/addons/raising.py,$LAB/addons/recorder.py,$LAB/addons/refuse.py,$OPENSANDBOX_EGRESS_MITMPROXY_SCRIPTS_DIR/add_header.py
 }

@@ -17,6 +17,7 @@
  *   FAULT_NO_IPV6=1        no sockets of IPv6
  *   FAULT_NO_NETLINK=ERRNO no netlink to netfilter at all
  *   FAULT_NO_EXPRESSION=X  an expression of nftables is missing
+ *   FAULT_NO_EGRESS=1      no hook for what leaves by a device
  *   FAULT_NFT_WORDS=1      see fault_words.c
  *   FAULT_NO_NFTABLES=1    netlink to netfilter, but nobody there who knows nftables
  */
@@ -35,6 +36,8 @@
 
 #include "fault_plan.h"
 
+/* <linux/netfilter.h>, which does not go with <netinet/in.h> */
+enum { FAMILY_NETDEV = 5, NETDEV_EGRESS = 1 };
 /* <linux/netfilter_ipv4/ip_tables.h>, the same in both families but for the last two */
 enum { SET_REPLACE = 64, GET_INFO = 64, GET_ENTRIES = 65, ORIGINAL_DST = 80 };
 enum { TABLE_NAME = 32, EXTENSION_NAME = 29, NO_SUBSYSTEM = NFNL_SUBSYS_COUNT };
@@ -209,6 +212,35 @@ static void rename_expression(void *data, size_t length)
         at[NLA_HDRLEN] = '?';
 }
 
+/* The hook of the chains of a device becomes one that no kernel has: its attribute has the length, the
+ * type NFTA_HOOK_HOOKNUM and the number; that of the device follows, and the priority. */
+static void renumber_hook(void *data, size_t length)
+{
+    static const struct {
+        struct nlattr header;
+        uint32_t number;
+    } egress = {.header = {.nla_len = 8, .nla_type = NFTA_HOOK_HOOKNUM},
+                .number = __builtin_bswap32(NETDEV_EGRESS)};
+    char *at = data;
+
+    if (setting("FAULT_NO_EGRESS") == NULL)
+        return;
+    for (struct nlmsghdr header; length >= sizeof(header);) {
+        memcpy(&header, at, sizeof(header));
+        size_t step = NLMSG_ALIGN(header.nlmsg_len);
+        bool is_chain = header.nlmsg_type == (NFNL_SUBSYS_NFTABLES << 8 | NFT_MSG_NEWCHAIN);
+        if (step == 0 || step > length)
+            return;
+        char *hook = is_chain && (unsigned char)at[NLMSG_HDRLEN] == FAMILY_NETDEV
+                         ? memmem(at, step, &egress, sizeof(egress))
+                         : NULL;
+        if (hook != NULL)
+            hook[sizeof(egress) - 1] = 9;
+        at += step;
+        length -= step;
+    }
+}
+
 static bool is_netlink(int fd)
 {
     int domain = 0;
@@ -228,6 +260,7 @@ ssize_t sendmsg(int fd, const struct msghdr *message, int flags)
     for (size_t i = 0; i < message->msg_iovlen; i++) {
         readdress(message->msg_iov[i].iov_base, message->msg_iov[i].iov_len);
         rename_expression(message->msg_iov[i].iov_base, message->msg_iov[i].iov_len);
+        renumber_hook(message->msg_iov[i].iov_base, message->msg_iov[i].iov_len);
     }
     return finish(fault, REAL(sendmsg)(fd, message, flags));
 }

@@ -26,7 +26,7 @@ lab_up() {
   ALL_SPAWNED=()
   LAB=$(mktemp -d /tmp/egress-lab-XXXXXX)
   chmod 0755 "$LAB"
-  mkdir "$LAB/home" "$LAB/origin"
+  mkdir "$LAB/home" "$LAB/origin" "$LAB/addons" # (nobody else writes where addons are)
   chown "$MITM_UID:$MITM_UID" "$LAB/home"
   netns_up
   lab_environment

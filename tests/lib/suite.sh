@@ -119,20 +119,24 @@ lacks() {
 }
 
 # golden NAME ACTUAL: is this what tests/redirect/golden/NAME.rules says?
-golden() { same "$1.rules" "$(<"$ROOT/tests/redirect/golden/$1.rules")" "$2"; }
+golden() {
+  [[ -z ${REGOLDEN-} ]] || echo "$2" >"$ROOT/tests/redirect/golden/$1.rules"
+ same "$1.rules" "$(<"$ROOT/tests/redirect/golden/$1.rules")" "$2"; }
 
 # The state file's value of key $1 (setup.state).
 state() { sed -n "s/^$1=//p" "$STATE" 2>/dev/null; }
 state_is() { [[ $(state "$1") == "$2" ]]; }
 
-# Print every legacy rule of the pod, as it can be compared.
+# Print every legacy rule of the pod, and the gate, as they can be compared.
 rules() {
   local table
   for table in nat filter; do
     legacy_rules "$table"
     [[ $IPV6 == 0 ]] || legacy_rules "$table" 6
   done
+  inside list_gate
 }
+nothing_of_ours() { lacks "$(rules)" '(OPENSANDBOX|opensandbox)_'; }
 # Every file that the programs may touch: kind, mode, owner, links, size, inode,
 # times, and what is in it.
 # (And in directories named.)

@@ -1,8 +1,13 @@
 # shellcheck shell=bash
 # What is in the kernel's tables.
 
-# The listing of a backend's tables in the namespace one is in, as golden files have it.
+# The listing of a backend's tables in the namespace one is in, as golden files have it: the gate is
+# nft's in both.
 list_iptables() {
+  list_legacy
+  list_gate
+}
+list_legacy() {
   local family table
   for family in '' 6; do
     for table in nat filter; do
@@ -11,20 +16,29 @@ list_iptables() {
     done
   done
 }
-# (Versions of nft have different words for the same.)
-list_nft() {
-  nft list ruleset | sed -e 's/priority dstnat;/priority -100;/' \
+list_nft() { nft list ruleset | in_one_form; }
+list_gate() { nft list table netdev opensandbox_egress 2>/dev/null | in_one_form; }
+# Versions of nft have different words for the same; and a device has another number in each namespace.
+in_one_form() {
+  sed -e 's/priority dstnat - 10;/priority -110;/' -e 's/chain device_[0-9]* {/chain device_N {/' \
+    -e 's/ip frag-off & 0x3fff != 0/ip frag-off \& 16383 != 0/' \
     -e 's/tcp flags & (fin | syn | rst | ack) == (*syn | ack)*/tcp flags syn,ack \/ fin,syn,rst,ack/' \
     -e 's/tcp flags & (fin | syn | rst | ack) == syn/tcp flags syn \/ fin,syn,rst,ack/'
+}
+# Listings of nft on standard input without the gate, and of both without all that is ours.
+without_gate() { sed '/^table netdev opensandbox_egress /,/^}/d'; }
+without_ours() {
+  sed -e '/\bOPENSANDBOX_EGRESS\(_FORWARD\)\?\b/d' -e '/^table \(inet\|netdev\) opensandbox_egress /,/^}/d'
 }
 
 # inside CMD...: run a function of this file in the pod. One entering of the namespace is
 # much cheaper than one per program.
-inside() { in_pod bash -c "$(declare -f list_iptables list_nft everything); \"\$@\"" bash "$@"; }
+LISTING=(list_iptables list_legacy list_nft list_gate in_one_form everything)
+inside() { in_pod bash -c "$(declare -f "${LISTING[@]}"); \"\$@\"" bash "$@"; }
 # listing BACKEND
 listing() { inside "list_$1"; }
 everything() {
-  list_iptables
+  list_legacy
   list_nft
 }
 
@@ -43,6 +57,7 @@ COMMIT
 *filter
 :FOREIGN - [0:0]
 -A OUTPUT -d $address -j FOREIGN
+-A FORWARD -d $address -j FOREIGN
 -A FOREIGN -p tcp -m tcp --dport 82 -j DROP
 COMMIT
 RESTORE
@@ -57,24 +72,33 @@ table inet foreign {
 NFT
 }
 
+# elsewhere COMMANDS [ARGUMENT...]: run these commands of bash in a network namespace that nobody used,
+# which has a device of the same name as the pod.
+elsewhere() {
+  unshare -n bash -c "$(declare -f "${LISTING[@]}" feed_iptables feed_nft)
+    ip link add eth0 type veth peer name other\$\$ netns $ORIGIN && ip link set lo up || exit
+    $1" bash "${@:2}"
+}
 # run_dry BACKEND TEXT: what `setup redirect --dry-run` printed, fed to the programs whose
 # syntax it is, in a namespace that is empty; prints the listing. Run it in any namespace.
-run_dry() {
-  unshare -n bash -c "$(declare -f list_iptables list_nft feed_iptables feed_nft)
-    feed_$1 && list_$1" <<<"$2"
-}
+run_dry() { elsewhere "feed_$1 && list_$1" <<<"$2"; }
 feed_nft() { nft -f -; }
-# Two parts, one for each program.
+# Three parts, one for each program.
 feed_iptables() {
-  local text
+  local text gate=''
   text=$(cat)
   [[ $text == '# iptables-legacy-restore --noflush'* ]] || {
     echo 'no heading'
     return 1
   }
+  if [[ $text == *'# nft -f - '* ]]; then
+    gate="# nft -f - ${text#*'# nft -f - '}"
+    text=${text%%'# nft -f - '*}
+  fi
   iptables-legacy-restore --noflush <<<"${text%%'# ip6tables-legacy-restore'*}" || return
   [[ $text != *'# ip6tables-legacy-restore --noflush'* ]] ||
-    ip6tables-legacy-restore --noflush <<<"${text#*'# ip6tables-legacy-restore --noflush'}"
+    ip6tables-legacy-restore --noflush <<<"${text#*'# ip6tables-legacy-restore --noflush'}" || return
+  nft -f - <<<"$gate"
 }
 
 # A client in a tight loop against port and addresses of the origin, in a pod where nobody

@@ -113,7 +113,7 @@ while time.monotonic() < end:
     if [[ $(state setup.state) == ready ]]; then
       in_pod setup status >"$LAB/status" || ! grep -E 'MISSING|EXTRA' "$LAB/status" || fault "round $round: half"
     else
-      refute has "$(rules)" OPENSANDBOX || fault "round $round: rules are left"
+      nothing_of_ours || fault "round $round: rules are left"
     fi
   done
   no_faults
@@ -141,5 +141,5 @@ while time.monotonic() < end:
   give REDIRECT_BACKEND=iptables HTTP_ADDR=:18090 MITMPROXY_PORT=18091
   attempt in_pod setup
   [[ $STATUS == 0 ]]
-  refute has "$(in_pod nft list tables)" opensandbox
+  refute has "$(in_pod nft list tables)" 'inet opensandbox'
 }

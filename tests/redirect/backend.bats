@@ -8,17 +8,18 @@ NEEDS=(legacy ipv6)
 
 setup_file() { suite_up; fault_library; }
 
-CHAIN=OPENSANDBOX_EGRESS
 NFT_TABLE=opensandbox_egress
 ORIGINS='203.0.113.10 2001:db8::16'
 
-# What is in the other backend's tables when nothing is.
+# What is in a backend's tables when nothing is; the gate is neither's.
 nothing_of() {
   case $1 in
-    nft) same 'nft tables' '' "$(listing nft)" ;;
-    iptables) lacks "$(listing iptables)" $CHAIN ;;
+    nft) same 'nft tables' '' "$(listing nft | without_gate)" ;;
+    iptables) lacks "$(listing legacy)" OPENSANDBOX ;;
   esac
 }
+# The same of the gate, too: nothing is left.
+nothing_left_of() { nothing_of "$1" && same gate '' "$(listing gate)"; }
 other_than() { [[ $1 == nft ]] && echo iptables || echo nft; }
 # The lines of setup's log that say which backend it is.
 choices() { grep -E ' info +setup: backend (iptables|nft)' <<<"$OUTPUT" || true; }
@@ -53,7 +54,7 @@ chosen() {
     chosen nft legacy
     attempt broken FAULT_NO_LEGACY=$error setup clear
     [[ $STATUS == 0 ]] || fault "clear: $STATUS"
-    nothing_of nft || fault "clear"
+    nothing_left_of nft || fault "clear"
   done
   attempt broken FAULT_NO_LEGACY=ENOENT setup
   [[ $STATUS == 0 ]]
@@ -88,7 +89,7 @@ chosen() {
     attempt broken FAULT_NO_EXPRESSION=$expression REDIRECT_BACKEND=nft setup redirect
     [[ $STATUS == 69 ]] || fault "$expression: status $STATUS"
     has "$OUTPUT" " error .*nft: .*No such file or directory: .*$expression" || fault "$expression: not named"
-    nothing_of nft || fault "$expression"
+    nothing_left_of nft || fault "$expression"
     attempt broken FAULT_NO_EXPRESSION=$expression FAULT_NO_LEGACY=ENOENT setup redirect
     [[ $STATUS == 69 ]] || fault "auto, $expression: status $STATUS"
     has "$OUTPUT" " error .*No such file or directory: .*$expression" || fault "auto, $expression: not named"
@@ -153,33 +154,66 @@ no_interface() {
     [[ $STATUS == 69 ]] || fault "$lack: status $STATUS"
     has "$OUTPUT" ' error .*iptables' || fault "$lack: not named"
     nothing_of nft || fault "$lack"
-    nothing_of iptables || fault "$lack"
+    nothing_left_of iptables || fault "$lack"
   done
   for lack in FAULT_NO_NETLINK=EPROTONOSUPPORT FAULT_NO_NFTABLES=1; do
     attempt broken $lack REDIRECT_BACKEND=nft setup redirect
     [[ $STATUS == 69 ]] || fault "$lack: status $STATUS"
     has "$OUTPUT" ' error .*nft' || fault "$lack: not named"
     nothing_of nft || fault "$lack"
-    nothing_of iptables || fault "$lack"
+    nothing_left_of iptables || fault "$lack"
     state_is setup.state failed || fault "$lack: setup.state=$(state setup.state)"
   done
   no_faults
 }
 
+# without_a_gate WHAT: the rules are there, in the legacy tables, and nothing else; that there is no
+# gate is said in the log and in the state file.
+without_a_gate() {
+  same 'legacy tables' "$(without_gate <"$ROOT/tests/redirect/golden/iptables-default.rules")" "$(listing legacy)" || fault "$1"
+  nothing_of nft || fault "$1"
+  same gate '' "$(listing gate)" || fault "$1"
+  state_is setup.state ready || fault "$1: setup.state=$(state setup.state)"
+  state_is setup.gate '' || fault "$1: setup.gate=$(state setup.gate)"
+  has "$(state setup.gate_error)" nft || fault "$1: setup.gate_error=$(state setup.gate_error)"
+  has "$OUTPUT" ' warn  setup: no gate at the devices: .*nft' || fault "$1: the log does not say that there is no gate"
+}
 @test "a kernel with legacy tables need not have nftables: setup, status, clear" {
   local lack
   for lack in FAULT_NO_NETLINK=EPROTONOSUPPORT FAULT_NO_NFTABLES=1; do
     attempt broken $lack setup
     [[ $STATUS == 0 ]] || fault "$lack: status $STATUS"
-    golden iptables-default "$(listing iptables)" || fault "$lack"
-    state_is setup.state ready || fault "$lack: setup.state=$(state setup.state)"
+    without_a_gate "$lack"
     attempt broken $lack setup status
     [[ $STATUS == 0 ]] || fault "$lack: status of status $STATUS"
+    has "$OUTPUT" '^  no gate at the devices: .*nft' || fault "$lack: status does not say that there is no gate"
     attempt broken $lack setup clear
     [[ $STATUS == 0 ]] || fault "$lack: status of clear $STATUS"
-    nothing_of iptables || fault "$lack: clear"
+    nothing_left_of iptables || fault "$lack: clear"
     in_pod setup clear
   done
+  no_faults
+}
+
+@test "a kernel that has no hook at the devices: the rules without the gate, a warning, and it is on /healthz" {
+  local backend
+  for backend in iptables nft; do
+    attempt broken FAULT_NO_EGRESS=1 REDIRECT_BACKEND=$backend setup
+    [[ $STATUS == 0 ]] || fault "$backend: status $STATUS"
+    if [[ $backend == iptables ]]; then
+      without_a_gate 'no hook'
+    else
+      same 'nft tables' "$(without_gate <"$ROOT/tests/redirect/golden/nft-default.rules")" "$(listing nft)" || fault nft
+      has "$OUTPUT" ' warn  setup: no gate at the devices: .*nft' || fault 'nft: the log does not say it'
+    fi
+    attempt broken FAULT_NO_EGRESS=1 REDIRECT_BACKEND=$backend setup status
+    [[ $STATUS == 0 ]] || fault "$backend: status of status $STATUS"
+    has "$OUTPUT" '^  no gate at the devices: ' || fault "$backend: status does not say it"
+  done
+  up healthd
+  has "$(verbose)" '^\[!\]gate missing: .*nft' || fault "$(verbose)"
+  attempt in_pod setup redirect
+  wait_until 5 condition gate ' ok$' || fault "$(verbose)"
   no_faults
 }
 
@@ -195,6 +229,7 @@ ipv6-off MITMPROXY_IPV6=off
 quic-allow MITMPROXY_QUIC=allow
 quic-allow-ipv6-reject MITMPROXY_QUIC=allow MITMPROXY_IPV6=reject
 quic-allow-ipv6-off MITMPROXY_QUIC=allow MITMPROXY_IPV6=off
+forwarded-allow MITMPROXY_FORWARDED=allow
 excluded-cidrs MITMPROXY_EXCLUDE_CIDRS=10.0.0.0/8,192.0.2.64/26,198.51.100.7,2001:db8:1::/48,2001:db8:2::80/121,fd00::1
 excluded-uids MITMPROXY_EXCLUDE_UIDS=0,65534,4294967294
 other-ports MITMPROXY_PORT=65535 HTTP_ADDR=127.0.0.1:19000 MITMPROXY_USER=4294967294
@@ -221,7 +256,7 @@ real_and_dry_runs_agree() {
     golden "$backend-$name" "$(run_dry $backend "$text")" || fault "$name $backend: the dry run"
     nothing_of "$(other_than $backend)" || fault "$name $backend: rules of the other backend"
     attempt with "$@" REDIRECT_BACKEND=$backend setup clear
-    nothing_of $backend || fault "$name $backend: clear"
+    nothing_left_of $backend || fault "$name $backend: clear"
   done
 }
 @test "golden files: real run and dry run give these listings, in both backends" {
@@ -261,11 +296,7 @@ real_and_dry_runs_agree() {
 # --- one after the other
 
 # The listing that a first run gives, in a namespace that nobody used.
-first_run() {
-  unshare -n bash -c "$(declare -f list_iptables list_nft everything)
-    ip link set lo up
-    env \"\$@\" ${P}STATE_FILE=$LAB/first/state setup redirect 2>$LAB/log && everything" bash "$@"
-}
+first_run() { elsewhere "env \"\$@\" ${P}STATE_FILE=$LAB/first/state setup redirect 2>$LAB/log && everything" "$@"; }
 
 # A value for every variable, other than the default and than the lab's.
 changes() {
@@ -286,6 +317,7 @@ MITMPROXY_SET=flow_detail=1
 MITMPROXY_EXTRA_PORTS=8080,9443
 MITMPROXY_IPV6=reject
 MITMPROXY_QUIC=allow
+MITMPROXY_FORWARDED=allow
 MITMPROXY_NON_HTTP=allow
 MITMPROXY_STREAM_REQUESTS=1m
 MITMPROXY_EXCLUDE_CIDRS=10.1.0.0/16,2001:db8:1::/48
@@ -348,12 +380,13 @@ variables() { in_pod setup --help | sed -nE 's/^  ([A-Z][A-Z_0-9]+)$/\1/p'; }
     [[ $backend != auto ]] || expected=$(state setup.backend)
     state_is setup.backend "$expected" || fault "$backend: $(state setup.backend)"
     if [[ $expected == nft ]]; then
-      lacks "$(listing iptables)" $CHAIN || fault "$backend: legacy rules are left"
-      has "$(listing nft)" $NFT_TABLE || fault "$backend: no rules"
+      lacks "$(listing legacy)" OPENSANDBOX || fault "$backend: legacy rules are left"
+      has "$(listing nft)" "inet $NFT_TABLE" || fault "$backend: no rules"
     else
-      lacks "$(listing nft)" $NFT_TABLE || fault "$backend: nft rules are left"
-      has "$(listing iptables)" $CHAIN || fault "$backend: no rules"
+      lacks "$(listing nft)" "inet $NFT_TABLE" || fault "$backend: nft rules are left"
+      has "$(listing legacy)" OPENSANDBOX || fault "$backend: no rules"
     fi
+    has "$(listing gate)" skuid || fault "$backend: no gate"
     same 'foreign rules' "$foreign" "$(inside everything | without_ours)" || fault "$backend: foreign rules"
   done
   attempt in_pod setup clear
@@ -364,8 +397,6 @@ variables() { in_pod setup --help | sed -nE 's/^  ([A-Z][A-Z_0-9]+)$/\1/p'; }
   same 'all tables' "$foreign" "$(inside everything)" || fault 'clear of the other backend'
   no_faults
 }
-# Listings without what is ours.
-without_ours() { sed -e "/\\b$CHAIN\\b/d" -e "/^table inet $NFT_TABLE /,/^}/d"; }
 
 # The configurations between which a client shall find no gap: one per line.
 switches() {
@@ -511,7 +542,7 @@ state_directory() {
   attempt capable net_admin,net_raw setup redirect
   chosen iptables ''
   attempt capable net_admin,net_raw setup clear
-  nothing_of iptables || fault clear
+  nothing_left_of iptables || fault clear
   rm -r "$LAB/run"
   state_directory $APP_UID
   attempt capable_user net_admin,net_raw setup redirect
@@ -527,7 +558,7 @@ state_directory() {
   chosen nft NET_RAW
   attempt capable net_admin setup clear
   [[ $STATUS == 0 ]] || fault "clear: $STATUS"
-  nothing_of nft || fault clear
+  nothing_left_of nft || fault clear
   attempt capable net_admin env ${P}REDIRECT_BACKEND=nft setup redirect
   chosen nft ''
   no_faults
@@ -611,15 +642,16 @@ all_is_right() {
   RIGHT=$(inside everything)
 }
 
-# Legacy tables: in IN_TABLE of FAMILY (nothing or 6).
+# Legacy tables: in the CHAIN that HOOK leads to, in IN_TABLE of FAMILY (nothing or 6).
 legacy() { in_pod "ip${FAMILY}tables-legacy" -w -t "$IN_TABLE" "$@"; }
 legacy_rule() { legacy -S $CHAIN | sed -n "$(($1 + 1))s/^-A $CHAIN //p"; }
 legacy_rule_removed() { legacy -D $CHAIN 2; }
 legacy_last_rule_removed() { legacy -D $CHAIN "$(legacy -S $CHAIN | grep -c '^-A')"; }
 legacy_rules_reordered() {
-  local rule
-  rule=$(legacy_rule 2)
-  legacy -D $CHAIN 2
+  local rule at=2
+  [[ $HOOK != FORWARD ]] || at=1
+  rule=$(legacy_rule $at)
+  legacy -D $CHAIN $at
   # shellcheck disable=SC2086 # a rule is several words
   legacy -A $CHAIN $rule
 }
@@ -627,88 +659,145 @@ legacy_rule_changed() { legacy -R $CHAIN 2 -o lo -p tcp --dport 4444 -j RETURN; 
 legacy_local_without_device() { legacy -R $CHAIN 2 -m addrtype --dst-type LOCAL -j RETURN; }
 legacy_local_without_address() { legacy -R $CHAIN 2 -o lo -j RETURN; }
 legacy_local_elsewhere() { legacy -R $CHAIN 2 -o lo -m addrtype --dst-type UNICAST -j RETURN; }
-legacy_owner_with_flags() { legacy -R $CHAIN 3 -p tcp -m tcp --tcp-flags SYN,ACK SYN -m owner --uid-owner $MITM_UID -j RETURN; }
+# (A packet that is forwarded has no owner.)
+legacy_owner_with_flags() {
+  if [[ $HOOK == FORWARD ]]; then
+    legacy -R $CHAIN 1 -p tcp -m tcp --tcp-flags SYN,ACK SYN -j RETURN
+  else
+    legacy -R $CHAIN 3 -p tcp -m tcp --tcp-flags SYN,ACK SYN -m owner --uid-owner $MITM_UID -j RETURN
+  fi
+}
 legacy_verdict_changed() { legacy -R $CHAIN 2 -o lo -m addrtype --dst-type LOCAL -j ACCEPT; }
 legacy_rule_added() { legacy -I $CHAIN 2 -p tcp --dport 4444 -j ACCEPT; }
 legacy_rule_appended() { legacy -A $CHAIN -p tcp --dport 4444 -j ACCEPT; }
 legacy_chain_flushed() { legacy -F $CHAIN; }
-legacy_jump_removed() { legacy -D OUTPUT -j $CHAIN; }
-legacy_jump_second() { legacy -A OUTPUT -j $CHAIN; }
-legacy_jump_doubled() { legacy -I OUTPUT 1 -j $CHAIN; }
-legacy_jump_behind() { legacy -I OUTPUT 1 -p tcp --dport 4444 -j ACCEPT; }
+legacy_jump_removed() { legacy -D "$HOOK" -j $CHAIN; }
+legacy_jump_second() { legacy -A "$HOOK" -j $CHAIN; }
+legacy_jump_doubled() { legacy -I "$HOOK" 1 -j $CHAIN; }
+legacy_jump_behind() { legacy -I "$HOOK" 1 -p tcp --dport 4444 -j ACCEPT; }
 legacy_jump_last() {
   legacy_jump_removed
   legacy_jump_second
 }
 legacy_jump_narrowed() {
   legacy_jump_removed
-  legacy -I OUTPUT 1 -p tcp -j $CHAIN
+  legacy -I "$HOOK" 1 -p tcp -j $CHAIN
 }
 legacy_jump_to_elsewhere() {
   legacy_jump_removed
-  legacy -I OUTPUT 1 -j FOREIGN
+  legacy -I "$HOOK" 1 -j FOREIGN
 }
 
-# What is wrong with the foreign rules after a drift of OUTPUT is put right by hand.
+# What is wrong with the foreign rules after a drift of OUTPUT or FORWARD is put right by hand.
 undo_foreign() {
-  legacy -D OUTPUT -p tcp --dport 4444 -j ACCEPT 2>/dev/null || legacy -D OUTPUT -j FOREIGN 2>/dev/null || true
+  legacy -D "$HOOK" -p tcp --dport 4444 -j ACCEPT 2>/dev/null || legacy -D "$HOOK" -j FOREIGN 2>/dev/null || true
 }
 @test "iptables: whatever is changed behind our back is named, and repaired" {
   all_is_right iptables
-  local drift
+  local drift where
   for drift in $(compgen -A function legacy_); do
     [[ $drift != legacy_rule && $drift != legacy_rules ]] || continue
     for FAMILY in '' 6; do
-      for IN_TABLE in nat filter; do
+      for where in nat:OUTPUT filter:OUTPUT filter:FORWARD; do
+        IN_TABLE=${where%:*} HOOK=${where#*:} CHAIN=OPENSANDBOX_EGRESS
+        [[ $HOOK != FORWARD ]] || CHAIN=OPENSANDBOX_EGRESS_FORWARD
         $drift
         attempt in_pod setup status >/dev/null
-        has "$OUTPUT" "ip${FAMILY}tables.* $IN_TABLE" >/dev/null || fault "$drift: table not named"
+        has "$OUTPUT" "ip${FAMILY}tables.* $IN_TABLE .*($CHAIN|$HOOK)\\b" >/dev/null || fault "$drift: table not named"
         if [[ $drift == legacy_jump_behind || $drift == legacy_jump_to_elsewhere ]]; then
           # Somebody else's rule is not removed: ours goes to the front.
-          [[ $STATUS != 0 ]] || fault "$drift: ip${FAMILY}tables -t $IN_TABLE: status 0"
+          [[ $STATUS != 0 ]] || fault "$drift: ip${FAMILY}tables -t $IN_TABLE $HOOK: status 0"
           in_pod setup redirect 2>/dev/null || fault "$drift: redirect fails"
-          same 'first rule' "-A OUTPUT -j $CHAIN" "$(legacy -S OUTPUT | sed -n 2p)" || fault "$drift"
+          same 'first rule' "-A $HOOK -j $CHAIN" "$(legacy -S "$HOOK" | sed -n 2p)" || fault "$drift"
           undo_foreign
-          same tables "$RIGHT" "$(inside everything)" || fault "$drift: ip${FAMILY}tables -t $IN_TABLE"
+          same tables "$RIGHT" "$(inside everything)" || fault "$drift: ip${FAMILY}tables -t $IN_TABLE $HOOK"
           continue
         fi
-        drifted "$drift: ip${FAMILY}tables -t $IN_TABLE" "($CHAIN|OUTPUT|-o lo)"
+        drifted "$drift: ip${FAMILY}tables -t $IN_TABLE $HOOK" "($CHAIN|$HOOK|-o lo)"
       done
     done
   done
   no_faults
 }
 
-# nftables: in the chain IN of our table.
+# nftables: in the chain IN of our table, or of the gate ("inet opensandbox_egress nat_ipv4").
 nft() { in_pod nft "$@"; }
-# The handle of rule $1 of the chain.
-handle() { nft -a list chain inet $NFT_TABLE "$IN" | sed -n 's/.*# handle //p' | sed -n "$(($1 + 1))p"; }
-nft_rule() { nft list chain inet $NFT_TABLE "$IN" | grep -E '^\s+(oifname|meta|ip|tcp|udp)' | sed -n "$1s/^\s*//p"; }
-nft_rule_removed() { nft delete rule inet $NFT_TABLE "$IN" handle "$(handle 1)"; }
-nft_rules_reordered() {
-  local rule
-  rule=$(nft_rule 1)
-  nft_rule_removed
-  nft add rule inet $NFT_TABLE "$IN" "$rule"
+# The handle of rule $1 of the chain, which is that of the only one where there are no more.
+# shellcheck disable=SC2086 # a chain is three words
+{
+  handle() { nft -a list chain $IN | sed -nE 's/^\t\t.*# handle //p' | head -n "$1" | tail -n 1; }
+  nft_rules() { nft list chain $IN | sed -n '/^\t\ttype /d; s/^\t\t//p'; }
+  nft_rule() { nft_rules | sed -n "$1p"; }
+  nft_rule_removed() { nft delete rule $IN handle "$(handle 1)"; }
+  nft_last_rule_removed() { nft delete rule $IN handle "$(handle 1000)"; }
+  nft_rules_reordered() {
+    local rule
+    rule=$(nft_rule 1)
+    nft_rule_removed
+    # Where there is one rule alone, another is added.
+    nft add rule $IN "$rule"
+    (($(nft_rules | wc -l) > 1)) || nft add rule $IN tcp dport 4444 return
+  }
+  nft_rule_changed() { nft replace rule $IN handle "$(handle 2)" tcp dport 4444 return; }
+  nft_rule_added() { nft insert rule $IN tcp dport 4444 accept; }
+  nft_rule_appended() { nft add rule $IN tcp dport 4444 accept; }
+  nft_rule_doubled() { nft add rule $IN "$(nft_rule 1)"; }
+  nft_chain_flushed() { nft flush chain $IN; }
 }
-nft_rule_changed() { nft replace rule inet $NFT_TABLE "$IN" handle "$(handle 2)" tcp dport 4444 return; }
-nft_rule_added() { nft insert rule inet $NFT_TABLE "$IN" tcp dport 4444 accept; }
-nft_rule_appended() { nft add rule inet $NFT_TABLE "$IN" tcp dport 4444 accept; }
-nft_rule_doubled() { nft add rule inet $NFT_TABLE "$IN" "$(nft_rule 1)"; }
-nft_chain_flushed() { nft flush chain inet $NFT_TABLE "$IN"; }
+# The chains of that table of ours: inet, netdev.
+chains_of() { nft list table "$1" $NFT_TABLE | sed -n "s/^\tchain \(.*\) {/$1 $NFT_TABLE \1/p"; }
 
-@test "nft: whatever is changed behind our back in a chain is named, and repaired" {
-  all_is_right nft
-  local drift
-  for IN in $(listing nft | sed -n "/^table inet $NFT_TABLE /,/^}/s/^\tchain \(.*\) {/\1/p"); do
+# drifts FAMILY: each of these in each chain of the table.
+drifts() {
+  local drift chains
+  mapfile -t chains < <(chains_of "$1")
+  ((${#chains[@]} > 1)) || fault "no chains in table $1"
+  for IN in "${chains[@]}"; do
     for drift in $(compgen -A function nft_); do
       [[ $drift != nft_rule && $drift != nft_rules ]] || continue
       $drift
-      drifted "$drift: $IN" '(4444|return|jump|redirect|reject|chain)'
+      drifted "$drift: $IN" '(4444|return|jump|redirect|reject|chain|skuid)'
     done
   done
   no_faults
 }
+@test "nft: whatever is changed behind our back in a chain is named, and repaired" {
+  all_is_right nft
+  drifts inet
+}
+@test "nft: so is what is changed in a chain of the gate" {
+  all_is_right nft
+  drifts netdev
+}
+@test "iptables: so is what is changed in a chain of the gate" {
+  all_is_right iptables
+  drifts netdev
+}
+gate_damaged() {
+  all_is_right "$1"
+  local gate="netdev $NFT_TABLE"
+  # shellcheck disable=SC2086 # two words
+  {
+    nft add table $gate '{ flags dormant; }'
+    drifted dormant dormant
+    nft flush table $gate
+    drifted flushed 'skuid'
+    nft delete table $gate
+    drifted deleted "(table|$NFT_TABLE)"
+    nft add chain $gate another
+    drifted 'chain added' another
+    nft add chain $gate "device_$(pod_device)" '{ policy drop; }'
+    drifted 'policy changed' 'policy drop'
+    nft flush chain $gate "device_$(pod_device)"
+    nft delete chain $gate "device_$(pod_device)"
+    drifted 'a device left out' eth0
+  }
+  no_faults
+}
+pod_device() { ip -n "$POD" -o link show eth0 | cut -d: -f1; }
+@test "nft: a gate that is dormant, flushed, deleted or extended is named, and repaired" { gate_damaged nft; }
+@test "iptables: a gate that is dormant, flushed, deleted or extended is named, and repaired" { gate_damaged iptables; }
+
 @test "nft: a table that is dormant, flushed, deleted or extended is named, and repaired" {
   all_is_right nft
   nft add table inet $NFT_TABLE '{ flags dormant; }'

@@ -45,7 +45,7 @@ writers_have_their_rules() {
   done
 }
 # What is ours in the listing on standard input.
-ours() { grep -E "\\b$CHAIN\\b|^ip6?tables -t"; }
+ours() { grep -E "\\b$CHAIN(_FORWARD)?\\b|^ip6?tables -t"; }
 
 # contend ROUNDS CONFIGURATION...: setup in turn with these, among the writers. (A
 # configuration: VARIABLE=VALUE, several separated by blanks.)
@@ -70,7 +70,7 @@ contend() {
   same 'our rules' "$(ours <"$BATS_TEST_DIRNAME/golden/iptables-default.rules")" "$(listing iptables | ours)" || fault ours
   our_jump_is_first
   in_pod setup clear
-  lacks "$(listing iptables)" "\\b$CHAIN\\b"
+  nothing_of_ours
   writers_have_their_rules
   no_faults
 }
@@ -80,7 +80,7 @@ contend() {
   writers_have_their_rules
   attempt with REDIRECT_BACKEND=iptables setup redirect
   same 'our rules' "$(ours <"$BATS_TEST_DIRNAME/golden/iptables-default.rules")" "$(listing iptables | ours)" || fault ours
-  same 'nft tables' '' "$(listing nft)" || fault 'rules of both'
+  same 'nft tables' '' "$(listing nft | without_gate)" || fault 'rules of both'
   no_faults
 }
 
@@ -98,13 +98,14 @@ counted() {
   listing nft
 }
 # The same without what is ours.
-others() { counted | sed -e "/\\b$CHAIN\\b/d" -e "/^table inet opensandbox_egress /,/^}/d"; }
+others() { counted | without_ours; }
 our_jump_is_first() {
-  local family table
+  local family where table hook chain
   for family in '' 6; do
-    for table in nat filter; do
-      same "ip${family}tables -t $table: first rule" "-A OUTPUT -j $CHAIN" \
-        "$(in_pod "ip${family}tables-legacy" -w -t $table -S OUTPUT | sed -n 2p)" || fault "ip${family}tables -t $table"
+    for where in nat:OUTPUT:$CHAIN filter:OUTPUT:$CHAIN filter:FORWARD:${CHAIN}_FORWARD; do
+      IFS=: read -r table hook chain <<<"$where"
+      same "ip${family}tables -t $table: first rule" "-A $hook -j $chain" \
+        "$(in_pod "ip${family}tables-legacy" -w -t "$table" -S "$hook" | sed -n 2p)" || fault "ip${family}tables -t $where"
     done
   done
 }

@@ -232,7 +232,7 @@ TABLE
 # Each table is entirely old or entirely new.
 tables_are_whole() {
   local table is
-  for table in '4 nat' '4 filter' '6 nat' '6 filter' 'nft opensandbox_egress'; do
+  for table in '4 nat' '4 filter' '6 nat' '6 filter' 'inet opensandbox_egress' 'netdev opensandbox_egress'; do
     is=$(table_of "$table" "$NOW")
     [[ $is == "$(table_of "$table" "$OLD")" || $is == "$(table_of "$table" "$NEW")" ]] ||
       fault "$1: table $table is neither old nor new: $is"
@@ -244,7 +244,7 @@ table_of() {
     BEGIN { family = 4 }
     /^IPv6$/ { family = 6 }
     /^table \*/ { table = family " " substr($2, 2) }
-    /^table inet/ { table = "nft " $3 }
+    /^table (inet|netdev)/ { table = $2 " " $3 }
     table == wanted' <<<"$2"
 }
 

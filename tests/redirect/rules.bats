@@ -6,6 +6,7 @@ source "$BATS_TEST_DIRNAME/../lib/suite.sh"
 NEEDS=(legacy)
 
 CHAIN=OPENSANDBOX_EGRESS
+FORWARD_CHAIN=OPENSANDBOX_EGRESS_FORWARD
 nat() { in_pod iptables-legacy -w -t nat "$@"; }
 
 # Other people's rules, with counters, in every table: in front and behind, chains too.
@@ -105,9 +106,9 @@ counted() {
   attempt in_pod setup
   [[ $STATUS == 0 ]]
   golden foreign "$(legacy_rules nat)"
-  same 'foreign rules' "$before" "$(counted | grep -v -w $CHAIN)"
+  same 'foreign rules' "$before" "$(counted | without_ours)"
   attempt with MITMPROXY_PORT=18085 setup
-  same 'foreign rules' "$before" "$(counted | grep -v -w $CHAIN)"
+  same 'foreign rules' "$before" "$(counted | without_ours)"
   attempt in_pod setup clear
   [[ $STATUS == 0 ]]
   same 'all tables' "$before" "$(counted)"
@@ -181,6 +182,34 @@ leave_reordered() {
   nat -D $CHAIN 3
   nat -A $CHAIN -m owner --uid-owner 10042 -j RETURN
 }
+# The same with what the pod forwards, and with the gate.
+filter() { in_pod iptables-legacy -w -t filter "$@"; }
+leave_forward_chain_only() { filter -D FORWARD 1; }
+leave_forward_chain_empty() { filter -F $FORWARD_CHAIN; }
+leave_forward_three_jumps() {
+  filter -I FORWARD 1 -j $FORWARD_CHAIN
+  filter -A FORWARD -j $FORWARD_CHAIN
+}
+leave_forward_jump_narrowed() {
+  filter -D FORWARD 1
+  filter -I FORWARD 1 -p tcp --dport 80 -j $FORWARD_CHAIN
+}
+leave_forward_rule_missing() { filter -D $FORWARD_CHAIN 2; }
+leave_forward_rule_added() { filter -I $FORWARD_CHAIN 1 -p tcp --dport 4444 -j ACCEPT; }
+leave_forward_ports_changed() { filter -R $FORWARD_CHAIN 1 -p udp -m multiport --dports 80,444 -j REJECT; }
+gate() { in_pod nft "$@"; }
+GATE='netdev opensandbox_egress'
+# (Words of a command of nft.)
+# shellcheck disable=SC2086
+{
+  leave_gate_deleted() { gate delete table $GATE; }
+  leave_gate_flushed() { gate flush table $GATE; }
+  leave_gate_chain_flushed() { gate flush chain $GATE gate; }
+  leave_gate_opened() { gate insert rule $GATE gate tcp dport 4444 accept; }
+  leave_gate_without_a_rule() {
+    gate delete rule $GATE gate handle "$(gate -a list chain $GATE gate | sed -n 's/.* skuid >= 0 .*# handle //p' | tail -n 1)"
+  }
+}
 leftovers() { compgen -A function leave_; }
 
 @test "whatever is left over is repaired by the next run" {
@@ -226,7 +255,7 @@ leftovers() { compgen -A function leave_; }
     $leftover
     attempt in_pod setup status
     [[ $STATUS != 0 ]] || fault "$leftover: status 0"
-    diff <(echo "$right") <(echo "$OUTPUT") | grep '^>' | grep -qE -e '-[AIDR] |OUTPUT|4444|OPENSANDBOX' ||
+    diff <(echo "$right") <(echo "$OUTPUT") | grep '^>' | grep -qE -e '-[AIDR] |OUTPUT|FORWARD|4444|OPENSANDBOX|gate|skuid' ||
       fault "$leftover: no rule named"
     in_pod setup redirect 2>/dev/null
   done
@@ -422,7 +451,7 @@ PYTHON
   attempt in_pod unshare --mount sh -c 'mount -t proc -o subset=pid proc /proc && setup clear'
   [[ $STATUS == 0 ]]
   has "$OUTPUT" 'our rules removed'
-  lacks "$(rules)" OPENSANDBOX
+  nothing_of_ours
 }
 
 @test "redirect --wait: somebody else's listener on the proxy port is not mitmdump" {

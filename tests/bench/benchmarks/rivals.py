@@ -26,6 +26,7 @@ class Script:
             capture_output=True,
             text=True,
         ).stdout
+        text = text.partition("# nft -f - ")[0]  # the gate is another program's
         at = text.index("# ip6tables-legacy-restore")
         self.commands = []
         for program, part in ("iptables", text[:at]), ("ip6tables", text[at:]):
