@@ -51,7 +51,7 @@ static void print_match(const struct rule *rule, FILE *out)
     if (rule->has_owner)
         fprintf(out, "meta skuid %u ", rule->owner);
     if (rule->segment != SEGMENT_ANY)
-        fprintf(out, "tcp flags syn%s / fin,syn,rst,ack ",
+        fprintf(out, "tcp flags syn%s / syn,rst,ack ",
                 rule->segment == SEGMENT_SYN_ACK ? ",ack" : "");
     if (rule->port_count == 0 && rule->protocol != 0 && rule->segment == SEGMENT_ANY)
         fputs("meta l4proto tcp ", out);

@@ -29,8 +29,9 @@ enum verdict {
     VERDICT_DROP
 };
 
-/* Which segments of TCP, by the flags SYN, ACK, RST and FIN: all, the first of a connection (only
- * SYN is set), or the answer to one (SYN and ACK). */
+/* Which segments of TCP, by the flags SYN, ACK and RST: all, the first of a connection (only SYN is
+ * set), or the answer to one (SYN and ACK). Not by FIN: there are servers who take a SYN with FIN
+ * for a SYN. */
 enum tcp_segment { SEGMENT_ANY, SEGMENT_SYN, SEGMENT_SYN_ACK };
 
 /* What kind of frame leaves by a device. Whoever makes frames himself may call one by another name

@@ -14,8 +14,8 @@ list_iptables() {
 # (Versions of nft have different words for the same.)
 list_nft() {
   nft list ruleset | sed -e 's/priority dstnat;/priority -100;/' \
-    -e 's/tcp flags & (fin | syn | rst | ack) == (*syn | ack)*/tcp flags syn,ack \/ fin,syn,rst,ack/' \
-    -e 's/tcp flags & (fin | syn | rst | ack) == syn/tcp flags syn \/ fin,syn,rst,ack/'
+    -e 's/tcp flags & (syn | rst | ack) == (*syn | ack)*/tcp flags syn,ack \/ syn,rst,ack/' \
+    -e 's/tcp flags & (syn | rst | ack) == syn/tcp flags syn \/ syn,rst,ack/'
 }
 
 # inside CMD...: run a function of this file in the pod. One entering of the namespace is
