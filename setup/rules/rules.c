@@ -200,14 +200,42 @@ static void drop_frames(struct rule_list *list, enum frame frame, int family)
     rule->family = family;
 }
 
-/* The header of TCP may be spread over fragments so that no rule sees it whole. That of UDP is as
- * long as the smallest fragment. */
-static void drop_fragments(struct rule_list *list, int family)
+static struct rule *drop_fragments(struct rule_list *list, int family, uint8_t protocol)
 {
     struct rule *rule = append_drop(list);
-    rule->fragment = true;
-    rule->protocol = IPPROTO_TCP;
+    rule->part = PART_FRAGMENT;
+    rule->protocol = protocol;
     rule->family = family;
+    return rule;
+}
+
+/* The header of TCP may be spread over fragments so that no rule sees it whole. */
+static void drop_tcp_fragments(struct rule_list *list)
+{
+    drop_fragments(list, AF_INET, IPPROTO_TCP);
+    drop_fragments(list, AF_INET6, IPPROTO_TCP);
+}
+
+static struct rule *append_part(struct rule_list *list, enum part part, uint8_t protocol)
+{
+    struct rule *rule = append(list, VERDICT_RETURN);
+    rule->part = part;
+    rule->protocol = protocol;
+    return rule;
+}
+
+/* What no other rule could judge: the kernel does not find the protocol, because a header is spread
+ * over fragments, or the length is wrong (a device that fills a short frame up makes it right); or
+ * the first fragment of UDP has other headers only. */
+static void drop_unreadable(const struct config *config, struct rule_list *list)
+{
+    if (!config->quic_allowed) {
+        append_part(list, PART_READABLE, IPPROTO_UDP);
+        append_part(list, PART_LATER_FRAGMENT, IPPROTO_UDP)->family = AF_INET6;
+        drop_fragments(list, AF_INET6, IPPROTO_UDP);
+    }
+    append_part(list, PART_READABLE, 0);
+    append_drop(list)->frame = FRAME_IP;
 }
 
 /* The gate. Whoever has CAP_NET_RAW makes frames that come by no table but this one (AF_PACKET).
@@ -219,13 +247,13 @@ static void build_gate(const struct config *config, struct rule_list *list)
     list->count = 0;
     add_owners(config, list);
     drop_frames(list, FRAME_UNKNOWN, AF_UNSPEC);
+    drop_frames(list, FRAME_MISNAMED, AF_UNSPEC);
     drop_frames(list, FRAME_MISNAMED, AF_INET);
     drop_frames(list, FRAME_MISNAMED, AF_INET6);
     if (config->ipv6 == IPV6_OFF)
         append(list, VERDICT_RETURN)->frame = FRAME_IPV6;
     add_networks(config, list);
-    drop_fragments(list, AF_INET);
-    drop_fragments(list, AF_INET6);
+    drop_tcp_fragments(list);
     if (!config->quic_allowed)
         match_redirected_ports(config, append_drop(list), IPPROTO_UDP);
     struct rule *refuse = append_drop(list);
@@ -240,6 +268,7 @@ static void build_gate(const struct config *config, struct rule_list *list)
         rule->protocol = IPPROTO_TCP;
         rule->family = AF_INET6;
     }
+    drop_unreadable(config, list);
 }
 
 static size_t find_devices(struct devices *devices)

@@ -36,7 +36,11 @@ enum tcp_segment { SEGMENT_ANY, SEGMENT_SYN, SEGMENT_SYN_ACK };
 
 /* What kind of frame leaves by a device. Whoever makes frames himself may call one by another name
  * for the kernel than for whoever receives it. */
-enum frame { FRAME_ANY, FRAME_IPV6, FRAME_UNKNOWN, FRAME_MISNAMED };
+enum frame { FRAME_ANY, FRAME_IP, FRAME_IPV6, FRAME_UNKNOWN, FRAME_MISNAMED };
+
+/* Which part of a packet: a fragment; a fragment but the first (IPv6); or one in which the kernel
+ * finds the protocol, or the ports if there is a protocol. */
+enum part { PART_ANY, PART_FRAGMENT, PART_LATER_FRAGMENT, PART_READABLE };
 
 /* One rule; a member that is zero matches everything. */
 struct rule {
@@ -53,8 +57,8 @@ struct rule {
     uid_t owner; /* of the sending socket */
     /* HOOK_EGRESS only: */
     bool from_socket; /* not what the kernel sends by itself, or forwards */
-    bool fragment;    /* a part of a packet */
-    int family;       /* of the packet, AF_INET or AF_INET6 */
+    enum part part;
+    int family; /* of the packet, AF_INET or AF_INET6 */
     enum frame frame;
     enum verdict verdict;
     uint16_t to_port; /* VERDICT_REDIRECT */
