@@ -160,8 +160,9 @@ static const struct base_chain {
     {"nat_output", TABLE_NAT, HOOK_OUTPUT, "type nat hook output priority " NFT_NAT_PRIORITY},
 };
 
-/* Nothing where there is nothing to lead to. */
-static void print_base_chain(const struct ruleset *set, const struct base_chain *chain, FILE *out)
+/* Nothing where there is nothing to lead to. *separator is what stands before the next one. */
+static void print_base_chain(const struct ruleset *set, const struct base_chain *chain,
+                             const char **separator, FILE *out)
 {
     bool begun = false;
     for (size_t i = 0; i < LISTS_COUNT; i++) {
@@ -169,13 +170,16 @@ static void print_base_chain(const struct ruleset *set, const struct base_chain 
         if (list->table != chain->table || list->hook != chain->hook || list->count == 0)
             continue;
         if (!begun)
-            fprintf(out, "\tchain %s {\n\t\t%s; policy accept;\n", chain->name, chain->declaration);
+            fprintf(out, "%s\tchain %s {\n\t\t%s; policy accept;\n", *separator, chain->name,
+                    chain->declaration);
         begun = true;
         fprintf(out, "\t\tmeta nfproto %s jump %s_%s\n", family_name(list->family), list_name(list),
                 family_name(list->family));
     }
-    if (begun)
-        fputs("\t}\n", out);
+    if (!begun)
+        return;
+    fputs("\t}\n", out);
+    *separator = "\n";
 }
 
 static void print_hook(const struct device *device, const char *chain, const char *priority,
@@ -209,11 +213,9 @@ void nft_print_tables(const struct ruleset *set, FILE *out)
         fputs("table " NFT_TABLE " {\n", out);
         for (size_t i = 0; i < LISTS_COUNT; i++)
             print_list(&set->lists[i], out);
-        for (size_t i = 0; i < sizeof(base_chains) / sizeof(base_chains[0]); i++) {
-            print_base_chain(set, &base_chains[i], out);
-            if (i + 1 < sizeof(base_chains) / sizeof(base_chains[0]))
-                fputc('\n', out);
-        }
+        const char *separator = "";
+        for (size_t i = 0; i < sizeof(base_chains) / sizeof(base_chains[0]); i++)
+            print_base_chain(set, &base_chains[i], &separator, out);
         fputs("}\n", out);
     }
     if (set->gate.count > 0)
