@@ -172,8 +172,10 @@ static void build_filter(const struct config *config, struct rule_list *list)
     add_meeting(list);
 }
 
-/* What the pod forwards for somebody else (containers in it, virtual machines) comes by no OUTPUT.
- */
+/* What the pod forwards for somebody else (containers in it, virtual machines) comes by no OUTPUT. No
+ * segment of it goes to 80 and 443, which no client has as its own port: both ends may connect to
+ * each other at once, and a connection may be from before the rules. Other ports may be those of
+ * clients of a server behind the pod. */
 static void build_forward(const struct config *config, struct rule_list *list)
 {
     if (!config_has_guard(config, list->family) || config->forwarded_allowed)
@@ -184,6 +186,10 @@ static void build_forward(const struct config *config, struct rule_list *list)
     struct rule *refuse = append(list, VERDICT_TCP_RESET);
     match_redirected_ports(config, refuse, IPPROTO_TCP);
     refuse->segment = SEGMENT_SYN;
+    struct rule *all = append(list, VERDICT_TCP_RESET);
+    all->protocol = IPPROTO_TCP;
+    add_port(all, 80);
+    add_port(all, 443);
 }
 
 static struct rule *append_drop(struct rule_list *list)
