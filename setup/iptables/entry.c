@@ -19,7 +19,7 @@ struct xt_tcp entry_segment(enum tcp_segment segment)
     return (struct xt_tcp){
         .spts = {0, UINT16_MAX},
         .dpts = {0, UINT16_MAX},
-        .flg_mask = TH_FIN | TH_SYN | TH_RST | TH_ACK,
+        .flg_mask = TH_SYN | TH_RST | TH_ACK,
         .flg_cmp = segment == SEGMENT_SYN ? TH_SYN : TH_SYN | TH_ACK,
     };
 }

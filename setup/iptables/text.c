@@ -34,7 +34,7 @@ static void print_match(FILE *out, const struct rule *rule)
     if (rule->from_foreign)
         fputs(" -m addrtype ! --src-type LOCAL", out);
     if (rule->segment != SEGMENT_ANY)
-        fprintf(out, " -m tcp --tcp-flags FIN,SYN,RST,ACK SYN%s",
+        fprintf(out, " -m tcp --tcp-flags SYN,RST,ACK SYN%s",
                 rule->segment == SEGMENT_SYN_ACK ? ",ACK" : "");
     for (int i = 0; i < rule->range_count; i++) {
         const struct port_range *range = &rule->ranges[i];

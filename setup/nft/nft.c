@@ -101,9 +101,9 @@ static const struct {
 } spellings[] = {
     {"priority dstnat - 10;", "priority -110;"},
     {"ip frag-off & 0x3fff != 0", "ip frag-off & 16383 != 0"},
-    {"tcp flags & (fin | syn | rst | ack) == (syn | ack)", "tcp flags syn,ack / fin,syn,rst,ack"},
-    {"tcp flags & (fin | syn | rst | ack) == syn | ack", "tcp flags syn,ack / fin,syn,rst,ack"},
-    {"tcp flags & (fin | syn | rst | ack) == syn", "tcp flags syn / fin,syn,rst,ack"},
+    {"tcp flags & (syn | rst | ack) == (syn | ack)", "tcp flags syn,ack / syn,rst,ack"},
+    {"tcp flags & (syn | rst | ack) == syn | ack", "tcp flags syn,ack / syn,rst,ack"},
+    {"tcp flags & (syn | rst | ack) == syn", "tcp flags syn / syn,rst,ack"},
 };
 
 static char *normalize(char *text)

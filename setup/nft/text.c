@@ -11,6 +11,18 @@ static const char *family_name(int family)
 /* Where a frame says what it holds (IEEE 802.3), beside what its sender has told the kernel. */
 #define ETHER_TYPE "@ll,96,16"
 
+static void print_misnamed(int family, FILE *out)
+{
+    static const struct {
+        int family;
+        const char *name, *type;
+    } frames[] = {
+        {AF_UNSPEC, "arp", "0x806"}, {AF_INET, "ip", "0x800"}, {AF_INET6, "ip6", "0x86dd"}};
+    for (size_t i = 0; i < sizeof(frames) / sizeof(frames[0]); i++)
+        if (frames[i].family == family)
+            fprintf(out, "meta protocol %s " ETHER_TYPE " != %s ", frames[i].name, frames[i].type);
+}
+
 static void print_frame(const struct rule *rule, FILE *out)
 {
     if (rule->from_socket)
@@ -19,16 +31,30 @@ static void print_frame(const struct rule *rule, FILE *out)
         fputs("ct direction reply ", out);
     if (rule->frame == FRAME_UNKNOWN)
         fputs("meta protocol != { ip, arp, ip6 } ", out);
+    if (rule->frame == FRAME_IP)
+        fputs("meta protocol != arp ", out); /* nothing else is left */
     if (rule->frame == FRAME_IPV6)
         fputs("meta protocol ip6 ", out);
     if (rule->frame == FRAME_MISNAMED)
-        fprintf(out, "meta protocol %s " ETHER_TYPE " != %s ",
-                rule->family == AF_INET ? "ip" : "ip6",
-                rule->family == AF_INET ? "0x800" : "0x86dd");
-    if (rule->fragment)
+        print_misnamed(rule->family, out);
+    if (rule->part == PART_FRAGMENT)
         fputs(rule->family == AF_INET ? "ip frag-off & 16383 != 0 " : "exthdr frag exists ", out);
+    else if (rule->part == PART_LATER_FRAGMENT)
+        fputs("frag frag-off != 0 ", out);
     else if (rule->family == AF_INET6 && rule->frame == FRAME_ANY)
         fputs("meta protocol ip6 ", out);
+}
+
+/* A match fails if what it looks at cannot be read. */
+static void print_protocol(const struct rule *rule, FILE *out)
+{
+    const char *name = rule->protocol == IPPROTO_TCP ? "tcp" : "udp";
+    if (rule->part == PART_READABLE && rule->protocol == 0)
+        fputs("meta l4proto != 255 ", out); /* that number is reserved */
+    else if (rule->part == PART_READABLE)
+        fprintf(out, "%s dport != 0 ", name);
+    else if (rule->protocol != 0 && rule->segment == SEGMENT_ANY)
+        fprintf(out, "meta l4proto %s ", name);
 }
 
 static void print_match(const struct rule *rule, FILE *out)
@@ -53,12 +79,12 @@ static void print_match(const struct rule *rule, FILE *out)
     if (rule->has_owner)
         fprintf(out, "meta skuid %u ", rule->owner);
     if (rule->segment != SEGMENT_ANY)
-        fprintf(out, "tcp flags syn%s / fin,syn,rst,ack ",
+        fprintf(out, "tcp flags syn%s / syn,rst,ack ",
                 rule->segment == SEGMENT_SYN_ACK ? ",ack" : "");
-    if (rule->range_count == 0 && rule->protocol != 0 && rule->segment == SEGMENT_ANY)
-        fprintf(out, "meta l4proto %s ", rule->protocol == IPPROTO_TCP ? "tcp" : "udp");
-    if (rule->range_count == 0)
+    if (rule->range_count == 0) {
+        print_protocol(rule, out);
         return;
+    }
     fprintf(out, "%s dport ", rule->protocol == IPPROTO_TCP ? "tcp" : "udp");
     for (int i = 0; i < rule->range_count; i++) {
         const struct port_range *range = &rule->ranges[i];
@@ -136,9 +162,9 @@ static const struct base_chain {
     {"nat_output", TABLE_NAT, HOOK_OUTPUT, "type nat hook output priority " NFT_NAT_PRIORITY},
 };
 
-/* Nothing where there is nothing to lead to. Returns whether there is. */
-static bool print_base_chain(const struct ruleset *set, const struct base_chain *chain,
-                             bool is_first, FILE *out)
+/* Nothing where there is nothing to lead to. *separator is what stands before the next one. */
+static void print_base_chain(const struct ruleset *set, const struct base_chain *chain,
+                             const char **separator, FILE *out)
 {
     bool begun = false;
     for (size_t i = 0; i < LISTS_COUNT; i++) {
@@ -146,26 +172,40 @@ static bool print_base_chain(const struct ruleset *set, const struct base_chain 
         if (list->table != chain->table || list->hook != chain->hook || list->count == 0)
             continue;
         if (!begun)
-            fprintf(out, "%s\tchain %s {\n\t\t%s; policy accept;\n", is_first ? "" : "\n",
-                    chain->name, chain->declaration);
+            fprintf(out, "%s\tchain %s {\n\t\t%s; policy accept;\n", *separator, chain->name,
+                    chain->declaration);
         begun = true;
         fprintf(out, "\t\tmeta nfproto %s jump %s_%s\n", family_name(list->family), list_name(list),
                 family_name(list->family));
     }
-    if (begun)
-        fputs("\t}\n", out);
-    return begun;
+    if (!begun)
+        return;
+    fputs("\t}\n", out);
+    *separator = "\n";
 }
 
+static void print_hook(const struct device *device, const char *chain, const char *priority,
+                       FILE *out)
+{
+    fprintf(out,
+            "\n\tchain %s_%u {\n\t\ttype filter hook egress device \"%s\" priority %s; policy "
+            "accept;\n\t\tjump %s\n\t}\n",
+            chain, device->index, device->name, priority, chain);
+}
+
+/* A frame may lie in memory that its sender shares with the kernel (packet_mmap). There the kernel
+ * does not find the header of IPv6 (ipv6_find_hdr reads what it has copied alone). It copies what
+ * is written to, so an earlier chain writes there what is there. */
 static void print_gate(const struct ruleset *set, FILE *out)
 {
-    fputs("table " NFT_GATE " {\n\tchain gate {\n", out);
+    fputs("table " NFT_GATE " {\n\tchain copy {\n"
+          "\t\tmeta skuid >= 0 ip6 daddr set ip6 daddr\n\t}\n\n\tchain gate {\n",
+          out);
     print_rules(&set->gate, out);
-    for (size_t i = 0; i < set->devices.count; i++)
-        fprintf(out,
-                "\n\tchain device_%u {\n\t\ttype filter hook egress device \"%s\" priority "
-                "filter; policy accept;\n\t\tjump gate\n\t}\n",
-                set->devices.items[i].index, set->devices.items[i].name);
+    for (size_t i = 0; i < set->devices.count; i++) {
+        print_hook(&set->devices.items[i], "copy", "filter - 10", out);
+        print_hook(&set->devices.items[i], "gate", "filter", out);
+    }
     fputs("}\n", out);
 }
 
@@ -175,10 +215,9 @@ void nft_print_tables(const struct ruleset *set, FILE *out)
         fputs("table " NFT_TABLE " {\n", out);
         for (size_t i = 0; i < LISTS_COUNT; i++)
             print_list(&set->lists[i], out);
-        bool is_first = true;
+        const char *separator = "";
         for (size_t i = 0; i < sizeof(base_chains) / sizeof(base_chains[0]); i++)
-            if (print_base_chain(set, &base_chains[i], is_first, out))
-                is_first = false;
+            print_base_chain(set, &base_chains[i], &separator, out);
         fputs("}\n", out);
     }
     if (set->gate.count > 0)

@@ -77,3 +77,11 @@ bool rule_equal(const struct rule *a, const struct rule *b)
            a->to_port == b->to_port && a->from_socket == b->from_socket &&
            a->is_reply == b->is_reply; /* what HOOK_EGRESS alone has is compared as text */
 }
+
+void list_append_redirected(const struct config *config, struct rule_list *list,
+                            const struct rule *like)
+{
+    struct port_set ports;
+    port_set_redirected(config, &ports);
+    list_append_for_ports(list, like, &ports);
+}

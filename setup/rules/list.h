@@ -13,6 +13,10 @@ struct rule *list_append(struct rule_list *list, enum verdict verdict);
 void list_append_for_ports(struct rule_list *list, const struct rule *like,
                            const struct port_set *ports);
 
+/* The same for the ports that are redirected. */
+void list_append_redirected(const struct config *config, struct rule_list *list,
+                            const struct rule *like);
+
 /* The address is text of that family. */
 void rule_match_destination(struct rule *rule, int family, const char *address, uint8_t prefix);
 

@@ -4,6 +4,8 @@
 
 #include "common/kernel/canary.h"
 
+const struct port_set web_ports = {2, {{80, 80}, {443, 443}}};
+
 static void insert(struct port_set *set, size_t place, struct port_range range)
 {
     if (set->count == PORT_SET_MAX)
@@ -70,4 +72,12 @@ void port_set_redirected(const struct config *config, struct port_set *set)
     port_set_remove(set, config->port);
     port_set_remove(set, config->http.port);
     port_set_remove(set, CANARY_PORT);
+}
+
+bool ports_refuse_replies(const struct config *config)
+{
+    bool result = !config->other_traffic_allowed;
+    for (size_t i = 0; i < config->extra_ports.count; i++)
+        result = result || config->extra_ports.ranges[i].last > config->extra_ports.ranges[i].first;
+    return result;
 }

@@ -20,4 +20,10 @@ bool port_set_has(const struct port_set *set, uint16_t port);
  * the proxy, of health and of the canary. */
 void port_set_redirected(const struct config *config, struct port_set *set);
 
+/* Always redirected. */
+extern const struct port_set web_ports;
+
+/* Are UDP ports refused by which nobody in the pod has asked for a service? */
+bool ports_refuse_replies(const struct config *config);
+
 #endif

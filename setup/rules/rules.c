@@ -7,8 +7,9 @@
 #include "common/kernel/canary.h"
 #include "common/kernel/ipv6.h"
 #include "common/kernel/netlink.h"
+#include "setup/rules/exemptions.h"
+#include "setup/rules/gate.h"
 #include "setup/rules/list.h"
-#include "setup/rules/nameservers.h"
 #include "setup/rules/ports.h"
 
 const struct ruleset no_rules = {
@@ -20,17 +21,6 @@ const struct ruleset no_rules = {
               {.table = TABLE_NAT, .hook = HOOK_OUTPUT, .family = AF_INET}},
     .gate = {.table = TABLE_FILTER, .hook = HOOK_EGRESS, .family = AF_UNSPEC},
 };
-
-/* Always redirected. */
-static const struct port_set web_ports = {2, {{80, 80}, {443, 443}}};
-
-static void append_redirected(const struct config *config, struct rule_list *list,
-                              const struct rule *like)
-{
-    struct port_set ports;
-    port_set_redirected(config, &ports);
-    list_append_for_ports(list, like, &ports);
-}
 
 /* Stands before every exemption: a canary that an exemption lets pass proves nothing. */
 static struct rule *add_canary(struct rule_list *list, enum verdict verdict, uint8_t protocol)
@@ -45,13 +35,6 @@ static struct rule *add_canary(struct rule_list *list, enum verdict verdict, uin
     return rule;
 }
 
-static void add_owner(struct rule_list *list, uid_t uid)
-{
-    struct rule *rule = list_append(list, VERDICT_RETURN);
-    rule->has_owner = true;
-    rule->owner = uid;
-}
-
 /* Exempts what stays inside the pod. Anybody may bind a socket to a device, which then decides
  * where packets go: those to a foreign address may go to lo, and those to a local address
  * (127.0.0.1, or another device's) out of eth0. Only packets with both, device lo and a local
@@ -63,80 +46,11 @@ static void add_local(struct rule_list *list)
     rule->to_local = true;
 }
 
-/* The proxy itself, and what the configuration excludes. */
-static void add_owners(const struct config *config, struct rule_list *list)
-{
-    add_owner(list, config->user.uid);
-    for (size_t i = 0; i < config->exclude_uids.count; i++)
-        add_owner(list, config->exclude_uids.uids[i]);
-}
-
-static void add_networks(const struct config *config, struct rule_list *list)
-{
-    for (size_t i = 0; i < config->exclude_cidrs.count; i++) {
-        const struct cidr *network = &config->exclude_cidrs.networks[i];
-        if (list->family != AF_UNSPEC && network->family != list->family)
-            continue;
-        struct rule *rule = list_append(list, VERDICT_RETURN);
-        rule->has_destination = true;
-        rule->destination = *network;
-    }
-}
-
-static void add_ports(const struct config *config, struct rule_list *list, uint8_t protocol)
-{
-    struct port_set ports = {0};
-    for (size_t i = 0; i < config->exclude_ports.count; i++)
-        port_set_add(&ports, config->exclude_ports.ranges[i]);
-    list_append_for_ports(list, &(struct rule){.verdict = VERDICT_RETURN, .protocol = protocol},
-                          &ports);
-}
-
-static void add_nameserver(struct rule_list *list, const char *address, uint8_t protocol)
-{
-    struct rule *rule = list_append(list, VERDICT_RETURN);
-    rule_match_destination(rule, strchr(address, ':') != NULL ? AF_INET6 : AF_INET, address,
-                           strchr(address, ':') != NULL ? 128 : 32);
-    rule->protocol = protocol;
-    rule_add_port(rule, 53);
-}
-
-/* Names are resolved by the nameservers of resolv.conf, whatever else is redirected or refused. One
- * that asks for port 53 by its number wants to see what is said there. */
-static void add_nameservers(const struct config *config, struct rule_list *list)
-{
-    char addresses[NAMESERVERS_MAX][INET6_ADDRSTRLEN];
-    struct port_set redirected;
-    port_set_redirected(config, &redirected);
-    for (size_t i = 0; i < config->extra_ports.count; i++)
-        if (config->extra_ports.ranges[i].first == 53 && config->extra_ports.ranges[i].last == 53)
-            return;
-    if (!port_set_has(&redirected, 53) && config->other_traffic_allowed)
-        return;
-    size_t count = nameservers_read(addresses);
-    for (size_t i = 0; i < count; i++) {
-        bool is_v6 = strchr(addresses[i], ':') != NULL;
-        if (list->family != AF_UNSPEC && is_v6 != (list->family == AF_INET6))
-            continue;
-        add_nameserver(list, addresses[i], IPPROTO_UDP);
-        add_nameserver(list, addresses[i], IPPROTO_TCP);
-    }
-}
-
-static void add_destinations(const struct config *config, struct rule_list *list)
-{
-    add_networks(config, list);
-    add_ports(config, list, IPPROTO_TCP);
-    if (list->table != TABLE_NAT)
-        add_ports(config, list, IPPROTO_UDP);
-    add_nameservers(config, list);
-}
-
 static void add_exemptions(const struct config *config, struct rule_list *list)
 {
     add_local(list);
-    add_owners(config, list);
-    add_destinations(config, list);
+    exempt_owners(config, list);
+    exempt_destinations(config, list);
 }
 
 static void build_nat(const struct config *config, struct rule_list *list)
@@ -145,10 +59,10 @@ static void build_nat(const struct config *config, struct rule_list *list)
         return;
     add_canary(list, VERDICT_REDIRECT, IPPROTO_TCP)->to_port = config->http.port;
     add_exemptions(config, list);
-    append_redirected(config, list,
-                      &(struct rule){.verdict = VERDICT_REDIRECT,
-                                     .protocol = IPPROTO_TCP,
-                                     .to_port = config->port});
+    list_append_redirected(config, list,
+                           &(struct rule){.verdict = VERDICT_REDIRECT,
+                                          .protocol = IPPROTO_TCP,
+                                          .to_port = config->port});
 }
 
 /* If both ends connect to each other at once, the server's SYN may come while the application's own
@@ -175,20 +89,11 @@ static void add_dhcp(struct rule_list *list)
     rule_add_port(rule, list->family == AF_INET ? 67 : 547);
 }
 
-/* Are UDP ports refused by which nobody in the pod has asked for a service? */
-static bool refuses_replies(const struct config *config)
-{
-    bool result = !config->other_traffic_allowed;
-    for (size_t i = 0; i < config->extra_ports.count; i++)
-        result = result || config->extra_ports.ranges[i].last > config->extra_ports.ranges[i].first;
-    return result;
-}
-
 /* The datagrams of a server in the pod go to whatever port its client has. Not of TCP: what answers
  * a SYN from outside is judged by add_simultaneous_open. */
 static void add_replies(const struct config *config, struct rule_list *list)
 {
-    if (!refuses_replies(config))
+    if (!ports_refuse_replies(config))
         return;
     struct rule *reply = list_append(list, VERDICT_RETURN);
     reply->protocol = IPPROTO_UDP;
@@ -213,10 +118,10 @@ static void refuse_redirected(const struct config *config, struct rule_list *lis
                               enum tcp_segment segment)
 {
     if (!config->quic_allowed)
-        append_redirected(
+        list_append_redirected(
             config, list,
             &(struct rule){.verdict = VERDICT_PORT_UNREACHABLE, .protocol = IPPROTO_UDP});
-    append_redirected(
+    list_append_redirected(
         config, list,
         &(struct rule){.verdict = VERDICT_TCP_RESET, .protocol = IPPROTO_TCP, .segment = segment});
 }
@@ -269,74 +174,20 @@ static void build_filter(const struct config *config, struct rule_list *list)
 }
 
 /* What the pod forwards for somebody else (containers in it, virtual machines) comes by no OUTPUT.
- */
+ * No segment of it goes to 80 and 443, which no client has as its own port: both ends may connect
+ * to each other at once, and a connection may be from before the rules. Other ports may be those of
+ * clients of a server behind the pod. */
 static void build_forward(const struct config *config, struct rule_list *list)
 {
     if (!config_has_guard(config, list->family) || config->forwarded_allowed)
         return;
-    add_destinations(config, list);
+    exempt_destinations(config, list);
     add_replies(config, list);
     refuse_redirected(config, list, SEGMENT_SYN);
+    list_append_for_ports(
+        list, &(struct rule){.verdict = VERDICT_TCP_RESET, .protocol = IPPROTO_TCP}, &web_ports);
     if (!config->other_traffic_allowed)
         refuse_other(config, list);
-}
-
-static struct rule *append_drop(struct rule_list *list)
-{
-    struct rule *rule = list_append(list, VERDICT_DROP);
-    rule->from_socket = true;
-    return rule;
-}
-
-static void drop_frames(struct rule_list *list, enum frame frame, int family)
-{
-    struct rule *rule = append_drop(list);
-    rule->frame = frame;
-    rule->family = family;
-}
-
-/* The header of TCP may be spread over fragments so that no rule sees it whole. That of UDP is as
- * long as the smallest fragment. */
-static void drop_fragments(struct rule_list *list, int family)
-{
-    struct rule *rule = append_drop(list);
-    rule->fragment = true;
-    rule->protocol = IPPROTO_TCP;
-    rule->family = family;
-}
-
-/* The gate. Whoever has CAP_NET_RAW makes frames that come by no table but this one (AF_PACKET).
- * What the kernel sends by itself, or forwards, has no socket, and has been judged before. 80 and
- * 443 are no client's own ports: for these no segment passes. Other ports may be those of a client
- * of a server in the pod: a range leaves their datagrams to the guard, which knows a reply. */
-static void build_gate(const struct config *config, struct rule_list *list)
-{
-    list->count = 0;
-    add_owners(config, list);
-    drop_frames(list, FRAME_UNKNOWN, AF_UNSPEC);
-    drop_frames(list, FRAME_MISNAMED, AF_INET);
-    drop_frames(list, FRAME_MISNAMED, AF_INET6);
-    if (config->ipv6 == IPV6_OFF)
-        list_append(list, VERDICT_RETURN)->frame = FRAME_IPV6;
-    add_destinations(config, list);
-    drop_fragments(list, AF_INET);
-    drop_fragments(list, AF_INET6);
-    struct rule drop = {.verdict = VERDICT_DROP, .from_socket = true, .protocol = IPPROTO_UDP};
-    if (!config->quic_allowed && refuses_replies(config))
-        list_append_for_ports(list, &drop, &web_ports);
-    else if (!config->quic_allowed)
-        append_redirected(config, list, &drop);
-    drop.protocol = IPPROTO_TCP;
-    drop.segment = SEGMENT_SYN;
-    if (config->other_traffic_allowed)
-        append_redirected(config, list, &drop);
-    else
-        *list_append(list, VERDICT_DROP) = drop;
-    drop.segment = SEGMENT_ANY;
-    list_append_for_ports(list, &drop, &web_ports);
-    drop.family = AF_INET6;
-    if (config->ipv6 == IPV6_REJECT)
-        append_redirected(config, list, &drop);
 }
 
 static size_t find_devices(struct devices *devices)
@@ -378,7 +229,7 @@ void rules_build(const struct config *config, struct ruleset *set)
     set->gate.family = no_rules.gate.family;
     set->gate.count = 0;
     if (find_devices(&set->devices) > 0)
-        build_gate(config, &set->gate);
+        gate_build(config, &set->gate);
 }
 
 size_t rules_count(const struct ruleset *set)

@@ -30,13 +30,18 @@ enum verdict {
     VERDICT_DROP
 };
 
-/* Which segments of TCP, by the flags SYN, ACK, RST and FIN: all, the first of a connection (only
- * SYN is set), or the answer to one (SYN and ACK). */
+/* Which segments of TCP, by the flags SYN, ACK and RST: all, the first of a connection (only SYN is
+ * set), or the answer to one (SYN and ACK). Not by FIN: there are servers who take a SYN with FIN
+ * for a SYN. */
 enum tcp_segment { SEGMENT_ANY, SEGMENT_SYN, SEGMENT_SYN_ACK };
 
 /* What kind of frame leaves by a device. Whoever makes frames himself may call one by another name
  * for the kernel than for whoever receives it. */
-enum frame { FRAME_ANY, FRAME_IPV6, FRAME_UNKNOWN, FRAME_MISNAMED };
+enum frame { FRAME_ANY, FRAME_IP, FRAME_IPV6, FRAME_UNKNOWN, FRAME_MISNAMED };
+
+/* Which part of a packet: a fragment; a fragment but the first (IPv6); or one in which the kernel
+ * finds the protocol, or the ports if there is a protocol. */
+enum part { PART_ANY, PART_FRAGMENT, PART_LATER_FRAGMENT, PART_READABLE };
 
 /* One rule; a member that is zero matches everything. */
 struct rule {
@@ -54,8 +59,8 @@ struct rule {
     bool from_socket; /* of a process: not what the kernel sends by itself, or forwards */
     bool is_reply;    /* to what came from outside */
     /* HOOK_EGRESS only: */
-    bool fragment; /* a part of a packet */
-    int family;    /* of the packet, AF_INET or AF_INET6 */
+    enum part part;
+    int family; /* of the packet, AF_INET or AF_INET6 */
     enum frame frame;
     enum verdict verdict;
     uint16_t to_port; /* VERDICT_REDIRECT */

@@ -166,7 +166,7 @@ count_refused() {
   for chain in filter_ipv4 filter_ipv6; do
     handle=$(in_pod nft -a list chain inet opensandbox_egress $chain | sed -n 's/.* syn .*tcp reset # handle //p')
     in_pod nft replace rule inet opensandbox_egress $chain handle "$handle" \
-      tcp flags syn / fin,syn,rst,ack tcp dport '{ 80, 443, '$EXTRA' }' counter reject with tcp reset
+      tcp flags syn / syn,rst,ack tcp dport '{ 80, 443, '$EXTRA' }' counter reject with tcp reset
   done
 }
 # Print how many SYNs the guards of both families have refused.
@@ -178,7 +178,7 @@ refused() {
     {
       in_pod iptables-legacy -w -t filter -vnxL $CHAIN
       in_pod ip6tables-legacy -w -t filter -vnxL $CHAIN
-    } | awk '/0x17\/0x02.*tcp-reset/ { n += $1; rules++ } END { print n " by " rules }'
+    } | awk '/0x16\/0x02.*tcp-reset/ { n += $1; rules++ } END { print n " by " rules }'
   fi
 }
 mixed_traffic() {

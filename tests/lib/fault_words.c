@@ -9,8 +9,8 @@
 #include "fault_plan.h"
 
 static const char *const words[][2] = {
-    {"tcp flags syn / fin,syn,rst,ack", "tcp flags & (fin | syn | rst | ack) == syn"},
-    {"tcp flags syn,ack / fin,syn,rst,ack", "tcp flags & (fin | syn | rst | ack) == syn | ack"},
+    {"tcp flags syn / syn,rst,ack", "tcp flags & (syn | rst | ack) == syn"},
+    {"tcp flags syn,ack / syn,rst,ack", "tcp flags & (syn | rst | ack) == syn | ack"},
     {"priority -100;", "priority dstnat;"},
 };
 

@@ -1,0 +1,9 @@
+#ifndef SETUP_RULES_GATE_H
+#define SETUP_RULES_GATE_H
+
+#include "setup/rules/rules.h"
+
+/* Fills the list of the gate from the configuration. */
+void gate_build(const struct config *config, struct rule_list *list);
+
+#endif

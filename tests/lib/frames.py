@@ -1,0 +1,491 @@
+"""Frames and packets that an application with CAP_NET_RAW makes by itself, and what arrives of them.
+
+frames.py watch DEVICE COMMAND...
+    run COMMAND with a socket, as descriptor 9, that gets whatever comes in by DEVICE
+frames.py play DEVICE OWN TARGET NEIGHBOUR WORD [PART]
+    send each row of rows() that has PART in its name by DEVICE, from the address OWN to TARGET by
+    way of the Ethernet address NEIGHBOUR. What is right depends on WORD:
+      free   nothing stands in the way: every frame must arrive, or the row would prove nothing
+      gate   all rules, and the gate
+      guard  all rules without the gate: only what comes by OUTPUT must be as with it
+
+A row is stopped if no frame arrives that has its two ports. Each has a source port of its own.
+Prints a line for each row, and "WRONG: " before those that are not right.
+"""
+
+import mmap
+import os
+import socket
+import struct
+import sys
+import time
+
+IP, IP6, ARP, ALL, VLAN, SERVICE_VLAN, UNKNOWN = 0x800, 0x86DD, 0x806, 3, 0x8100, 0x88A8, 0x1234
+ICMP, TCP, UDP, ICMP6 = 1, 6, 17, 58
+HOP_BY_HOP, ROUTING, FRAGMENT, AUTHENTICATION, OPTIONS = 0, 43, 44, 51, 60
+FIN, SYN, RST, PSH, ACK, ECE, CWR = 1, 2, 4, 8, 16, 64, 128
+SOL_PACKET, TX_RING, VNET_HDR, QDISC_BYPASS = 263, 13, 15, 20
+IPV6_HDRINCL = 36
+EXTRA = 9443  # as in the suite: one of EXTRA_PORTS
+OTHER = 8080  # redirected by nobody
+WATCH = 9
+MORE = 1  # more fragments follow
+
+
+# --- packets
+
+
+def checksum(data):
+    if len(data) % 2:
+        data += b"\0"
+    total = sum(struct.unpack("!%dH" % (len(data) // 2), data))
+    while total >> 16:
+        total = (total & 0xFFFF) + (total >> 16)
+    return ~total & 0xFFFF
+
+
+class Packets:
+    """Packets from one address to another."""
+
+    def __init__(self, own, target):
+        self.is_v6 = ":" in target
+        self.family = socket.AF_INET6 if self.is_v6 else socket.AF_INET
+        self.type = IP6 if self.is_v6 else IP
+        self.own, self.target = (socket.inet_pton(self.family, address) for address in (own, target))
+        self.source_port = 0
+
+    def with_checksum(self, protocol, segment, at):
+        pseudo = self.own + self.target + struct.pack("!II", len(segment), protocol)
+        return segment[:at] + struct.pack("!H", checksum(pseudo + segment)) + segment[at + 2 :]
+
+    def tcp(self, port, flags=SYN, data=b""):
+        header = struct.pack("!HHIIBBHHH", self.source_port, port, 1000, 0, 5 << 4, flags, 65535, 0, 0)
+        return self.with_checksum(TCP, header + data, 16)
+
+    def udp(self, port, data=b"datagram"):
+        header = struct.pack("!HHHH", self.source_port, port, 8 + len(data), 0)
+        return self.with_checksum(UDP, header + data, 6)
+
+    def packet(self, protocol, data, **fields):
+        return self.ipv6(protocol, data) if self.is_v6 else self.ipv4(protocol, data, **fields)
+
+    def ipv4(self, protocol, data, fragment=0, options=b"", length=None):
+        words = 5 + len(options) // 4
+        length = 4 * words + len(data) if length is None else length
+        header = struct.pack("!BBHHHBBH", 4 << 4 | words, 0, length, self.source_port, fragment, 64, protocol, 0)
+        header += self.own + self.target + options
+        return header[:10] + struct.pack("!H", checksum(header)) + header[12:] + data
+
+    def ipv6(self, protocol, data, length=None):
+        length = len(data) if length is None else length
+        return struct.pack("!IHBB", 6 << 28, length, protocol, 64) + self.own + self.target + data
+
+    def piece(self, protocol, whole, start, end, more):
+        """A fragment: the bytes of whole from start to end."""
+        if self.is_v6:
+            header = struct.pack("!BBHI", protocol, 0, start | more, self.source_port)
+            return self.ipv6(FRAGMENT, header + whole[start:end])
+        return self.ipv4(protocol, whole[start:end], fragment=start // 8 | more << 13)
+
+    def pieces(self, protocol, whole, cut):
+        return [self.piece(protocol, whole, 0, cut, MORE), self.piece(protocol, whole, cut, len(whole), 0)]
+
+
+def padding(next_header):
+    """An extension header of 8 bytes that says nothing (options)."""
+    return struct.pack("!BBBB4s", next_header, 0, 1, 4, b"")
+
+
+def routing(next_header):
+    return struct.pack("!BBBBI", next_header, 0, 2, 0, 0)
+
+
+def authentication(next_header):
+    return struct.pack("!BBHII", next_header, 1, 0, 1, 1)
+
+
+# --- ways to send
+
+
+class Sender:
+    def __init__(self, device, own, target, neighbour):
+        self.device, self.address = device, target
+        self.packets = Packets(own, target)
+        self.neighbour = bytes.fromhex(neighbour.replace(":", ""))
+        with open("/sys/class/net/%s/address" % device) as file:
+            self.mac = bytes.fromhex(file.read().strip().replace(":", ""))
+
+    def ethernet(self, packet, *types):
+        """An Ethernet frame; the types are those of tags (number 5), and the last what the packet is."""
+        tags = b"".join(struct.pack("!HH", kind, 5) for kind in types[:-1])
+        return self.neighbour + self.mac + tags + struct.pack("!H", types[-1]) + packet
+
+    def frame(self, data, protocol=None, kind=socket.SOCK_RAW, options=()):
+        """By AF_PACKET; protocol is what the kernel is told that it is."""
+        with socket.socket(socket.AF_PACKET, kind, 0) as sock:
+            for option in options:
+                sock.setsockopt(SOL_PACKET, option, 1)
+            protocol = self.packets.type if protocol is None else protocol
+            destination = self.broadcast if protocol == ARP else self.neighbour
+            sock.sendto(data, (self.device, protocol, 0, 0, destination))
+
+    broadcast = b"\xff" * 6
+
+    def by_ring(self, data):
+        """From memory that is shared with the kernel (packet_mmap)."""
+        with socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0) as sock:
+            sock.setsockopt(SOL_PACKET, TX_RING, struct.pack("IIII", 4096, 1, 2048, 2))
+            sock.bind((self.device, self.packets.type))
+            with mmap.mmap(sock.fileno(), 4096) as ring:
+                ring[32 : 32 + len(data)] = data
+                ring[:16] = struct.pack("LII", 1, len(data), 0)
+                sock.send(b"")
+
+    def by_raw_socket(self, packet):
+        """A whole packet, with its header, by a raw socket: it comes by OUTPUT."""
+        with socket.socket(self.packets.family, socket.SOCK_RAW, socket.IPPROTO_RAW) as sock:
+            if self.packets.is_v6:
+                sock.setsockopt(socket.IPPROTO_IPV6, IPV6_HDRINCL, 1)
+            else:
+                sock.setsockopt(socket.IPPROTO_IP, socket.IP_HDRINCL, 1)
+            sock.sendto(packet, (self.address, 0))
+
+    def by_raw_protocol(self, protocol, data):
+        """The kernel makes the header of IP, and the sender what is behind it."""
+        with socket.socket(self.packets.family, socket.SOCK_RAW, protocol) as sock:
+            sock.sendto(data, (self.address, 0))
+
+    def by_udp(self, port, data=b"datagram"):
+        with socket.socket(self.packets.family, socket.SOCK_DGRAM) as sock:
+            sock.bind(("", self.packets.source_port))
+            sock.sendto(data, (self.address, port))
+
+
+# --- the rows: name, who must stop it, port, and how
+
+
+def frame_rows(s):
+    """By AF_PACKET. Stopped by the gate alone."""
+    p = s.packets
+    own, other = p.type, IP if p.is_v6 else IP6
+
+    def raw(data):
+        return s.ethernet(data, own)
+
+    def syn(port=443, **more):
+        return p.packet(TCP, p.tcp(port, **more))
+
+    for port in (80, 443, EXTRA):
+        yield "SYN to %d" % port, port, lambda port=port: s.frame(raw(syn(port)))
+    for name, told in (("ETH_P_ALL", ALL), ("0", 0), ("0x1234", UNKNOWN), ("ARP", ARP), ("the other family", other)):
+        yield "a frame that the kernel is told is " + name, 443, lambda told=told: s.frame(raw(syn()), told)
+    for port in (443, EXTRA):
+        yield "the header made by the kernel, to %d" % port, port, lambda port=port: s.frame(
+            syn(port), kind=socket.SOCK_DGRAM
+        )
+    for name, told in (("ETH_P_ALL", ALL), ("0", 0), ("0x1234", UNKNOWN), ("the other family", other)):
+        yield "the header made by the kernel, as " + name, 443, lambda told=told: s.frame(
+            syn(), told, socket.SOCK_DGRAM
+        )
+    for name, tags in (("802.1Q", (VLAN,)), ("802.1ad", (SERVICE_VLAN,)), ("QinQ", (SERVICE_VLAN, VLAN))):
+        for told in (tags[0], 0, ALL, own, ARP):
+            yield "a tag of %s, called 0x%04x" % (name, told), 443, lambda tags=tags, told=told: s.frame(
+                s.ethernet(syn(), *tags, own), told
+            )
+    yield "a length in place of a type", 443, lambda: s.frame(s.ethernet(syn(), len(syn())), own)
+    yield "an unknown type, called IP", 443, lambda: s.frame(s.ethernet(syn(), UNKNOWN), own)
+    yield "past the queue", 443, lambda: s.frame(raw(syn()), options=(QDISC_BYPASS,))
+    yield "past the queue, to an extra port", EXTRA, lambda: s.frame(raw(syn(EXTRA)), options=(QDISC_BYPASS,))
+    yield "from a ring", 443, lambda: s.by_ring(raw(syn()))
+    yield "with a virtio header", 443, lambda: s.frame(bytes(10) + raw(syn()), options=(VNET_HDR,))
+    yield "with a virtio header, past the queue", 443, lambda: s.frame(
+        bytes(10) + raw(syn()), options=(VNET_HDR, QDISC_BYPASS)
+    )
+
+
+def segment_rows(s):
+    """What else TCP and UDP may be."""
+    p = s.packets
+
+    def raw(data):
+        return s.ethernet(data, p.type)
+
+    for port in (443, EXTRA):
+        for name, flags, data in (
+            ("SYN with ECE and CWR", SYN | ECE | CWR, b""),
+            ("SYN with data", SYN, b"GET / HTTP/1.1\r\n\r\n"),
+            ("SYN and FIN", SYN | FIN, b""),
+            ("SYN and PSH", SYN | PSH, b""),
+        ):
+            yield "%s to %d" % (name, port), port, lambda port=port, flags=flags, data=data: s.frame(
+                raw(p.packet(TCP, p.tcp(port, flags, data)))
+            )
+    for name, flags in (("ACK", ACK | PSH), ("FIN", FIN | ACK), ("RST", RST), ("SYN and ACK", SYN | ACK), ("no flag", 0)):
+        yield "data in a segment without a connection: " + name, 443, lambda flags=flags: s.frame(
+            raw(p.packet(TCP, p.tcp(443, flags, b"secret")))
+        )
+    for port in (80, 443, EXTRA):
+        yield "UDP to %d" % port, port, lambda port=port: s.frame(raw(p.packet(UDP, p.udp(port))))
+
+
+def fragment_rows(s):
+    p = s.packets
+
+    def send(*packets):
+        for packet in packets:
+            s.frame(s.ethernet(packet, p.type))
+
+    # A protocol's fragments have no ports but in the first: that is the one which may not arrive.
+    for cut in (8, 16, 24):
+        yield "TCP in fragments, the first of %d bytes" % cut, 443, lambda cut=cut: send(
+            *p.pieces(TCP, p.tcp(443, data=b"more than that"), cut)
+        )
+    yield "TCP in fragments, to an extra port", EXTRA, lambda: send(*p.pieces(TCP, p.tcp(EXTRA), 8))
+    yield "TCP in fragments, the last first", 443, lambda: send(*reversed(p.pieces(TCP, p.tcp(443), 8)))
+    yield "TCP, and a fragment that lies over its ports", 443, lambda: send(
+        p.piece(TCP, p.tcp(OTHER), 0, 16, MORE), p.piece(TCP, p.tcp(443), 0, 8, MORE), p.piece(TCP, p.tcp(443), 16, 20, 0)
+    )
+    yield "UDP in fragments", 443, lambda: send(*p.pieces(UDP, p.udp(443, bytes(24)), 16))
+    yield "UDP in fragments of 8 bytes", 443, lambda: send(*p.pieces(UDP, p.udp(443, bytes(24)), 8))
+    yield "UDP, and a fragment that lies over its ports", 443, lambda: send(
+        p.piece(UDP, p.udp(OTHER, bytes(24)), 0, 16, MORE),
+        p.piece(UDP, p.udp(443, bytes(24)), 0, 16, MORE),
+        p.piece(UDP, p.udp(443, bytes(24)), 16, 32, 0),
+    )
+    yield "a fragment that is whole", 443, lambda: send(p.piece(UDP, p.udp(443), 0, 16, 0))
+
+
+def header_rows(s):
+    """What may stand in and before the header of TCP."""
+    p = s.packets
+
+    def send(*packets):
+        for packet in packets:
+            s.frame(s.ethernet(packet, p.type))
+
+    if not p.is_v6:
+        yield "options", 443, lambda: send(p.ipv4(TCP, p.tcp(443), options=b"\x01" * 4))
+        yield "40 bytes of options", 443, lambda: send(p.ipv4(TCP, p.tcp(443), options=b"\x01" * 40))
+        # A device fills a frame up to 60 bytes, and then the length is right.
+        yield "a length that is right when the device has filled the frame up", 443, lambda: send(
+            p.ipv4(TCP, p.with_checksum(TCP, p.tcp(443) + bytes(6), 16)[:20], length=46)
+        )
+        yield "a length of 0", 443, lambda: send(p.ipv4(TCP, p.tcp(443), length=0))
+        return
+    chains = (
+        ("hop-by-hop", [(HOP_BY_HOP, padding)]),
+        ("destination options", [(OPTIONS, padding)]),
+        ("routing", [(ROUTING, routing)]),
+        ("five headers", [(HOP_BY_HOP, padding), *[(OPTIONS, padding)] * 2, (ROUTING, routing), (OPTIONS, padding)]),
+    )
+    for name, chain in chains:
+        for protocol, data in ((TCP, p.tcp), (UDP, p.udp)):
+
+            def chained(chain=chain, protocol=protocol, data=data):
+                packet, following = data(443), protocol
+                for number, header in reversed(chain):
+                    packet, following = header(following) + packet, number
+                send(p.ipv6(following, packet))
+
+            yield "%s before %s" % (name, "TCP" if protocol == TCP else "UDP"), 443, chained
+    for name, protocol, data in (("TCP", TCP, p.tcp), ("UDP", UDP, p.udp)):
+        yield "%s in the second fragment, behind options" % name, 443, lambda protocol=protocol, data=data: send(
+            *p.pieces(OPTIONS, padding(protocol) + data(443), 8)
+        )
+        yield "%s in the second fragment, behind options that go on there" % name, 443, (
+            lambda protocol=protocol, data=data: send(
+                *p.pieces(OPTIONS, struct.pack("!BBBB12s", protocol, 1, 1, 12, b"") + data(443), 8)
+            )
+        )
+        yield "%s in the second fragment, behind two headers" % name, 443, lambda protocol=protocol, data=data: send(
+            *p.pieces(OPTIONS, padding(OPTIONS) + padding(protocol) + data(443), 8)
+        )
+    yield "a length that is too long", 443, lambda: send(p.ipv6(TCP, p.tcp(443), length=26))
+    yield "a length of 0", 443, lambda: send(p.ipv6(TCP, p.tcp(443), length=0))
+
+
+def raw_rows(s):
+    """By raw sockets, which come by OUTPUT as well: by whom each is stopped."""
+    p = s.packets
+    for port in (80, 443, EXTRA):
+        yield "a raw packet, SYN to %d" % port, port, lambda port=port: s.by_raw_socket(p.packet(TCP, p.tcp(port)))
+        yield "a raw segment, SYN to %d" % port, port, lambda port=port: s.by_raw_protocol(TCP, p.tcp(port))
+        yield "a raw packet, SYN and FIN to %d" % port, port, lambda port=port: s.by_raw_socket(
+            p.packet(TCP, p.tcp(port, SYN | FIN))
+        )
+        yield "a raw packet, UDP to %d" % port, port, lambda port=port: s.by_raw_socket(p.packet(UDP, p.udp(port)))
+    yield "a raw packet, SYN with ECE and CWR", 443, lambda: s.by_raw_socket(p.packet(TCP, p.tcp(443, SYN | ECE | CWR)))
+    yield "a raw packet, SYN with data", 443, lambda: s.by_raw_socket(p.packet(TCP, p.tcp(443, data=b"secret")))
+    yield "raw fragments of TCP", 443, lambda: [
+        s.by_raw_socket(piece) for piece in p.pieces(TCP, p.tcp(443, data=bytes(20)), 24)
+    ]
+    yield "raw fragments of UDP", 443, lambda: [s.by_raw_socket(piece) for piece in p.pieces(UDP, p.udp(443), 8)]
+    yield "UDP in fragments that the kernel makes", 443, lambda: s.by_udp(443, bytes(4000))
+    if p.is_v6:
+        yield "a raw packet with options before TCP", 443, lambda: s.by_raw_socket(
+            p.ipv6(OPTIONS, padding(TCP) + p.tcp(443))
+        )
+    else:
+        yield "a raw packet with options", 443, lambda: s.by_raw_socket(
+            p.ipv4(TCP, p.tcp(443), options=b"\x01" * 4)
+        )
+
+
+def raw_data_rows(s):
+    """Segments without a connection: the guard lets pass what connection tracking does not know, since
+    mitmdump sends such."""
+    p = s.packets
+    for name, flags in (("ACK", ACK | PSH), ("FIN", FIN | ACK), ("RST", RST)):
+        yield "data in a raw segment: " + name, 443, lambda flags=flags: s.by_raw_socket(
+            p.packet(TCP, p.tcp(443, flags, b"secret"))
+        )
+    # Connection tracking lets the first go, and keeps the others.
+    yield "raw fragments, the first of 8 bytes", 443, lambda: [
+        s.by_raw_socket(piece) for piece in p.pieces(TCP, p.tcp(443), 8)
+    ]
+
+
+def passing_rows(s):
+    """What nobody may stop."""
+    p = s.packets
+
+    def raw(data):
+        return s.ethernet(data, p.type)
+
+    yield "SYN to another port", OTHER, lambda: s.frame(raw(p.packet(TCP, p.tcp(OTHER))))
+    yield "SYN to another port, raw", OTHER, lambda: s.by_raw_socket(p.packet(TCP, p.tcp(OTHER)))
+    yield "UDP to another port", OTHER, lambda: s.frame(raw(p.packet(UDP, p.udp(OTHER))))
+    yield "UDP to another port by an ordinary socket", OTHER, lambda: s.by_udp(OTHER)
+    yield "UDP to another port in fragments", OTHER, lambda: s.by_udp(OTHER, bytes(4000))
+    yield "UDP to another port in fragments by AF_PACKET", OTHER, lambda: [
+        s.frame(raw(piece)) for piece in p.pieces(UDP, p.udp(OTHER, bytes(24)), 16)
+    ]
+    # A server in the pod answers a client whose own port is one of EXTRA_PORTS.
+    yield "an answer to a client at an extra port: SYN and ACK", EXTRA, lambda: s.frame(
+        raw(p.packet(TCP, p.tcp(EXTRA, SYN | ACK)))
+    )
+    yield "an answer to a client at an extra port: data", EXTRA, lambda: s.frame(
+        raw(p.packet(TCP, p.tcp(EXTRA, ACK | PSH, b"answer")))
+    )
+    yield "ping, in fragments", None, lambda: s.by_raw_protocol(ICMP6 if p.is_v6 else ICMP, echo(p))
+    for name, protocol in (("AH", AUTHENTICATION), ("ESP", 50), ("GRE", 47)):
+        yield "a protocol of its own: " + name, 443, lambda protocol=protocol: s.frame(
+            raw(p.packet(protocol, authentication(TCP) + p.tcp(443)))
+        )
+    if p.is_v6:
+        solicitation = struct.pack("!BBHI", 135, 0, 0, 0) + p.target
+        yield "neighbour discovery", None, lambda: s.frame(
+            raw(p.packet(ICMP6, p.with_checksum(ICMP6, solicitation + mark(p), 2)))
+        )
+        yield "DHCP", 547, lambda: s.frame(raw(p.packet(UDP, p.udp(547))))
+        yield "options before UDP to another port", OTHER, lambda: s.frame(
+            raw(p.ipv6(OPTIONS, padding(UDP) + p.udp(OTHER)))
+        )
+        return
+    request = struct.pack("!HHBBH", 1, IP, 6, 4, 1) + s.mac + p.own + bytes(6) + p.target
+    yield "ARP", None, lambda: s.frame(s.ethernet(request + mark(p), ARP), ARP)
+    yield "ARP, the header made by the kernel", None, lambda: s.frame(request + mark(p), ARP, socket.SOCK_DGRAM)
+    yield "DHCP", 67, lambda: s.frame(raw(p.packet(UDP, p.udp(67))))
+    yield "DHCP, the header made by the kernel", 67, lambda: s.frame(p.packet(UDP, p.udp(67)), kind=socket.SOCK_DGRAM)
+    yield "options before UDP to another port", OTHER, lambda: s.frame(
+        raw(p.ipv4(UDP, p.udp(OTHER), options=b"\x01" * 4))
+    )
+
+
+def echo(packets):
+    data = struct.pack("!BBHI", 128 if packets.is_v6 else 8, 0, 0, 0) + mark(packets) + bytes(4000)
+    if packets.is_v6:
+        return packets.with_checksum(ICMP6, data, 2)
+    return data[:2] + struct.pack("!H", checksum(data)) + data[4:]
+
+
+def mark(packets):
+    """In place of ports, where there are none."""
+    return struct.pack("!HH", packets.source_port, 0)
+
+
+def rows(sender):
+    for name, table in (
+        ("frame", frame_rows),
+        ("segment", segment_rows),
+        ("fragment", fragment_rows),
+        ("header", header_rows),
+        ("raw", raw_rows),
+        ("raw data", raw_data_rows),
+        ("passing", passing_rows),
+    ):
+        for row, port, send in table(sender):
+            yield name, "%s: %s" % (name, row), port, send
+
+
+# --- the play
+
+
+def arrived(watch, pattern, fence):
+    """How many frames with these bytes come before that with the fence's."""
+    count = 0
+    end = time.monotonic() + 2
+    while time.monotonic() < end:
+        try:
+            frame = watch.recv(65536)
+        except TimeoutError:
+            break
+        if fence in frame:
+            return count
+        count += pattern in frame
+    raise SystemExit("WRONG: the watch hears nothing")
+
+
+def expected(word, table):
+    """Must something arrive? None: either is right."""
+    if word == "free" or table == "passing":
+        return True
+    if table == "raw data" and word == "guard":
+        return None
+    if table == "raw":
+        return False
+    return word == "guard"
+
+
+def play(device, own, target, neighbour, word, part=""):
+    watch = socket.socket(fileno=WATCH)
+    watch.settimeout(0.5)
+    sender = Sender(device, own, target, neighbour)
+    wrong = 0
+    for number, (table, name, port, send) in enumerate(rows(sender)):
+        if part not in name:
+            continue
+        sender.packets.source_port = 20000 + number
+        error = ""
+        try:
+            send()
+        except OSError as failure:
+            error = " (%s)" % failure.strerror
+        fence = b"fence %d of %d" % (number, os.getpid())
+        fence_by(sender, fence)
+        ports = struct.pack("!HH", sender.packets.source_port, port or 0)
+        came = arrived(watch, ports, fence)
+        right = expected(word, table) in (came > 0, None)
+        wrong += not right
+        print("%s%s: %d arrived%s" % ("" if right else "WRONG: ", name, came, error))
+    print("%d wrong" % wrong)
+
+
+def fence_by(sender, fence):
+    """By the same way as ordinary traffic, from a port that no row has."""
+    with socket.socket(sender.packets.family, socket.SOCK_DGRAM) as sock:
+        sock.sendto(fence, (sender.address, OTHER))
+
+
+def watch(device, command):
+    sock = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(ALL))
+    sock.bind((device, ALL))
+    os.dup2(sock.fileno(), WATCH, inheritable=True)
+    os.execvp(command[0], command)
+
+
+if __name__ == "__main__":
+    if sys.argv[1] == "watch":
+        watch(sys.argv[2], sys.argv[3:])
+    else:
+        play(*sys.argv[2:])
