@@ -230,6 +230,11 @@ quic-allow MITMPROXY_QUIC=allow
 quic-allow-ipv6-reject MITMPROXY_QUIC=allow MITMPROXY_IPV6=reject
 quic-allow-ipv6-off MITMPROXY_QUIC=allow MITMPROXY_IPV6=off
 forwarded-allow MITMPROXY_FORWARDED=allow
+all-ports MITMPROXY_EXTRA_PORTS=all,8080
+port-ranges MITMPROXY_EXTRA_PORTS=8000-8999,8500-9100,79,81,18000-18100 MITMPROXY_EXCLUDE_PORTS=5432,443,6000-6100
+many-ranges MITMPROXY_EXTRA_PORTS=1000-1001,1010-1011,1020-1021,1030-1031,1040-1041,1050-1051,1060-1061,1070-1071
+other-traffic OTHER_TRAFFIC=reject
+other-traffic-ipv6-reject OTHER_TRAFFIC=reject MITMPROXY_IPV6=reject MITMPROXY_QUIC=allow
 excluded-cidrs MITMPROXY_EXCLUDE_CIDRS=10.0.0.0/8,192.0.2.64/26,198.51.100.7,2001:db8:1::/48,2001:db8:2::80/121,fd00::1
 excluded-uids MITMPROXY_EXCLUDE_UIDS=0,65534,4294967294
 other-ports MITMPROXY_PORT=65535 HTTP_ADDR=127.0.0.1:19000 MITMPROXY_USER=4294967294
@@ -260,6 +265,8 @@ real_and_dry_runs_agree() {
   done
 }
 @test "golden files: real run and dry run give these listings, in both backends" {
+  printf 'search example.test\nnameserver 192.0.2.53\n nameserver 192.0.2.54\nnameserver\tfe80::53%%eth0 # ours\nnameserver 192.0.2.x\n' \
+    >"/etc/netns/$POD/resolv.conf"
   for_configurations real_and_dry_runs_agree
   no_faults
 }
@@ -318,6 +325,8 @@ MITMPROXY_EXTRA_PORTS=8080,9443
 MITMPROXY_IPV6=reject
 MITMPROXY_QUIC=allow
 MITMPROXY_FORWARDED=allow
+MITMPROXY_EXCLUDE_PORTS=5432,6000-6100
+OTHER_TRAFFIC=reject
 MITMPROXY_NON_HTTP=allow
 MITMPROXY_STREAM_REQUESTS=1m
 MITMPROXY_EXCLUDE_CIDRS=10.1.0.0/16,2001:db8:1::/48
@@ -786,10 +795,10 @@ gate_damaged() {
     drifted deleted "(table|$NFT_TABLE)"
     nft add chain $gate another
     drifted 'chain added' another
-    nft add chain $gate "device_$(pod_device)" '{ policy drop; }'
+    nft add chain $gate "gate_$(pod_device)" '{ policy drop; }'
     drifted 'policy changed' 'policy drop'
-    nft flush chain $gate "device_$(pod_device)"
-    nft delete chain $gate "device_$(pod_device)"
+    nft flush chain $gate "gate_$(pod_device)"
+    nft delete chain $gate "gate_$(pod_device)"
     drifted 'a device left out' eth0
   }
   no_faults
