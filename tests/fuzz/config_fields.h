@@ -30,7 +30,7 @@ struct expected {
     size_t offset; /* in struct config */
 };
 
-enum { VARIABLES = 30 };
+enum { VARIABLES = 31 };
 extern const struct expected fields[];
 
 /* NULL if there is none of that name. */
