@@ -34,24 +34,30 @@ static void leave_out_gate(struct redirect_plan *plan, const char *why)
     strlcpy(plan->without_gate, why, sizeof(plan->without_gate));
 }
 
-/* The gate may fail. Without the interface for it there is none, whatever else there is. */
-static void plan_gate(struct redirect_plan *plan)
+/* A kernel without the interface for the gate has none, whatever else there is. Any other failure
+ * is one: a gate that stands is not given up for it. */
+static int plan_gate(const struct config *config, struct redirect_plan *plan, struct error *error)
 {
-    struct error why;
     plan->rest = no_rules;
     plan->without_gate[0] = '\0';
+    if (rules_build_gate(config, &plan->set, error) != 0)
+        return -1;
     if (plan->set.gate.count == 0) {
         leave_out_gate(plan, "this namespace has no devices");
-        return;
+        return 0;
     }
     plan->rest.gate = plan->set.gate;
     plan->rest.devices = plan->set.devices;
-    if (nft_backend.check(&plan->rest, &why) != 0)
-        leave_out_gate(plan, why.text);
+    if (nft_backend.check(&plan->rest, error) != 0) {
+        if (error->status != EX_UNAVAILABLE)
+            return -1;
+        leave_out_gate(plan, error->text);
+    }
     if (plan->backend == &nft_backend)
         plan->rest.gate.count = 0;
     else
         plan->set.gate.count = 0;
+    return 0;
 }
 
 int redirect_make_plan(const struct config *config, struct redirect_plan *plan, struct error *error)
@@ -59,15 +65,12 @@ int redirect_make_plan(const struct config *config, struct redirect_plan *plan, 
     rules_build(config, &plan->set);
     if (check_ipv6(config, &plan->set, error) != 0)
         return -1;
-    size_t gate = plan->set.gate.count;
-    plan->set.gate.count = 0; /* the choice does not depend on it */
+    /* The choice does not depend on the gate. */
     plan->backend = backend_choose(config, &plan->set, plan->why, sizeof(plan->why), error);
     if (plan->backend == NULL)
         return -1;
     plan->backend->trim(&plan->set);
-    plan->set.gate.count = gate;
-    plan_gate(plan);
-    return 0;
+    return plan_gate(config, plan, error);
 }
 
 static int prove_guard(const struct config *config, int family, struct error *error)
@@ -200,9 +203,9 @@ int redirect_dry_run(const struct config *config, FILE *out, struct error *error
     static struct redirect_plan plan; /* large */
     struct error ignored;
     plan.set = no_rules;
+    plan.rest = no_rules;
     if (config->transparent)
         rules_build(config, &plan.set);
-    plan.rest = no_rules;
     const struct backend *backend =
         config->backend == BACKEND_NFT ? &nft_backend : &iptables_backend;
     if (config->backend == BACKEND_AUTO) {
@@ -214,6 +217,8 @@ int redirect_dry_run(const struct config *config, FILE *out, struct error *error
             log_warn("cannot find out which backend \"auto\" would take, showing %s: %s",
                      backend->name, ignored.text);
     }
+    if (config->transparent && rules_build_gate(config, &plan.set, error) != 0)
+        return -1;
     backend->print_script(&plan.set, out);
     if (backend != &nft_backend && plan.set.gate.count > 0) {
         plan.rest.gate = plan.set.gate;

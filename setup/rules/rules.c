@@ -190,17 +190,14 @@ static void build_forward(const struct config *config, struct rule_list *list)
         refuse_other(config, list);
 }
 
-static size_t find_devices(struct devices *devices)
+static int find_devices(struct devices *devices, struct error *error)
 {
-    struct error ignored;
-    int socket = netlink_open(NETLINK_ROUTE, &ignored);
-    devices->count = 0;
+    int socket = netlink_open(NETLINK_ROUTE, error);
     if (socket < 0)
-        return 0;
-    if (devices_read(socket, devices, &ignored) != 0)
-        devices->count = 0;
+        return -1;
+    int result = devices_read(socket, devices, error);
     close(socket);
-    return devices->count;
+    return result;
 }
 
 static void build(const struct config *config, struct rule_list *list)
@@ -228,8 +225,16 @@ void rules_build(const struct config *config, struct ruleset *set)
     set->gate.hook = no_rules.gate.hook;
     set->gate.family = no_rules.gate.family;
     set->gate.count = 0;
-    if (find_devices(&set->devices) > 0)
+}
+
+int rules_build_gate(const struct config *config, struct ruleset *set, struct error *error)
+{
+    set->gate.count = 0;
+    if (find_devices(&set->devices, error) != 0)
+        return error_prefix(error, "the devices for the gate");
+    if (set->devices.count > 0)
         gate_build(config, &set->gate);
+    return 0;
 }
 
 size_t rules_count(const struct ruleset *set)

@@ -96,8 +96,11 @@ extern const struct ruleset no_rules;
 
 const char *table_name(enum table table);
 
-/* Fills set from the configuration. */
+/* Fills set from the configuration, but for the gate, which is empty. */
 void rules_build(const struct config *config, struct ruleset *set);
+
+/* Fills in the gate, which is empty where there are no devices. 0, or -1 with error. */
+int rules_build_gate(const struct config *config, struct ruleset *set, struct error *error);
 
 /* The number of rules in all lists but the gate. */
 size_t rules_count(const struct ruleset *set);

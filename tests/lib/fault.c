@@ -212,8 +212,8 @@ static void rename_expression(void *data, size_t length)
         at[NLA_HDRLEN] = '?';
 }
 
-/* The hook of the chains of a device becomes one that no kernel has: its attribute has the length, the
- * type NFTA_HOOK_HOOKNUM and the number; that of the device follows, and the priority. */
+/* The hook of the chains of a device becomes one that no kernel has: its attribute has the length,
+ * the type NFTA_HOOK_HOOKNUM and the number. */
 static void renumber_hook(void *data, size_t length)
 {
     static const struct {

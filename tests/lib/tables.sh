@@ -75,8 +75,9 @@ NFT
 # elsewhere COMMANDS [ARGUMENT...]: run these commands of bash in a network namespace that nobody used,
 # which has a device of the same name as the pod.
 elsewhere() {
-  unshare -n bash -c "$(declare -f "${LISTING[@]}" feed_iptables feed_nft)
+  unshare -nm bash -c "$(declare -f "${LISTING[@]}" feed_iptables feed_nft)
     ip link add eth0 type veth peer name other\$\$ netns $ORIGIN && ip link set lo up || exit
+    [[ ! -e /etc/netns/$POD/resolv.conf ]] || mount --bind /etc/netns/$POD/resolv.conf /etc/resolv.conf || exit
     $1" bash "${@:2}"
 }
 # run_dry BACKEND TEXT: what `setup redirect --dry-run` printed, fed to the programs whose

@@ -653,36 +653,36 @@ all_is_right() {
 
 # Legacy tables: in the CHAIN that HOOK leads to, in IN_TABLE of FAMILY (nothing or 6).
 legacy() { in_pod "ip${FAMILY}tables-legacy" -w -t "$IN_TABLE" "$@"; }
-legacy_rule() { legacy -S $CHAIN | sed -n "$(($1 + 1))s/^-A $CHAIN //p"; }
-legacy_rule_removed() { legacy -D $CHAIN 2; }
-legacy_last_rule_removed() { legacy -D $CHAIN "$(legacy -S $CHAIN | grep -c '^-A')"; }
+legacy_rule() { legacy -S "$CHAIN" | sed -n "$(($1 + 1))s/^-A $CHAIN //p"; }
+legacy_rule_removed() { legacy -D "$CHAIN" 2; }
+legacy_last_rule_removed() { legacy -D "$CHAIN" "$(legacy -S "$CHAIN" | grep -c '^-A')"; }
 legacy_rules_reordered() {
   local rule at=2
   [[ $HOOK != FORWARD ]] || at=1
   rule=$(legacy_rule $at)
-  legacy -D $CHAIN $at
+  legacy -D "$CHAIN" $at
   # shellcheck disable=SC2086 # a rule is several words
-  legacy -A $CHAIN $rule
+  legacy -A "$CHAIN" $rule
 }
-legacy_rule_changed() { legacy -R $CHAIN 2 -o lo -p tcp --dport 4444 -j RETURN; }
-legacy_local_without_device() { legacy -R $CHAIN 2 -m addrtype --dst-type LOCAL -j RETURN; }
-legacy_local_without_address() { legacy -R $CHAIN 2 -o lo -j RETURN; }
-legacy_local_elsewhere() { legacy -R $CHAIN 2 -o lo -m addrtype --dst-type UNICAST -j RETURN; }
+legacy_rule_changed() { legacy -R "$CHAIN" 2 -o lo -p tcp --dport 4444 -j RETURN; }
+legacy_local_without_device() { legacy -R "$CHAIN" 2 -m addrtype --dst-type LOCAL -j RETURN; }
+legacy_local_without_address() { legacy -R "$CHAIN" 2 -o lo -j RETURN; }
+legacy_local_elsewhere() { legacy -R "$CHAIN" 2 -o lo -m addrtype --dst-type UNICAST -j RETURN; }
 # (A packet that is forwarded has no owner.)
 legacy_owner_with_flags() {
   if [[ $HOOK == FORWARD ]]; then
-    legacy -R $CHAIN 1 -p tcp -m tcp --tcp-flags SYN,ACK SYN -j RETURN
+    legacy -R "$CHAIN" 1 -p tcp -m tcp --tcp-flags SYN,ACK SYN -j RETURN
   else
-    legacy -R $CHAIN 3 -p tcp -m tcp --tcp-flags SYN,ACK SYN -m owner --uid-owner $MITM_UID -j RETURN
+    legacy -R "$CHAIN" 3 -p tcp -m tcp --tcp-flags SYN,ACK SYN -m owner --uid-owner $MITM_UID -j RETURN
   fi
 }
-legacy_verdict_changed() { legacy -R $CHAIN 2 -o lo -m addrtype --dst-type LOCAL -j ACCEPT; }
-legacy_rule_added() { legacy -I $CHAIN 2 -p tcp --dport 4444 -j ACCEPT; }
-legacy_rule_appended() { legacy -A $CHAIN -p tcp --dport 4444 -j ACCEPT; }
-legacy_chain_flushed() { legacy -F $CHAIN; }
-legacy_jump_removed() { legacy -D "$HOOK" -j $CHAIN; }
-legacy_jump_second() { legacy -A "$HOOK" -j $CHAIN; }
-legacy_jump_doubled() { legacy -I "$HOOK" 1 -j $CHAIN; }
+legacy_verdict_changed() { legacy -R "$CHAIN" 2 -o lo -m addrtype --dst-type LOCAL -j ACCEPT; }
+legacy_rule_added() { legacy -I "$CHAIN" 2 -p tcp --dport 4444 -j ACCEPT; }
+legacy_rule_appended() { legacy -A "$CHAIN" -p tcp --dport 4444 -j ACCEPT; }
+legacy_chain_flushed() { legacy -F "$CHAIN"; }
+legacy_jump_removed() { legacy -D "$HOOK" -j "$CHAIN"; }
+legacy_jump_second() { legacy -A "$HOOK" -j "$CHAIN"; }
+legacy_jump_doubled() { legacy -I "$HOOK" 1 -j "$CHAIN"; }
 legacy_jump_behind() { legacy -I "$HOOK" 1 -p tcp --dport 4444 -j ACCEPT; }
 legacy_jump_last() {
   legacy_jump_removed
@@ -690,7 +690,7 @@ legacy_jump_last() {
 }
 legacy_jump_narrowed() {
   legacy_jump_removed
-  legacy -I "$HOOK" 1 -p tcp -j $CHAIN
+  legacy -I "$HOOK" 1 -p tcp -j "$CHAIN"
 }
 legacy_jump_to_elsewhere() {
   legacy_jump_removed
