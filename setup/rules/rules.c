@@ -172,9 +172,9 @@ static void build_filter(const struct config *config, struct rule_list *list)
     add_meeting(list);
 }
 
-/* What the pod forwards for somebody else (containers in it, virtual machines) comes by no OUTPUT. No
- * segment of it goes to 80 and 443, which no client has as its own port: both ends may connect to
- * each other at once, and a connection may be from before the rules. Other ports may be those of
+/* What the pod forwards for somebody else (containers in it, virtual machines) comes by no OUTPUT.
+ * No segment of it goes to 80 and 443, which no client has as its own port: both ends may connect
+ * to each other at once, and a connection may be from before the rules. Other ports may be those of
  * clients of a server behind the pod. */
 static void build_forward(const struct config *config, struct rule_list *list)
 {
