@@ -271,7 +271,7 @@ static void build_gate(const struct config *config, struct rule_list *list)
     add_port(all, 443);
     if (config->ipv6 == IPV6_REJECT) {
         struct rule *rule = append_drop(list);
-        rule->protocol = IPPROTO_TCP;
+        match_redirected_ports(config, rule, IPPROTO_TCP);
         rule->family = AF_INET6;
     }
     drop_unreadable(config, list);
