@@ -13,7 +13,7 @@
 #include "common/base/log.h"
 #include "common/kernel/netlink.h"
 
-enum { CONNECTIONS_MAX = 4096 };
+enum { CONNECTIONS_MAX = 4096 }; /* at once */
 
 /* Connections that are to be closed, as the kernel names them. */
 struct search {
@@ -128,23 +128,40 @@ static int destroy(int socket, const struct inet_diag_msg *connection)
     return errno == 0 ? 0 : -1;
 }
 
-static void close_found(int socket, struct search *search)
+/* How many of those that were found have been closed; *left are not, for *reason. */
+static size_t close_found(int socket, const struct search *search, size_t *left, int *reason)
 {
-    size_t closed = 0, left = 0;
-    int reason = 0;
+    size_t closed = 0;
+    *left = 0;
     for (size_t i = 0; i < search->count; i++) {
         if (destroy(socket, &search->found[i]) == 0) {
             closed++;
         } else if (errno != ENOENT) {
-            reason = errno;
-            left++;
+            *reason = errno;
+            (*left)++;
         }
     }
+    return closed;
+}
+
+/* There may be more than are found at once. */
+static int close_all(int socket, struct search *search, struct error *error)
+{
+    size_t closed = 0, now, left;
+    int reason = 0;
+    do {
+        search->count = 0;
+        if (find(socket, search, error) != 0)
+            return -1;
+        now = close_found(socket, search, &left, &reason);
+        closed += now;
+    } while (search->count == CONNECTIONS_MAX && now > 0);
     if (closed > 0)
         log_info("%zu connections from before the rules closed", closed);
     if (left > 0)
         log_warn("%zu connections from before the rules go on past the proxy: %s", left,
                  strerror(reason));
+    return 0;
 }
 
 void close_connections(const struct ruleset *set)
@@ -164,9 +181,7 @@ void close_connections(const struct ruleset *set)
         if (set->lists[i].table != TABLE_NAT || set->lists[i].count == 0)
             continue;
         search = (struct search){.list = &set->lists[i], .addresses = addresses};
-        if (find(socket, &search, &error) == 0)
-            close_found(socket, &search);
-        else
+        if (close_all(socket, &search, &error) != 0)
             log_warn("connections from before the rules are not looked for: %s", error.text);
     }
     freeifaddrs(addresses);

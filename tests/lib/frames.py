@@ -240,7 +240,7 @@ def fragment_rows(s):
         yield "TCP in fragments, the first of %d bytes" % cut, 443, lambda cut=cut: send(
             *p.pieces(TCP, p.tcp(443, data=b"more than that"), cut)
         )
-    yield "TCP in fragments, to an extra port", EXTRA, lambda: send(*p.pieces(TCP, p.tcp(EXTRA), 8))
+    yield "TCP in fragments, to an extra port", EXTRA, lambda: send(*p.pieces(TCP, p.tcp(EXTRA), 16))
     yield "TCP in fragments, the last first", 443, lambda: send(*reversed(p.pieces(TCP, p.tcp(443), 8)))
     yield "TCP, and a fragment that lies over its ports", 443, lambda: send(
         p.piece(TCP, p.tcp(OTHER), 0, 16, MORE), p.piece(TCP, p.tcp(443), 0, 8, MORE), p.piece(TCP, p.tcp(443), 16, 20, 0)
