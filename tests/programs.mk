@@ -11,7 +11,7 @@ $(BUILD)/fuzz-config: $(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard tests/fuzz/conf
 .PHONY: bench-programs
 bench-programs: $(BUILD)/bench/minimum $(BUILD)/bench/health-go
 
-MINIMUM := $(addprefix $(BUILD)/obj/,tests/bench/minimum.o setup/iptables/text.o setup/rules/rules.o setup/rules/list.o setup/rules/gate.o setup/rules/exemptions.o setup/rules/ports.o setup/rules/nameservers.o setup/iptables/xtc.o \
+MINIMUM := $(addprefix $(BUILD)/obj/,tests/bench/minimum.o setup/iptables/text.o setup/rules/rules.o setup/rules/rule.o setup/rules/gate.o setup/rules/exemptions.o setup/rules/ports.o setup/rules/nameservers.o setup/iptables/xtc.o \
              setup/iptables/entry.o common/kernel/canary.o common/base/error.o common/kernel/ipv6.o common/kernel/netlink.o common/kernel/devices.o)
 $(BUILD)/bench/minimum: $(MINIMUM)
 	@mkdir -p $(@D)

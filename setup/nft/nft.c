@@ -100,7 +100,7 @@ static const struct {
     const char *listed, *ours; /* ours must not be longer */
 } spellings[] = {
     {"priority dstnat - 10;", "priority -110;"},
-    {"ip frag-off & 0x3fff != 0", "ip frag-off & 16383 != 0"},
+    {"ip frag-off & 0x3fff != 0x0", "ip frag-off & 16383 != 0"},
     {"tcp flags & (syn | rst | ack) == (syn | ack)", "tcp flags syn,ack / syn,rst,ack"},
     {"tcp flags & (syn | rst | ack) == syn | ack", "tcp flags syn,ack / syn,rst,ack"},
     {"tcp flags & (syn | rst | ack) == syn", "tcp flags syn / syn,rst,ack"},

@@ -10,6 +10,7 @@
 #include "common/process/privileges.h"
 #include "setup/nft/foreign_chains.h"
 #include "setup/nft/text.h"
+#include "setup/redirect/backend_choice.h"
 #include "setup/redirect/connections.h"
 #include "setup/redirect/proof.h"
 #include "setup/rules/backend.h"

@@ -5,8 +5,7 @@
 #include <stdio.h>
 
 #include "common/base/error.h"
-#include "common/config/config.h"
-#include "setup/rules/rules.h"
+#include "setup/rules/rule.h"
 
 /* One of the two kernel interfaces that can hold the rules. */
 struct backend {
@@ -44,13 +43,5 @@ struct backend {
 
 extern const struct backend iptables_backend; /* the legacy tables, by libiptc */
 extern const struct backend nft_backend;      /* nf_tables, by libnftables */
-
-/* Returns the backend that the configuration names, or with auto the first that can take the set;
- * why gets the reason. NULL with error if there is none. */
-const struct backend *backend_choose(const struct config *config, const struct ruleset *set,
-                                     char *why, size_t why_size, struct error *error);
-
-/* The other one. */
-const struct backend *backend_other(const struct backend *backend);
 
 #endif

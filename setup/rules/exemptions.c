@@ -2,7 +2,6 @@
 
 #include <string.h>
 
-#include "setup/rules/list.h"
 #include "setup/rules/nameservers.h"
 
 static void add_owner(struct rule_list *list, uid_t uid)

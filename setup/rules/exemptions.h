@@ -1,7 +1,7 @@
 #ifndef SETUP_RULES_EXEMPTIONS_H
 #define SETUP_RULES_EXEMPTIONS_H
 
-#include "setup/rules/rules.h"
+#include "setup/rules/rule.h"
 
 /* Rules for whoever, and wherever to, the other rules of a list do not count. */
 

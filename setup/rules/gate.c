@@ -1,7 +1,6 @@
 #include "setup/rules/gate.h"
 
 #include "setup/rules/exemptions.h"
-#include "setup/rules/list.h"
 
 static struct rule *append_drop(struct rule_list *list)
 {

@@ -9,7 +9,6 @@
 #include "common/kernel/netlink.h"
 #include "setup/rules/exemptions.h"
 #include "setup/rules/gate.h"
-#include "setup/rules/list.h"
 #include "setup/rules/ports.h"
 
 const struct ruleset no_rules = {
@@ -248,9 +247,4 @@ size_t rules_count(const struct ruleset *set)
 bool rules_are_required(const struct ruleset *set, const struct rule_list *list)
 {
     return list->family == AF_INET || set->ipv6_required;
-}
-
-const char *table_name(enum table table)
-{
-    return table == TABLE_NAT ? "nat" : "filter";
 }

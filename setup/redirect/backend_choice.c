@@ -1,4 +1,4 @@
-#include "setup/rules/backend.h"
+#include "setup/redirect/backend_choice.h"
 
 #include <linux/capability.h>
 #include <string.h>

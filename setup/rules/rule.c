@@ -1,7 +1,12 @@
-#include "setup/rules/list.h"
+#include "setup/rules/rule.h"
 
 #include <arpa/inet.h>
 #include <string.h>
+
+const char *table_name(enum table table)
+{
+    return table == TABLE_NAT ? "nat" : "filter";
+}
 
 struct rule *list_append(struct rule_list *list, enum verdict verdict)
 {
