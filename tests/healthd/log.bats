@@ -224,6 +224,8 @@ sys.exit(bool(bad))
 PYTHON
 }
 
+# What setup status says, in $LAB/status; nft's rules are listed with the tabs before them.
+status_of_setup() { in_pod setup status 2>&1 | sed -E 's/^(  [A-Za-z]+ +)\t+/\1/' >"$LAB/status" || true; }
 @test "what a terminal would obey, turn or hide is escaped: text, JSON, /healthz, the state file, setup status" {
   local name bytes text json line format fake=$LAB/home/fake
   # shellcheck disable=SC2028 # they are Python's
@@ -244,7 +246,7 @@ PYTHON
     healthz >"$LAB/healthz"
     verbose >"$LAB/verbose"
     cp "$STATE" "$LAB/state"
-    in_pod setup status >"$LAB/status" || true
+    status_of_setup
     kill "$SPAWNED"
     await_exit "$SPAWNED" 6
     for name in healthz verbose state status "healthd-$format.log"; do no_raw "$format: $name" "$LAB/$name"; done
@@ -262,24 +264,14 @@ PYTHON
   no_faults
 }
 
-@test "what the mitmproxy user writes into the state file, or calls its process, does not reach a terminal raw" {
+@test "what the mitmproxy user writes into the state file does not reach a terminal raw" {
   local bytes
   for bytes in '\xc2\x9b31m' '\x9b31m' '\xe2\x80\xae' '\xff'; do
     # shellcheck disable=SC2059 # bytes
     printf "version=1\nsetup.state=failed\nsetup.error=x $bytes y\n" >"$STATE"
-    in_pod setup status >"$LAB/status" 2>&1 || true
+    status_of_setup
     no_raw "$bytes in the state file" "$LAB/status"
     grep -q 'bad value' "$LAB/status" || fault "$bytes: accepted"
   done
-  in_pod setup redirect 2>/dev/null
-  cp /bin/sleep "$LAB/home/$(printf 's\xc2\x9b\xe2\x80\xaex')"
-  chmod 0755 "$LAB/home/"s*
-  spawn named setpriv --reuid $MITM_UID --regid $MITM_UID --clear-groups "$LAB/home/$(printf 's\xc2\x9b\xe2\x80\xaex')" 30
-  named() {
-    in_pod setup status >"$LAB/status" 2>&1 || true
-    grep -q 'WARNING: process' "$LAB/status"
-  }
-  wait_until 5 named || fault 'the process is not named'
-  no_raw 'the name of a process' "$LAB/status"
   no_faults
 }

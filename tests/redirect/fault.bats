@@ -210,7 +210,7 @@ TABLE
 @test "a change by somebody else during the commit (EAGAIN) is tried again, not for ever" {
   local n started
   from_older iptables
-  for n in 1 3 5 7; do
+  for n in 1 3 5 7 9 11; do
     inject "setsockopt:$n:EAGAIN"
     [[ $STATUS == 0 ]] || fault "replacement $n: status $STATUS: $OUTPUT"
     whole "setsockopt:$n:EAGAIN"
@@ -226,26 +226,27 @@ TABLE
     tables_are_whole "$n+"
     begin_again
   done
-  conclude 6
+  conclude 8
 }
 
-# Each table is entirely old or entirely new.
+# Each table is entirely old or entirely new. (What is forwarded is a list of its own in its table.)
 tables_are_whole() {
   local table is
-  for table in '4 nat' '4 filter' '6 nat' '6 filter' 'inet opensandbox_egress' 'netdev opensandbox_egress'; do
+  for table in '4 nat' '4 filter' '4 filter FORWARD' '6 nat' '6 filter' '6 filter FORWARD' 'inet opensandbox_egress' 'netdev opensandbox_egress'; do
     is=$(table_of "$table" "$NOW")
     [[ $is == "$(table_of "$table" "$OLD")" || $is == "$(table_of "$table" "$NEW")" ]] ||
       fault "$1: table $table is neither old nor new: $is"
   done
 }
-# table_of "FAMILY TABLE" LISTING: that part of what `now` prints.
+# table_of "FAMILY TABLE [FORWARD]" LISTING: that part of what `now` prints.
 table_of() {
   awk -v wanted="$1" '
     BEGIN { family = 4 }
     /^IPv6$/ { family = 6 }
     /^table \*/ { table = family " " substr($2, 2) }
     /^table (inet|netdev)/ { table = $2 " " $3 }
-    table == wanted' <<<"$2"
+    { list = table (table ~ /filter$/ && /OPENSANDBOX_EGRESS_FORWARD/ ? " FORWARD" : "") }
+    list == wanted' <<<"$2"
 }
 
 @test "iptables, a failure after which nothing can be rolled back: whole tables, nothing open" {
@@ -281,12 +282,12 @@ killed() {
 @test "iptables, from empty tables: killed at each change, whole tables, and the next run repairs" {
   from_empty iptables
   killed setsockopt
-  conclude 16
+  conclude 24
 }
 @test "iptables, from older rules: killed at each change, nothing open, and the next run repairs" {
   from_older iptables
   killed setsockopt
-  conclude 16
+  conclude 24
 }
 @test "nft, from older rules: killed at each change, nothing open, and the next run repairs" {
   from_older nft
@@ -302,5 +303,5 @@ killed() {
   from_older iptables nft
   killed setsockopt
   killed sendmsg
-  conclude 18
+  conclude 26
 }
