@@ -39,8 +39,3 @@ bool ipv6_loopback_is_usable(void)
     close(fd);
     return usable;
 }
-
-bool ipv6_is_redirected(const struct config *config)
-{
-    return config->ipv6 == IPV6_REDIRECT && ipv6_loopback_is_usable();
-}

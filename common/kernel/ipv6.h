@@ -3,15 +3,10 @@
 
 #include <stdbool.h>
 
-#include "common/config/config.h"
-
 /* Does any interface of this network namespace have an IPv6 address? */
 bool ipv6_is_present(void);
 
 /* Can a socket listen on ::1? In doubt, true: then the attempt itself reports the error. */
 bool ipv6_loopback_is_usable(void);
-
-/* Is redirecting IPv6 configured, and possible here? Then mitmdump listens on ::1, too. */
-bool ipv6_is_redirected(const struct config *config);
 
 #endif

@@ -24,7 +24,7 @@ int mitmdump_init(struct mitmdump *mitmdump, const struct config *config, struct
     memset(mitmdump, 0, sizeof(*mitmdump));
     mitmdump->config = config;
     mitmdump->output.fd = -1;
-    mitmdump->with_ipv6 = ipv6_is_redirected(config);
+    mitmdump->with_ipv6 = config->ipv6 == IPV6_REDIRECT && ipv6_loopback_is_usable();
     if (start_init(&mitmdump->start, config, mitmdump->with_ipv6, error) != 0)
         return -1;
     mitmdump->diagnosis = netlink_open(NETLINK_SOCK_DIAG, error);

@@ -22,6 +22,7 @@
 #include "setup/ca/store.h"
 #include "setup/trust/bundle.h"
 #include "setup/trust/export.h"
+#include "setup/trust/export_names.h"
 #include "setup/x509/ca.h"
 #include "setup/x509/key_memory.h"
 

@@ -57,6 +57,4 @@ struct ca_exported {
     char sha256[STATE_SHA256_SIZE]; /* of the current root */
 };
 
-enum { ROOTS_MAX_BYTES = 256 * 1024 };
-
 #endif

@@ -12,6 +12,7 @@
 #include "setup/prepare/ca_program.h"
 #include "setup/prepare/export_directory.h"
 #include "setup/prepare/handover.h"
+#include "setup/trust/export_names.h"
 
 /* What is open during the preparation. */
 struct preparation {

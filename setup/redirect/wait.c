@@ -52,7 +52,7 @@ static int give_up(const struct wait *wait, bool orphaned, struct error *error)
 int wait_for_mitmdump(const struct config *config, const struct wait *wait, struct error *error)
 {
     const struct timespec pause = {.tv_nsec = LOOK_EVERY_MS * 1000000L};
-    bool with_ipv6 = ipv6_is_redirected(config);
+    bool with_ipv6 = config->ipv6 == IPV6_REDIRECT && ipv6_loopback_is_usable();
     bool endless = wait->endless && wait->parent != 0;
     unsigned long looks = wait->seconds * 1000UL / LOOK_EVERY_MS;
     int diagnosis = netlink_open(NETLINK_SOCK_DIAG, error);

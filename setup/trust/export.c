@@ -7,7 +7,6 @@
 
 #include "common/base/log.h"
 #include "common/files/files.h"
-#include "setup/ca/messages.h"
 #include "setup/trust/bundle.h"
 #include "setup/trust/export_names.h"
 #include "setup/trust/hashed_directory.h"

@@ -10,4 +10,7 @@
 #define EXPORT_ENVIRONMENT "trust.env"
 #define EXPORT_WGETRC "wgetrc"
 
+/* Of all roots together, as PEM. */
+enum { ROOTS_MAX_BYTES = 256 * 1024 };
+
 #endif
