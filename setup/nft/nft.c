@@ -101,6 +101,7 @@ static const struct {
 } spellings[] = {
     {"priority dstnat - 10;", "priority -110;"},
     {"ip frag-off & 0x3fff != 0x0", "ip frag-off & 16383 != 0"},
+    {"ip frag-off & 0x1fff != 0x0", "ip frag-off & 8191 != 0"},
     {"tcp flags & (syn | rst | ack) == (syn | ack)", "tcp flags syn,ack / syn,rst,ack"},
     {"tcp flags & (syn | rst | ack) == syn | ack", "tcp flags syn,ack / syn,rst,ack"},
     {"tcp flags & (syn | rst | ack) == syn", "tcp flags syn / syn,rst,ack"},

@@ -29,10 +29,8 @@ static void print_frame(const struct rule *rule, FILE *out)
         fputs("meta skuid >= 0 ", out); /* whoever it is: only a socket has an owner */
     if (rule->is_reply)
         fputs("ct direction reply ", out);
-    if (rule->frame == FRAME_UNKNOWN)
-        fputs("meta protocol != { ip, arp, ip6 } ", out);
-    if (rule->frame == FRAME_IP)
-        fputs("meta protocol != arp ", out); /* nothing else is left */
+    if (rule->frame == FRAME_NOT_ARP)
+        fputs("meta protocol != arp ", out);
     if (rule->frame == FRAME_IPV6)
         fputs("meta protocol ip6 ", out);
     if (rule->frame == FRAME_MISNAMED)
@@ -40,7 +38,7 @@ static void print_frame(const struct rule *rule, FILE *out)
     if (rule->part == PART_FRAGMENT)
         fputs(rule->family == AF_INET ? "ip frag-off & 16383 != 0 " : "exthdr frag exists ", out);
     else if (rule->part == PART_LATER_FRAGMENT)
-        fputs("frag frag-off != 0 ", out);
+        fputs(rule->family == AF_INET ? "ip frag-off & 8191 != 0 " : "frag frag-off != 0 ", out);
     else if (rule->family == AF_INET6 && rule->frame == FRAME_ANY)
         fputs("meta protocol ip6 ", out);
 }

@@ -40,18 +40,24 @@ static struct rule *append_part(struct rule_list *list, enum part part, uint8_t 
     return rule;
 }
 
-/* What no other rule could judge: the kernel does not find the protocol, because a header is spread
- * over fragments, or the length is wrong (a device that fills a short frame up makes it right); or
- * the first fragment of UDP has other headers only. */
+/* They have no ports, but nft may take their first bytes for such. */
+static void pass_later_fragments(struct rule_list *list)
+{
+    append_part(list, PART_LATER_FRAGMENT, IPPROTO_UDP)->family = AF_INET;
+    append_part(list, PART_LATER_FRAGMENT, IPPROTO_UDP)->family = AF_INET6;
+}
+
+/* What no other rule could judge: it is neither IP nor ARP; the kernel does not find the protocol,
+ * because a header is spread over fragments, or the length is wrong (a device that fills a short
+ * frame up makes it right); or the first fragment of UDP has other headers only. */
 static void drop_unreadable(const struct config *config, struct rule_list *list)
 {
     if (!config->quic_allowed) {
         append_part(list, PART_READABLE, IPPROTO_UDP);
-        append_part(list, PART_LATER_FRAGMENT, IPPROTO_UDP)->family = AF_INET6;
         drop_fragments(list, AF_INET6, IPPROTO_UDP);
     }
     append_part(list, PART_READABLE, 0);
-    append_drop(list)->frame = FRAME_IP;
+    append_drop(list)->frame = FRAME_NOT_ARP;
 }
 
 /* The gate. Whoever has CAP_NET_RAW makes frames that come by no table but this one (AF_PACKET).
@@ -62,7 +68,6 @@ void gate_build(const struct config *config, struct rule_list *list)
 {
     list->count = 0;
     exempt_owners(config, list);
-    drop_frames(list, FRAME_UNKNOWN, AF_UNSPEC);
     drop_frames(list, FRAME_MISNAMED, AF_UNSPEC);
     drop_frames(list, FRAME_MISNAMED, AF_INET);
     drop_frames(list, FRAME_MISNAMED, AF_INET6);
@@ -70,6 +75,7 @@ void gate_build(const struct config *config, struct rule_list *list)
         list_append(list, VERDICT_RETURN)->frame = FRAME_IPV6;
     exempt_destinations(config, list);
     drop_tcp_fragments(list);
+    pass_later_fragments(list);
     struct rule drop = {.verdict = VERDICT_DROP, .from_socket = true, .protocol = IPPROTO_UDP};
     if (!config->quic_allowed && ports_refuse_replies(config))
         list_append_for_ports(list, &drop, &web_ports);

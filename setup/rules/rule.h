@@ -38,9 +38,9 @@ enum tcp_segment { SEGMENT_ANY, SEGMENT_SYN, SEGMENT_SYN_ACK };
 
 /* What kind of frame leaves by a device. Whoever makes frames himself may call one by another name
  * for the kernel than for whoever receives it. */
-enum frame { FRAME_ANY, FRAME_IP, FRAME_IPV6, FRAME_UNKNOWN, FRAME_MISNAMED };
+enum frame { FRAME_ANY, FRAME_IPV6, FRAME_NOT_ARP, FRAME_MISNAMED };
 
-/* Which part of a packet: a fragment; a fragment but the first (IPv6); or one in which the kernel
+/* Which part of a packet: a fragment; a fragment but the first; or one in which the kernel
  * finds the protocol, or the ports if there is a protocol. */
 enum part { PART_ANY, PART_FRAGMENT, PART_LATER_FRAGMENT, PART_READABLE };
 

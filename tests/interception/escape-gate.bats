@@ -8,6 +8,12 @@ NEEDS=(ipv6)
 
 EXTRA=9443 # a redirected port, as frames.py has it
 
+# The kernel may take two bytes of the Ethernet address for a port: here these are 443.
+setup() {
+  test_up
+  ip -n "$ORIGIN" link set eth0 address 02:00:01:bb:00:01
+}
+
 # rules BACKEND: what setup writes.
 install_rules() {
   [[ $1 == nft ]] || need legacy
@@ -37,7 +43,10 @@ all_frames() {
     frames "$1" $family $APP_UID
     frames "$1" $family 0
   done
+  long_frames
+  for family in 4 6; do frames "$1" $family $APP_UID 'tag: '; done
 }
+long_frames() { ip -n "$POD" link set eth0 mtu "${1:-65535}" && ip -n "$ORIGIN" link set eth0 mtu "${1:-65535}"; }
 
 @test "without rules, every frame would arrive" {
   all_frames free
@@ -58,3 +67,121 @@ guard() {
 }
 @test "iptables, without the gate: packets of CAP_NET_RAW" { guard iptables; }
 @test "nft, without the gate: packets of CAP_NET_RAW" { guard nft; }
+
+# --- who is exempt
+
+exempt() {
+  install_rules "$1"
+  frames free 4 $MITM_UID 'SYN'
+  frames free 6 $MITM_UID 'SYN'
+  give MITMPROXY_EXCLUDE_CIDRS=203.0.113.10/32,2001:db8::16/128
+  in_pod setup
+  frames free 4 $APP_UID 'frame: SYN'
+  frames free 6 $APP_UID 'frame: SYN'
+  # What is called another thing than it is goes nowhere.
+  frames gate 4 $APP_UID 'ARP'
+  no_faults
+}
+@test "iptables: the proxy's user and excluded networks are let through the gate" { exempt iptables; }
+@test "nft: the proxy's user and excluded networks are let through the gate" { exempt nft; }
+
+without_ipv6() {
+  install_rules "$1"
+  give MITMPROXY_IPV6=reject
+  in_pod setup
+  frames gate 4 $APP_UID frame:
+  frames gate 6 $APP_UID frame:
+  frames none 6 $APP_UID 'an answer to a client at an extra port'
+  frames gate 6 $APP_UID 'to another port'
+  give MITMPROXY_IPV6=off
+  in_pod setup
+  frames gate 4 $APP_UID 'frame: SYN'
+  frames free 6 $APP_UID 'frame: SYN'
+  no_faults
+}
+@test "iptables: the gate with IPV6=reject and off" { without_ipv6 iptables; }
+@test "nft: the gate with IPV6=reject and off" { without_ipv6 nft; }
+
+# --- devices that come later
+
+verbose() { in_pod curl -s --max-time 2 "http://127.0.0.1:$HEALTH_PORT/healthz?verbose"; }
+says() { grep -qF -e "$1" <<<"$(verbose)"; }
+second_device() {
+  ip -n "$POD" link add eth1 type veth peer name eth1 netns "$ORIGIN"
+  ip -n "$ORIGIN" link set eth1 up
+  ip -n "$POD" link set eth1 up
+}
+# by_second WORD: the same frames by the other device.
+by_second() {
+  local neighbour
+  neighbour=$(in_origin cat /sys/class/net/eth1/address)
+  ip -n "$POD" address replace 10.78.0.2/24 dev eth1
+  ip -n "$POD" route replace 203.0.113.11/32 dev eth1
+  ip -n "$POD" neighbour replace 203.0.113.11 lladdr "$neighbour" dev eth1
+  attempt in_origin /usr/bin/python3 "$STAGE/lib/frames.py" watch eth1 ip netns exec "$POD" \
+    /usr/bin/python3 "$STAGE/lib/frames.py" play eth1 10.78.0.2 203.0.113.11 "$neighbour" "$1" 'frame: SYN'
+  has "$OUTPUT" '^0 wrong$' || fault "by eth1: not $1"
+}
+later_device() {
+  [[ $1 == nft ]] || need legacy
+  give REDIRECT_BACKEND="$1" MITMPROXY_EXTRA_PORTS=$EXTRA
+  up
+  has "$(verbose)" '^\[\+\]gate ok$'
+  second_device
+  wait_until 10 says '[!]gate missing: not at device eth1: run setup redirect again'
+  has "$(healthz)" '^200'
+  by_second free
+  attempt in_pod setup redirect
+  [[ $STATUS == 0 ]]
+  wait_until 10 says '[+]gate ok'
+  by_second gate
+  # A device that goes and comes again has its gate, or it is said.
+  ip -n "$POD" link del eth1
+  wait_until 10 says '[+]gate ok'
+  second_device
+  if ! wait_until 3 says '[!]gate missing'; then
+    by_second gate
+  fi
+  attempt in_pod setup redirect
+  [[ $STATUS == 0 ]]
+  by_second gate
+  no_faults
+}
+@test "iptables: a device that comes later has no gate until setup redirect, and it is said" { later_device iptables; }
+@test "nft: a device that comes later has no gate until setup redirect, and it is said" { later_device nft; }
+
+# --- without them
+
+# Some row is wrong.
+seen() {
+  local family before=$FAULTS
+  for family in 4 6; do
+    frames gate $family $APP_UID >/dev/null
+    ((FAULTS == before)) || break
+    frames free $family $MITM_UID 'frame: SYN' >/dev/null
+    ((FAULTS == before)) || break
+    long_frames
+    frames gate $family $APP_UID tag: >/dev/null
+    long_frames 1500
+    ((FAULTS == before)) || break
+  done
+  ((FAULTS > before)) || return 1
+  FAULTS=$before
+}
+@test "each rule of the gate taken away makes a row fail" {
+  local chain handle rule count=0 gate=(netdev opensandbox_egress)
+  install_rules nft
+  refute seen
+  while read -r chain handle rule; do
+    in_pod nft delete rule "${gate[@]}" "$chain" handle "$handle"
+    seen || fault "no row sees that this is gone: $rule"
+    count=$((count + 1))
+    in_pod nft delete table "${gate[@]}"
+    in_pod setup redirect
+  done < <(in_pod nft -a list table "${gate[@]}" |
+    awk '$1 == "chain" { chain = $2 } / # handle / && $1 != "chain" && $1 != "table" && $1 != "type" {
+      rule = $0; sub(/ # handle .*/, "", rule); print chain, $NF, rule }')
+  echo "$count rules"
+  ((count >= 15))
+  no_faults
+}

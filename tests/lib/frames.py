@@ -6,6 +6,7 @@ frames.py play DEVICE OWN TARGET NEIGHBOUR WORD [PART]
     send each row of rows() that has PART in its name by DEVICE, from the address OWN to TARGET by
     way of the Ethernet address NEIGHBOUR. What is right depends on WORD:
       free   nothing stands in the way: every frame must arrive, or the row would prove nothing
+      none   everything must be stopped, also what passes otherwise
       gate   all rules, and the gate
       guard  all rules without the gate: only what comes by OUTPUT must be as with it
 
@@ -228,6 +229,34 @@ def segment_rows(s):
         yield "UDP to %d" % port, port, lambda port=port: s.frame(raw(p.packet(UDP, p.udp(port))))
 
 
+def short_rows(s):
+    """Not even the flags of TCP are in the first fragment."""
+    p = s.packets
+    for port in (443, EXTRA):
+        yield "TCP in fragments, the first of 8 bytes, to %d" % port, port, lambda port=port: [
+            s.frame(s.ethernet(piece, p.type)) for piece in p.pieces(TCP, p.tcp(port), 8)
+        ]
+
+
+def tag_rows(s):
+    """Tags that look like the beginning of another header than the one behind them. For long frames."""
+    p = s.packets
+    with open("/sys/class/net/%s/mtu" % s.device) as file:
+        if int(file.read()) < 60000:
+            return
+    # What would be the protocol stands in the number of IPv4, and the flow of IPv6: UDP, and nothing.
+    def tagged():
+        if p.is_v6:
+            packet, tag = p.ipv6(TCP, p.tcp(443, data=bytes(26000))), 0x6005
+            packet = packet[:2] + bytes([59]) + packet[3:]
+        else:
+            packet, tag = p.ipv4(TCP, p.tcp(443, data=bytes(2100))), 0x4505
+            packet = packet[:4] + bytes([0, UDP]) + packet[6:]
+        s.frame(s.neighbour + s.mac + struct.pack("!HHH", VLAN, tag, p.type) + packet)
+
+    yield "a tag that looks like a header", 443, tagged
+
+
 def fragment_rows(s):
     p = s.packets
 
@@ -236,7 +265,7 @@ def fragment_rows(s):
             s.frame(s.ethernet(packet, p.type))
 
     # A protocol's fragments have no ports but in the first: that is the one which may not arrive.
-    for cut in (8, 16, 24):
+    for cut in (16, 24):
         yield "TCP in fragments, the first of %d bytes" % cut, 443, lambda cut=cut: send(
             *p.pieces(TCP, p.tcp(443, data=b"more than that"), cut)
         )
@@ -300,6 +329,10 @@ def header_rows(s):
         yield "%s in the second fragment, behind two headers" % name, 443, lambda protocol=protocol, data=data: send(
             *p.pieces(OPTIONS, padding(OPTIONS) + padding(protocol) + data(443), 8)
         )
+    # What the second says of itself, nobody heeds.
+    yield "UDP in the second fragment, which lies about what it begins with", 443, lambda: send(
+        p.piece(OPTIONS, padding(UDP) + p.udp(443), 0, 8, MORE), p.piece(UDP, padding(UDP) + p.udp(443), 8, 24, 0)
+    )
     yield "a length that is too long", 443, lambda: send(p.ipv6(TCP, p.tcp(443), length=26))
     yield "a length of 0", 443, lambda: send(p.ipv6(TCP, p.tcp(443), length=0))
 
@@ -357,8 +390,13 @@ def passing_rows(s):
     yield "UDP to another port", OTHER, lambda: s.frame(raw(p.packet(UDP, p.udp(OTHER))))
     yield "UDP to another port by an ordinary socket", OTHER, lambda: s.by_udp(OTHER)
     yield "UDP to another port in fragments", OTHER, lambda: s.by_udp(OTHER, bytes(4000))
+    yield "the last fragment of UDP to another port", None, lambda: s.by_udp(OTHER, bytes(4000) + mark(p))
     yield "UDP to another port in fragments by AF_PACKET", OTHER, lambda: [
         s.frame(raw(piece)) for piece in p.pieces(UDP, p.udp(OTHER, bytes(24)), 16)
+    ]
+    yield "a later fragment of UDP that begins as if it went to 443", 443, lambda: [
+        s.frame(raw(piece))
+        for piece in p.pieces(UDP, p.udp(OTHER, bytes(8) + struct.pack("!HH", p.source_port, 443) + bytes(12)), 16)
     ]
     # A server in the pod answers a client whose own port is one of EXTRA_PORTS.
     yield "an answer to a client at an extra port: SYN and ACK", EXTRA, lambda: s.frame(
@@ -409,6 +447,8 @@ def rows(sender):
         ("frame", frame_rows),
         ("segment", segment_rows),
         ("fragment", fragment_rows),
+        ("short fragment", short_rows),
+        ("tag", tag_rows),
         ("header", header_rows),
         ("raw", raw_rows),
         ("raw data", raw_data_rows),
@@ -438,6 +478,8 @@ def arrived(watch, pattern, fence):
 
 def expected(word, table):
     """Must something arrive? None: either is right."""
+    if word == "none":
+        return False
     if word == "free" or table == "passing":
         return True
     if table == "raw data" and word == "guard":

@@ -1,5 +1,6 @@
 // Make another process do a system call: inject PID NAME [ARGUMENT]... prints what it returned, an
-// error as its name. The process goes on as if nothing had been. (x86-64.)
+// error as its name. An argument is a number, or a path that begins with "/". The process goes on as
+// if nothing had been. (x86-64.)
 //
 // What a process is let do by its seccomp filter cannot be seen from outside; so it is tried, from
 // inside, on the process itself.
@@ -122,6 +123,22 @@ static long call(pid_t pid, long number, const unsigned long long argument[6])
     return (long)regs.rax;
 }
 
+// Writes a path where the process keeps nothing, well below its stack, and returns its address there.
+static unsigned long long put_path(pid_t pid, const char *path)
+{
+    struct user_regs_struct regs;
+    if (ptrace(PTRACE_GETREGS, pid, NULL, &regs) < 0)
+        fail("get registers");
+    unsigned long long place = (regs.rsp - 8192) & ~15ULL;
+    for (size_t i = 0, size = strlen(path) + 1; i < size; i += sizeof(long)) {
+        long word = 0;
+        memcpy(&word, path + i, size - i < sizeof(word) ? size - i : sizeof(word));
+        if (ptrace(PTRACE_POKEDATA, pid, (char *)place + i, (void *)word) < 0)
+            fail("write a path");
+    }
+    return place;
+}
+
 int main(int argc, char **argv)
 {
     unsigned long long argument[6] = {0};
@@ -129,13 +146,14 @@ int main(int argc, char **argv)
         return 64;
     pid_t pid = atoi(argv[1]);
     long number = number_of(argv[2]);
-    for (int i = 3; i < argc && i < 9; i++)
-        argument[i - 3] = (unsigned long long)strtoll(argv[i], NULL, 0);
     if (ptrace(PTRACE_SEIZE, pid, NULL, NULL) < 0)
         fail("attach");
     if (ptrace(PTRACE_INTERRUPT, pid, NULL, NULL) < 0)
         fail("interrupt");
     wait_for_stop(pid);
+    for (int i = 3; i < argc && i < 9; i++)
+        argument[i - 3] = argv[i][0] == '/' ? put_path(pid, argv[i])
+                                            : (unsigned long long)strtoll(argv[i], NULL, 0);
     long result = call(pid, number, argument);
     if (ptrace(PTRACE_DETACH, pid, NULL, NULL) < 0)
         fail("detach");

@@ -21,7 +21,7 @@ list_gate() { nft list table netdev opensandbox_egress 2>/dev/null | in_one_form
 # Versions of nft have different words for the same; and a device has another number in each namespace.
 in_one_form() {
   sed -e 's/priority dstnat - 10;/priority -110;/' -e 's/chain \(copy\|gate\)_[0-9]* {/chain \1_N {/' \
-    -e 's/ip frag-off & 0x3fff != 0x0/ip frag-off \& 16383 != 0/' \
+    -e 's/ip frag-off & 0x3fff != 0x0/ip frag-off \& 16383 != 0/' -e 's/ip frag-off & 0x1fff != 0x0/ip frag-off \& 8191 != 0/' \
     -e 's/tcp flags & (syn | rst | ack) == (*syn | ack)*/tcp flags syn,ack \/ syn,rst,ack/' \
     -e 's/tcp flags & (syn | rst | ack) == syn/tcp flags syn \/ syn,rst,ack/'
 }

@@ -131,3 +131,62 @@ socket 38 5 0
   down
   [[ $STATUS == 0 ]]
 }
+
+# --- files
+
+# opened PROCESS PATH: what openat for reading gave it; a descriptor is "opened", and is closed again.
+opened() {
+  local result
+  result=$("$LAB/inject" "$1" openat -100 "$2" 0x80000)
+  case $result in
+    E*) echo "$result" ;;
+    *)
+      "$LAB/inject" "$1" close "$result" >/dev/null
+      echo opened
+      ;;
+  esac
+}
+# may EXPECTED CONTROL PATH: so for the responder, and so for the runner, who is the same user.
+may() {
+  same "the responder: $3" "$1" "$(opened "$RESPONDER" "$3")" || fault "$3"
+  same "the runner: $3" "$2" "$(opened "$RUNNER" "$3")" || fault "no proof: $3"
+}
+files_of() {
+  local proxy
+  proxy=$(mitmdump_pid)
+  may EACCES opened "$CONFDIR/mitmproxy-ca.pem"
+  may EACCES opened "$CONFDIR"
+  may EACCES opened "$CONFDIR/../.mitmproxy/mitmproxy-ca.pem"
+  may EACCES opened /etc/passwd
+  may EACCES opened /
+  may EACCES opened /dev/null
+  may EACCES opened "/proc/$proxy/root/etc/passwd"
+  may EACCES opened "/proc/$proxy/cwd"
+  may EACCES opened "/proc/$proxy/mem"
+  may EACCES opened "/proc/$proxy/environ"
+  may EACCES opened "/proc/$proxy/maps"
+  may opened opened "$STATE"
+  may opened opened "$(dirname "$STATE")"
+  may opened opened "/proc/$proxy/stat"
+  may opened opened /proc/sys/kernel/random/boot_id
+  # A path that leads out of where it may read.
+  may EACCES opened "$(dirname "$STATE")/../home/.mitmproxy/mitmproxy-ca.pem"
+  become_mitm ln -s "$CONFDIR/mitmproxy-ca.pem" "$LAB/home/link"
+  may EACCES opened "$LAB/home/link"
+  may EACCES opened "/proc/self/fd/../root/etc/passwd"
+  healthz_is '200 ok' || fault "$(healthz)"
+  refute gone "$RESPONDER"
+}
+landlock() { grep -qw landlock /sys/kernel/security/lsm 2>/dev/null || grep -q landlock <(zcat /proc/config.gz 2>/dev/null); }
+
+@test "as mitmdump's user, the responder can open the state file and proc, and nothing else" {
+  [[ -z ${SANITIZE-} ]] || skip_or_fail 'sanitizers need files of their own'
+  landlock || skip_or_fail 'the kernel has no Landlock'
+  in_pod setup
+  up setpriv --reuid $MITM_UID --regid $MITM_UID --clear-groups --bounding-set -all --no-new-privs healthd
+  find_healthd
+  injector
+  lacks "$(<"$LAB/up.log")" Landlock
+  files_of
+  no_faults
+}
