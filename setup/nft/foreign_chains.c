@@ -26,7 +26,7 @@ struct chain {
     int hook, priority;
 };
 
-static int read_number(const struct rtattr *attribute)
+static int read_number(struct rtattr *attribute)
 {
     uint32_t number;
     memcpy(&number, RTA_DATA(attribute), sizeof(number));

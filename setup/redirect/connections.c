@@ -121,7 +121,7 @@ static int destroy(int socket, const struct inet_diag_msg *connection)
     if (send(socket, &request, sizeof(request), MSG_NOSIGNAL) < 0)
         return -1;
     ssize_t size = recv(socket, buffer, sizeof(buffer), 0);
-    const struct nlmsghdr *answer = (const struct nlmsghdr *)(const void *)buffer;
+    struct nlmsghdr *answer = (struct nlmsghdr *)(void *)buffer;
     if (size < 0 || !NLMSG_OK(answer, (size_t)size) || answer->nlmsg_type != NLMSG_ERROR)
         return -1;
     errno = -((const struct nlmsgerr *)NLMSG_DATA(answer))->error;
