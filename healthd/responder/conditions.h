@@ -24,8 +24,8 @@ struct facts {
         struct error error;
     } listeners[PROBE_FAMILIES];
     struct devices devices; /* of this namespace, where rules are installed */
-    int64_t now_ms;   /* clock_ms */
-    int64_t pulse_ms; /* the runner's last, on the same clock */
+    int64_t now_ms;         /* clock_ms */
+    int64_t pulse_ms;       /* the runner's last, on the same clock */
 };
 
 /* What has to hold. The check says DOES_NOT_APPLY, HOLDS, or FAILS with the reason. */
