@@ -52,8 +52,7 @@ static void gather(const struct readiness *readiness, struct facts *facts)
     facts->pulse_ms = readiness->pulse_ms != NULL ? *readiness->pulse_ms : 0;
     read_state_file(facts);
     find_listeners(readiness, facts);
-    if (facts->state.rules > 0 &&
-        devices_read(readiness->route, &facts->devices, &ignored) != 0)
+    if (facts->state.rules > 0 && devices_read(readiness->route, &facts->devices, &ignored) != 0)
         facts->devices.count = 0;
 }
 
