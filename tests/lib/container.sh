@@ -194,7 +194,7 @@ says() { grep -qE -e "$2" <<<"$(podman exec "$1" healthd --probe 2>&1)"; }
 # has_logged NAME PATTERN
 has_logged() { podman logs "$1" 2>&1 | grep -E -e "$2" >/dev/null; }
 
-# The rules in a container's network namespace, as they can be compared.
+# The rules in a container's network namespace, and the gate, as they can be compared.
 container_rules() {
   local pid family table
   pid=$(container_pid "$1")
@@ -203,6 +203,7 @@ container_rules() {
       nsenter -t "$pid" -n "ip${family}tables-legacy-save" -t $table | sed -e '/^#/d' -e 's/ *\[[0-9]*:[0-9]*\]//'
     done
   done
+  nsenter -t "$pid" -n nft list table netdev opensandbox_egress
 }
 
 # play FILE POD: play a manifest unchanged, wait until POD intercepts.
