@@ -85,7 +85,8 @@ excluded() {
 
 # --- frames that its root makes
 
-# forwarded_frames FAMILY PART...: rows of frames.py are stopped on their way by the pod.
+# forwarded_frames FAMILY PART...: rows of frames.py are stopped on their way by the pod. (Not those
+# of "short": connection tracking lets the first fragment go, and keeps the others.)
 forwarded_frames() {
   local own target gateway part
   if [[ $1 == 4 ]]; then
@@ -143,3 +144,53 @@ NFT
 origin_is_gone() { [[ -z $(in_origin ss -Hltn 'sport = :443') ]]; }
 @test "iptables: both ends connect at once, one behind the pod" { meeting iptables; }
 @test "nft: both ends connect at once, one behind the pod" { meeting nft; }
+
+# --- without them
+
+# Some row is wrong.
+seen() {
+  local before=$FAULTS family
+  {
+    found "$NESTED" 203.0.113.10 "$REFUSED"
+    found "$NESTED" 2001:db8::16 "$REFUSED"
+    if ((FAULTS == before)); then
+      for family in 4 6; do forwarded_frames $family 'segment: data'; done
+    fi
+  } >/dev/null
+  ((FAULTS > before)) || return 1
+  FAULTS=$before
+}
+# The commands that take away one rule each, a line for each.
+deletions() {
+  local program
+  if [[ $1 == nft ]]; then
+    in_pod nft -a list table inet opensandbox_egress | awk '$1 == "chain" { chain = $2 }
+      / # handle / && chain ~ /forward/ && $1 != "chain" { print "nft delete rule inet opensandbox_egress", chain, "handle", $NF }'
+    return
+  fi
+  for program in iptables-legacy ip6tables-legacy; do
+    in_pod $program -w -S | sed -n "/^-A .*FORWARD/s/^-A /$program -w -D /p"
+  done
+}
+sabotaged() {
+  local deletion count=0 list
+  nested_up
+  serve
+  install_rules "$1"
+  refute seen
+  mapfile -t list < <(deletions "$1")
+  for ((count = 0; count < ${#list[@]}; count++)); do
+    # Handles are others after each time.
+    mapfile -t list < <(deletions "$1")
+    deletion=${list[count]}
+    # shellcheck disable=SC2086 # words
+    in_pod $deletion
+    seen || fault "no row sees that this is gone: $deletion"
+    in_pod setup redirect 2>/dev/null
+  done
+  echo "$count rules"
+  ((count == 8))
+  no_faults
+}
+@test "iptables: each rule of FORWARD taken away makes a row fail" { sabotaged iptables; }
+@test "nft: each rule of FORWARD taken away makes a row fail" { sabotaged nft; }

@@ -169,6 +169,18 @@ count_refused() {
       tcp flags syn / syn,rst,ack tcp dport '{ 80, 443, '$EXTRA' }' counter reject with tcp reset
   done
 }
+# The same for what the gate drops.
+count_dropped() {
+  {
+    echo 'delete table netdev opensandbox_egress'
+    in_pod nft list table netdev opensandbox_egress | sed 's/ drop$/ counter drop/'
+  } >"$LAB/gate.nft"
+  in_pod nft -f "$LAB/gate.nft"
+}
+dropped() {
+  in_pod nft list table netdev opensandbox_egress |
+    awk '/counter/ { for (i = 1; $i != "packets"; i++); n += $(i + 1) } END { print n + 0 }'
+}
 # Print how many SYNs the guards of both families have refused.
 refused() {
   if [[ $1 == nft ]]; then
@@ -185,6 +197,7 @@ mixed_traffic() {
   local address clients=() client mark
   prepare "$1" 4
   count_refused "$1"
+  count_dropped
   for address in 203.0.113.10 2001:db8::16; do
     in_origin /usr/bin/python3 "$STAGE/lib/mixed_traffic.py" serve $address $EXTRA 3>&- >"$LAB/server.log" 2>&1 &
     spawn "client-$address" setpriv --reuid $APP_UID --regid $APP_UID --clear-groups \
@@ -205,6 +218,7 @@ mixed_traffic() {
     (($(sed -n 's/^answered \([0-9]*\) .*/\1/p' "$LAB/client-$address.log") > 40)) || fault "$address: too few to tell"
   done
   same 'SYNs that the guard refused' '0 by 2' "$(refused "$1")" || fault 'somebody was refused'
+  same 'frames that the gate dropped' 0 "$(dropped)" || fault 'somebody was dropped'
   # It would have been seen.
   mood drop
   escape $MITM_UID half_way

@@ -447,7 +447,7 @@ def rows(sender):
         ("frame", frame_rows),
         ("segment", segment_rows),
         ("fragment", fragment_rows),
-        ("short fragment", short_rows),
+        ("short", short_rows),
         ("tag", tag_rows),
         ("header", header_rows),
         ("raw", raw_rows),
