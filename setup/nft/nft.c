@@ -58,8 +58,9 @@ static void print_script(const struct ruleset *set, FILE *out)
 /* Does the error mean that the kernel lacks nf_tables or a part of it, or did it only fail now? */
 static bool says_absent(const char *text)
 {
-    static const char *const words[] = {"Operation not supported", "Protocol not supported",
-                                        "No such file or directory", "Invalid argument"};
+    static const char *const words[] = {"Operation not supported",   "Protocol not supported",
+                                        "No such file or directory", "Invalid argument",
+                                        "is not supported",          "unknown chain hook"};
     for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)
         if (strstr(text, words[i]) != NULL)
             return true;
