@@ -193,12 +193,14 @@ static void print_hook(const struct device *device, const char *chain, const cha
 
 /* A frame may lie in memory that its sender shares with the kernel (packet_mmap). There the kernel
  * does not find the header of IPv6 (ipv6_find_hdr reads what it has copied alone). It copies what
- * is written to, so an earlier chain writes there what is there. */
+ * is written to, so an earlier chain writes there what is there; not for the proxy, whom the first
+ * rule of the gate lets through. */
 static void print_gate(const struct ruleset *set, FILE *out)
 {
-    fputs("table " NFT_GATE " {\n\tchain copy {\n"
-          "\t\tmeta skuid >= 0 ip6 daddr set ip6 daddr\n\t}\n\n\tchain gate {\n",
-          out);
+    fprintf(out,
+            "table " NFT_GATE " {\n\tchain copy {\n"
+            "\t\tmeta skuid != %u ip6 daddr set ip6 daddr\n\t}\n\n\tchain gate {\n",
+            set->gate.rules[0].owner);
     print_rules(&set->gate, out);
     for (size_t i = 0; i < set->devices.count; i++) {
         print_hook(&set->devices.items[i], "copy", "filter - 10", out);
