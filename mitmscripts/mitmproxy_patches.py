@@ -3,7 +3,8 @@
 Each piece first checks that what it changes is as in the versions that were tried,
 from FIRST to LAST below. If it is not, mitmdump ends with a line that says so, and
 never becomes ready. The option `egress_without`, for tests, leaves out the pieces
-that it names.
+that it names. All pieces are in this one file, because they are applied in one go,
+in one order, after the same look at mitmproxy.
 """
 
 import asyncio

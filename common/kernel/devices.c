@@ -1,3 +1,4 @@
+/* A file of its own, because only one list of rtnetlink(7) is read. */
 #include "common/kernel/devices.h"
 
 #include <linux/rtnetlink.h>
