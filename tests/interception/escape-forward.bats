@@ -31,6 +31,16 @@ servers = [socket.create_server(('203.0.113.10', $EXTRA)),
            socket.create_server(('2001:db8::16', $EXTRA), family=socket.AF_INET6)]
 time.sleep(1000)" 3>&- &
   wait_until 5 serving
+  wait_until 10 is_on_its_way
+}
+# The first packets may wait for addresses and neighbours to be found.
+is_on_its_way() {
+  local name address
+  for name in "$NESTED" "$BRIDGED"; do
+    for address in 203.0.113.10 2001:db8::16; do
+      ! ip netns exec "$name" /usr/bin/python3 "$STAGE/lib/forwarded.py" $address $OTHER | grep -q silence || return
+    done
+  done
 }
 serving() {
   [[ $(in_origin ss -Hltn "sport = :$EXTRA" | wc -l) == 2 && $(in_origin ss -Hlun "sport = :$OTHER" | wc -l) == 2 ]]
