@@ -8,6 +8,7 @@
 #include <nftables/libnftables.h>
 #include <stdbool.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
@@ -98,5 +99,7 @@ int main(int argc, char **argv)
     if (!has_netlink())
         return NFT_NO_NETLINK;
     char *commands = file_read_open(STDIN_FILENO, COMMANDS_MAX_BYTES, "commands", &size, &error);
-    return commands != NULL ? run(commands, mode) : NFT_FAILED;
+    int status = commands != NULL ? run(commands, mode) : NFT_FAILED;
+    free(commands);
+    return status;
 }
