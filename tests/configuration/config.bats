@@ -671,30 +671,28 @@ without() {
   in_pod setpriv --bounding-set "-$capability" --inh-caps "-$capability" "$@"
 }
 
+# missing CAPABILITY COMMAND...: each of these commands of setup ("" for all) ends without it, and says so.
+missing() {
+  local capability=$1 command
+  shift
+  for command; do
+    attempt without "$capability" setup ${command:+"$command"}
+    [[ $STATUS == 77 ]] || fault "$capability, setup $command: status $STATUS"
+    has "$OUTPUT" "CAP_${capability^^}" || fault "$capability, setup $command: not named"
+    same rules "$BEFORE" "$(rules)" || fault "$capability, setup $command: rules"
+  done
+}
 @test "setup without a capability: exit 77, its name, the rules as before" {
-  local before capability
   in_pod setup clear
-  before=$(rules)
+  BEFORE=$(rules)
   # Without CAP_NET_RAW "auto" takes nft.
   give REDIRECT_BACKEND=iptables
-  for capability in net_admin net_raw; do
-    for command in redirect ''; do
-      attempt without $capability setup ${command:+"$command"}
-      [[ $STATUS == 77 ]] || fault "$capability, setup $command: status $STATUS"
-      has "$OUTPUT" "CAP_${capability^^}" || fault "$capability, setup $command: not named"
-      same rules "$before" "$(rules)" || fault "$capability, setup $command: rules"
-    done
-  done
+  missing net_admin redirect ''
+  missing net_raw redirect ''
   # What the CA's files need; they have to be made for that.
   rm -r "$CONFDIR"
-  for capability in setuid setgid; do
-    for command in prepare ''; do
-      attempt without $capability setup ${command:+"$command"}
-      [[ $STATUS == 77 ]] || fault "$capability, setup $command: status $STATUS"
-      has "$OUTPUT" "CAP_${capability^^}" || fault "$capability, setup $command: not named"
-      same rules "$before" "$(rules)" || fault "$capability, setup $command: rules"
-    done
-  done
+  missing setuid prepare ''
+  missing setgid prepare ''
   no_faults
 }
 

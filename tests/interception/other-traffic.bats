@@ -110,16 +110,27 @@ servers_are_reached() {
   [[ -z $six ]] || is_reached "$six" "$HOST6"
 }
 
-everything_redirected() {
-  same 'TCP server that speaks first' closed "$(tcp "$1" 2222)" || fault "$1: not refused by the proxy"
+# What holds with either: exclusions and the nameservers pass, other datagrams do not.
+exceptions() {
   same 'UDP' refused "$(udp "$1" 5353)" || fault "$1: UDP"
   same 'TCP, excluded' hello "$(tcp "$1" 6000)" || fault "$1: excluded port"
   same 'UDP, excluded' "$1 6000" "$(udp "$1" 6000)" || fault "$1: excluded port, UDP"
   same 'the nameserver' "$2 53" "$(udp "$2" 53)" || fault "$2: no DNS"
   same 'the nameserver, TCP' hello "$(tcp "$2" 53)" || fault "$2: no DNS over TCP"
   same 'DNS elsewhere' refused "$(udp "$1" 53)" || fault "$1: another nameserver"
+}
+everything_redirected() {
+  exceptions "$@"
+  same 'TCP server that speaks first' closed "$(tcp "$1" 2222)" || fault "$1: not refused by the proxy"
   same 'DNS elsewhere, TCP' closed "$(tcp "$1" 53)" || fault "$1: another nameserver over TCP"
   same 'UDP to the nameserver' refused "$(udp "$2" 5353)" || fault "$2: another port"
+}
+# all_is_well FUNCTION: it holds for both families, servers of the pod are reached, health is green.
+all_is_well() {
+  families "$1"
+  servers_are_reached
+  same health '200 ok' "$(healthz)" || fault health
+  in_pod setup status || fault 'setup status'
 }
 all_ports() {
   need "${1/iptables/legacy}"
@@ -129,24 +140,16 @@ all_ports() {
   # (The origin has servers for HTTP and HTTPS there.)
   has "$(app_curl http://shop.example.test:8080/)" '^X-OpenSandbox-Egress: 1$' || fault 'HTTP on 8080'
   has "$(app_curl https://shop.example.test:8443/)" '^X-OpenSandbox-Egress: 1$' || fault 'HTTPS on 8443'
-  families everything_redirected
-  servers_are_reached
-  same health '200 ok' "$(healthz)" || fault health
-  in_pod setup status || fault 'setup status'
+  all_is_well everything_redirected
   no_faults
 }
 @test "iptables: EXTRA_PORTS=all: every TCP port is redirected but those excluded and DNS at the nameservers" { all_ports iptables; }
 @test "nft: EXTRA_PORTS=all: every TCP port is redirected but those excluded and DNS at the nameservers" { all_ports nft; }
 
 nothing_else() {
+  exceptions "$@"
   same 'TCP' refused "$(tcp "$1" 2222)" || fault "$1: TCP"
-  same 'UDP' refused "$(udp "$1" 5353)" || fault "$1: UDP"
   same 'UDP 443' refused "$(udp "$1" 443)" || fault "$1: UDP 443"
-  same 'TCP, excluded' hello "$(tcp "$1" 6000)" || fault "$1: excluded port"
-  same 'UDP, excluded' "$1 6000" "$(udp "$1" 6000)" || fault "$1: excluded port, UDP"
-  same 'the nameserver' "$2 53" "$(udp "$2" 53)" || fault "$2: no DNS"
-  same 'the nameserver, TCP' hello "$(tcp "$2" 53)" || fault "$2: no DNS over TCP"
-  same 'DNS elsewhere' refused "$(udp "$1" 53)" || fault "$1: another nameserver"
   same 'DNS elsewhere, TCP' refused "$(tcp "$1" 53)" || fault "$1: another nameserver over TCP"
   same 'TCP to the nameserver' refused "$(tcp "$2" 2222)" || fault "$2: another port"
   # Another protocol, which only root can make: 253 is for experiments (RFC 3692).
@@ -169,10 +172,7 @@ rest_refused() {
   has "$(app_curl https://shop.example.test/)" '^X-OpenSandbox-Egress: 1$' || fault HTTPS
   has "$(app_curl http://shop.example.test/)" '^X-OpenSandbox-Egress: 1$' || fault HTTP
   refute app_curl http://shop.example.test:8080/ || fault 'a port that is not redirected'
-  families nothing_else
-  servers_are_reached
-  same health '200 ok' "$(healthz)" || fault health
-  in_pod setup status || fault 'setup status'
+  all_is_well nothing_else
   # Taken away, it passes: the rows above can fail.
   in_pod env ${P}OTHER_TRAFFIC=allow setup redirect
   same 'TCP, allowed' hello "$(tcp $HOST4 2222)" || fault 'still refused'
