@@ -48,11 +48,8 @@ static int check_users(const struct config *config)
 
 static bool is_redirected(const struct config *config, uint16_t port)
 {
-    for (size_t i = 0; i < config->extra_ports.count; i++)
-        if (config->extra_ports.ranges[i].first == port &&
-            config->extra_ports.ranges[i].last == port)
-            return true; /* a range leaves our own ports out */
-    return port == 80 || port == 443;
+    /* A range leaves our own ports out. */
+    return port_is_named(&config->extra_ports, port) || port == 80 || port == 443;
 }
 
 /* On the canary's own port healthd would be reached by the canary even without a rule. */

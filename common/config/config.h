@@ -123,4 +123,13 @@ static inline bool config_has_guard(const struct config *config, int family)
     return family == AF_INET || config->ipv6 != IPV6_OFF;
 }
 
+/* Does the list name this port by itself, and not only as one of a range? */
+static inline bool port_is_named(const struct port_list *list, uint16_t port)
+{
+    for (size_t i = 0; i < list->count; i++)
+        if (list->ranges[i].first == port && list->ranges[i].last == port)
+            return true;
+    return false;
+}
+
 #endif

@@ -58,3 +58,23 @@ int netlink_dump(int socket, struct nlmsghdr *request, netlink_visit *visit, voi
     }
     return end > 0 ? 0 : -1;
 }
+
+int netlink_ask(int socket, struct nlmsghdr *request)
+{
+    _Alignas(struct nlmsghdr) char buffer[4096];
+    struct nlmsghdr *answer = (struct nlmsghdr *)(void *)buffer;
+    request->nlmsg_flags |= NLM_F_REQUEST;
+    if (sendto(socket, request, request->nlmsg_len, 0, NULL, 0) < 0)
+        return -1;
+    ssize_t size = recvfrom(socket, buffer, sizeof(buffer), 0, NULL, NULL);
+    if (size < 0)
+        return -1;
+    if (!NLMSG_OK(answer, (size_t)size)) {
+        errno = EBADMSG;
+        return -1;
+    }
+    if (answer->nlmsg_type != NLMSG_ERROR)
+        return 0;
+    errno = -((const struct nlmsgerr *)NLMSG_DATA(answer))->error; /* 0: it is an acknowledgement */
+    return errno == 0 ? 0 : -1;
+}

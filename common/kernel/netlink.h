@@ -19,4 +19,8 @@ typedef void netlink_visit(void *context, struct nlmsghdr *message);
 int netlink_dump(int socket, struct nlmsghdr *request, netlink_visit *visit, void *context,
                  struct error *error);
 
+/* Sends a request that has one answer. Its header is filled in but for its length and type. 0 if
+ * the answer is no error, -1 with errno. */
+int netlink_ask(int socket, struct nlmsghdr *request);
+
 #endif

@@ -137,6 +137,14 @@ int state_write(const char *path, uid_t owner, enum state_half half, const struc
     return result;
 }
 
+void state_forget_rules(struct state *state)
+{
+    state->backend[0] = '\0';
+    state->rules = 0;
+    state->gate[0] = '\0';
+    state->gate_error[0] = '\0';
+}
+
 int state_check_current(const struct state *state, struct error *error)
 {
     char here[NAMESPACE_ID_SIZE];

@@ -91,6 +91,9 @@ int state_parse(const char *text, size_t size, struct state *state, struct error
 /* Writes a state file's text. Returns its size, without the NUL behind it, or 0 with errno. */
 size_t state_format(const struct state *state, char text[static STATE_TEXT_MAX]);
 
+/* Makes the state say that no rules of ours are there. */
+void state_forget_rules(struct state *state);
+
 /* 0 if setup wrote its half in this network namespace and since this boot; otherwise -1 and why. */
 int state_check_current(const struct state *state, struct error *error);
 

@@ -39,19 +39,13 @@ static bool has_table(const char *listing, const char *table)
     return strstr(listing, head) != NULL;
 }
 
-/* Empties the tables that are to be written, or are in an earlier listing. Each is added first, so
- * that it can be deleted. */
-static void print_deletion(const struct ruleset *set, const char *earlier, FILE *out)
-{
-    if (wants_rules(set) || has_table(earlier, NFT_TABLE))
-        fputs("add table " NFT_TABLE "\ndelete table " NFT_TABLE "\n", out);
-    if (wants_gate(set) || has_table(earlier, NFT_GATE))
-        fputs("add table " NFT_GATE "\ndelete table " NFT_GATE "\n", out);
-}
+/* Empties a table, which is added first, so that it can be deleted. */
+#define EMPTY(table) "add table " table "\ndelete table " table "\n"
 
 static void print_script(const struct ruleset *set, FILE *out)
 {
-    print_deletion(set, "", out);
+    fputs(wants_rules(set) ? EMPTY(NFT_TABLE) : "", out);
+    fputs(wants_gate(set) ? EMPTY(NFT_GATE) : "", out);
     nft_print_tables(set, out);
 }
 
@@ -144,18 +138,14 @@ static char *read_live(struct error *error)
                          NFT_LIST, error));
 }
 
-/* A text that a function prints, from what was there before to the set; the caller frees it. NULL
- * with error. */
-static char *print_to_text(void (*print)(const struct ruleset *set, FILE *out), const char *earlier,
-                           const struct ruleset *set, struct error *error)
+/* The set's tables as text, which the caller frees. NULL with error. */
+static char *print_tables(const struct ruleset *set, struct error *error)
 {
     char *text = NULL;
     size_t size = 0;
     FILE *out = open_memstream(&text, &size);
     if (out != NULL) {
-        if (earlier != NULL)
-            print_deletion(set, earlier, out);
-        print(set, out);
+        nft_print_tables(set, out);
         if (fclose(out) == 0)
             return text;
     }
@@ -164,19 +154,19 @@ static char *print_to_text(void (*print)(const struct ruleset *set, FILE *out), 
     return NULL;
 }
 
-static int replace(const char *script, struct error *error)
+/* Replaces our tables, those of the set and of an earlier listing, by those of a text; or with
+ * NFT_CHECK asks whether the kernel would take them: one may have nf_tables without each of its
+ * modules (fib, redirect and reject are modules of their own). 0, or -1 with error. */
+static int replace(const struct ruleset *set, const char *earlier, const char *tables,
+                   enum nft_mode mode, struct error *error)
 {
-    char *printed = run(script, NFT_RUN, error);
-    free(printed);
-    return printed != NULL ? 0 : -1;
-}
-
-/* Would the kernel take the rules? A kernel may have nf_tables without each of its modules: fib,
- * redirect and reject are modules of their own. */
-static int check_rules(const struct ruleset *set, struct error *error)
-{
-    char *script = print_to_text(nft_print_tables, "", set, error);
-    char *printed = script != NULL ? run(script, NFT_CHECK, error) : NULL;
+    bool rules = wants_rules(set) || has_table(earlier, NFT_TABLE);
+    bool gate = wants_gate(set) || has_table(earlier, NFT_GATE);
+    char *script;
+    if (asprintf(&script, "%s%s%s", rules ? EMPTY(NFT_TABLE) : "", gate ? EMPTY(NFT_GATE) : "",
+                 tables) < 0)
+        return error_set(error, 1, "nft: %s", strerror(errno));
+    char *printed = run(script, mode, error);
     free(script);
     free(printed);
     return printed != NULL ? 0 : -1;
@@ -189,10 +179,10 @@ static int check(const struct ruleset *set, struct error *error)
     if (nft_run_check(error) != 0)
         return -1;
     char *live = read_live(error);
-    char *wanted = live != NULL ? print_to_text(nft_print_tables, NULL, set, error) : NULL;
+    char *wanted = live != NULL ? print_tables(set, error) : NULL;
     int result = wanted != NULL ? 0 : -1;
     if (result == 0 && strcmp(live, wanted) != 0 && wanted[0] != '\0')
-        result = check_rules(set, error);
+        result = replace(set, "", wanted, NFT_CHECK, error);
     free(live);
     free(wanted);
     return result;
@@ -217,26 +207,10 @@ static void undo_free(void *undo)
     free(before);
 }
 
-static void print_nothing(const struct ruleset *set, FILE *out)
-{
-    (void)set;
-    (void)out;
-}
-
 static int take_back(const struct ruleset *set, const void *undo, struct error *error)
 {
     const struct nft_undo *before = undo;
-    char *script = NULL;
-    char *deletion = print_to_text(print_nothing, before->text, set, error);
-    if (deletion == NULL)
-        return -1;
-    int size = asprintf(&script, "%s%s", deletion, before->text);
-    free(deletion);
-    if (size < 0)
-        return error_set(error, 1, "nft: %s", strerror(errno));
-    int result = replace(script, error);
-    free(script);
-    return result;
+    return replace(set, before->text, before->text, NFT_RUN, error);
 }
 
 static size_t count_lines(const char *text)
@@ -251,11 +225,7 @@ static size_t count_lines(const char *text)
 static int write_and_verify(const struct ruleset *set, const char *before, const char *wanted,
                             struct error *error)
 {
-    char *script = print_to_text(nft_print_tables, before, set, error);
-    if (script == NULL)
-        return -1;
-    int result = replace(script, error);
-    free(script);
+    int result = replace(set, before, wanted, NFT_RUN, error);
     if (result != 0)
         return -1;
     char *live = read_live(error);
@@ -274,7 +244,7 @@ static int apply(const struct ruleset *set, bool *changed, void **undo, struct e
 {
     struct error undo_error;
     int result = -1;
-    char *wanted = print_to_text(nft_print_tables, NULL, set, error);
+    char *wanted = print_tables(set, error);
     struct nft_undo *before = calloc(1, sizeof(*before));
     *undo = NULL;
     if (wanted == NULL || before == NULL)

@@ -102,12 +102,8 @@ static void take_over(struct progress *progress)
     struct error ignored;
     struct state *state = &progress->state;
     state_read_at(&progress->place, state, &ignored);
-    if (state_check_current(state, &ignored) != 0) {
-        state->backend[0] = '\0';
-        state->rules = 0;
-        state->gate[0] = '\0';
-        state->gate_error[0] = '\0';
-    }
+    if (state_check_current(state, &ignored) != 0)
+        state_forget_rules(state);
     network_namespace_id(state->netns);
     boot_id(state->boot);
 }

@@ -64,7 +64,7 @@ static bool matches(const struct search *search, const struct rule *rule, uid_t 
         return false;
     if (rule->has_destination && !is_in(&rule->destination, address))
         return false;
-    return rule->range_count == 0 || rule_has_port(rule, port);
+    return rule->range_count == 0 || port_is_in(rule->ranges, rule->range_count, port);
 }
 
 static void consider(void *context, struct nlmsghdr *message)
@@ -114,18 +114,10 @@ static int find(int socket, struct search *search, struct error *error)
 /* 0, or -1 with errno: ENOENT if it has ended by itself. */
 static int destroy(int socket, const struct inet_diag_msg *connection)
 {
-    _Alignas(struct nlmsghdr) char buffer[1024];
     struct request request = request_of(connection->idiag_family, SOCK_DESTROY);
-    request.header.nlmsg_flags = NLM_F_REQUEST | NLM_F_ACK;
+    request.header.nlmsg_flags = NLM_F_ACK;
     request.query.id = connection->id;
-    if (send(socket, &request, sizeof(request), MSG_NOSIGNAL) < 0)
-        return -1;
-    ssize_t size = recv(socket, buffer, sizeof(buffer), 0);
-    struct nlmsghdr *answer = (struct nlmsghdr *)(void *)buffer;
-    if (size < 0 || !NLMSG_OK(answer, (size_t)size) || answer->nlmsg_type != NLMSG_ERROR)
-        return -1;
-    errno = -((const struct nlmsgerr *)NLMSG_DATA(answer))->error;
-    return errno == 0 ? 0 : -1;
+    return netlink_ask(socket, &request.header);
 }
 
 /* How many of those that were found have been closed; *left are not, for *reason. */

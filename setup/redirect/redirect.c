@@ -28,9 +28,16 @@ static int check_ipv6(const struct config *config, const struct ruleset *set, st
                      "set " CONFIG_PREFIX "MITMPROXY_IPV6=reject, or give lo its address");
 }
 
+/* Takes the gate out of the set, into what the other backend holds. */
+static void move_gate(struct redirect_plan *plan)
+{
+    plan->rest.gate = plan->set.gate;
+    plan->rest.devices = plan->set.devices;
+    plan->set.gate.count = 0;
+}
+
 static void leave_out_gate(struct redirect_plan *plan, const char *why)
 {
-    plan->set.gate.count = 0;
     plan->rest.gate.count = 0;
     strlcpy(plan->without_gate, why, sizeof(plan->without_gate));
 }
@@ -47,17 +54,16 @@ static int plan_gate(const struct config *config, struct redirect_plan *plan, st
         leave_out_gate(plan, "this namespace has no devices");
         return 0;
     }
-    plan->rest.gate = plan->set.gate;
-    plan->rest.devices = plan->set.devices;
+    move_gate(plan);
     if (nft_backend.check(&plan->rest, error) != 0) {
         if (error->status != EX_UNAVAILABLE)
             return -1;
         leave_out_gate(plan, error->text);
     }
-    if (plan->backend == &nft_backend)
+    if (plan->backend == &nft_backend) {
+        plan->set.gate.count = plan->rest.gate.count;
         plan->rest.gate.count = 0;
-    else
-        plan->set.gate.count = 0;
+    }
     return 0;
 }
 
@@ -222,8 +228,7 @@ int redirect_dry_run(const struct config *config, FILE *out, struct error *error
         return -1;
     backend->print_script(&plan.set, out);
     if (backend != &nft_backend && plan.set.gate.count > 0) {
-        plan.rest.gate = plan.set.gate;
-        plan.rest.devices = plan.set.devices;
+        move_gate(&plan);
         fputs("# nft -f - (the gate; where the kernel has no hook for it, there is none)\n", out);
         nft_backend.print_script(&plan.rest, out);
     }
@@ -241,10 +246,7 @@ int redirect_clear(struct state *state, struct error *error)
     if (settle(&nft_backend, &no_rules, &undo, error) != 0)
         return -1;
     nft_backend.undo_free(undo);
-    state->backend[0] = '\0';
-    state->rules = 0;
-    state->gate[0] = '\0';
-    state->gate_error[0] = '\0';
+    state_forget_rules(state);
     log_info("no rules of ours are left");
     return 0;
 }

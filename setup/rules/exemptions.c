@@ -56,10 +56,9 @@ static void add_nameservers(const struct config *config, struct rule_list *list)
     char addresses[NAMESERVERS_MAX][INET6_ADDRSTRLEN];
     struct port_set redirected;
     port_set_redirected(config, &redirected);
-    for (size_t i = 0; i < config->extra_ports.count; i++)
-        if (config->extra_ports.ranges[i].first == 53 && config->extra_ports.ranges[i].last == 53)
-            return;
-    if (!port_set_has(&redirected, 53) && config->other_traffic_allowed)
+    bool is_redirected = port_is_in(redirected.ranges, redirected.count, 53);
+    if (port_is_named(&config->extra_ports, 53) ||
+        (!is_redirected && config->other_traffic_allowed))
         return;
     size_t count = nameservers_read(addresses);
     for (size_t i = 0; i < count; i++) {

@@ -9,10 +9,11 @@ static struct rule *append_drop(struct rule_list *list)
     return rule;
 }
 
-static void drop_frames(struct rule_list *list, enum frame frame, int family)
+/* AF_UNSPEC: frames that are called ARP. */
+static void drop_misnamed(struct rule_list *list, int family)
 {
     struct rule *rule = append_drop(list);
-    rule->frame = frame;
+    rule->frame = FRAME_MISNAMED;
     rule->family = family;
 }
 
@@ -68,9 +69,9 @@ void gate_build(const struct config *config, struct rule_list *list)
 {
     list->count = 0;
     exempt_owners(config, list);
-    drop_frames(list, FRAME_MISNAMED, AF_UNSPEC);
-    drop_frames(list, FRAME_MISNAMED, AF_INET);
-    drop_frames(list, FRAME_MISNAMED, AF_INET6);
+    drop_misnamed(list, AF_UNSPEC);
+    drop_misnamed(list, AF_INET);
+    drop_misnamed(list, AF_INET6);
     if (config->ipv6 == IPV6_OFF)
         list_append(list, VERDICT_RETURN)->frame = FRAME_IPV6;
     exempt_destinations(config, list);

@@ -54,19 +54,17 @@ void port_set_remove(struct port_set *set, uint16_t port)
     }
 }
 
-bool port_set_has(const struct port_set *set, uint16_t port)
+bool port_is_in(const struct port_range *ranges, size_t count, uint16_t port)
 {
-    for (size_t i = 0; i < set->count; i++)
-        if (port >= set->ranges[i].first && port <= set->ranges[i].last)
+    for (size_t i = 0; i < count; i++)
+        if (port >= ranges[i].first && port <= ranges[i].last)
             return true;
     return false;
 }
 
 void port_set_redirected(const struct config *config, struct port_set *set)
 {
-    memset(set, 0, sizeof(*set));
-    port_set_add(set, (struct port_range){80, 80});
-    port_set_add(set, (struct port_range){443, 443});
+    *set = web_ports;
     for (size_t i = 0; i < config->extra_ports.count; i++)
         port_set_add(set, config->extra_ports.ranges[i]);
     port_set_remove(set, config->port);

@@ -62,14 +62,6 @@ static bool cidr_equal(const struct cidr *a, const struct cidr *b)
            memcmp(&a->address, &b->address, sizeof(a->address)) == 0;
 }
 
-bool rule_has_port(const struct rule *rule, uint16_t port)
-{
-    for (int i = 0; i < rule->range_count; i++)
-        if (port >= rule->ranges[i].first && port <= rule->ranges[i].last)
-            return true;
-    return false;
-}
-
 bool rule_equal(const struct rule *a, const struct rule *b)
 {
     return a->protocol == b->protocol && a->segment == b->segment &&

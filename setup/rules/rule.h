@@ -111,8 +111,6 @@ void rule_match_destination(struct rule *rule, int family, const char *address, 
 /* Ports are added in ascending order. */
 void rule_add_port(struct rule *rule, uint16_t port);
 
-bool rule_has_port(const struct rule *rule, uint16_t port);
-
 bool rule_equal(const struct rule *a, const struct rule *b);
 
 #endif

@@ -69,11 +69,11 @@ static void build_nat(const struct config *config, struct rule_list *list)
  * client has as its own port: other ports may be those of clients of a server in the pod. */
 static void add_simultaneous_open(struct rule_list *list)
 {
-    struct rule *rule = list_append(list, VERDICT_TCP_RESET);
-    rule->protocol = IPPROTO_TCP;
-    rule->segment = SEGMENT_SYN_ACK;
-    for (size_t i = 0; i < web_ports.count; i++)
-        rule_add_port(rule, web_ports.ranges[i].first);
+    list_append_for_ports(list,
+                          &(struct rule){.verdict = VERDICT_TCP_RESET,
+                                         .protocol = IPPROTO_TCP,
+                                         .segment = SEGMENT_SYN_ACK},
+                          &web_ports);
 }
 
 /* DHCP begins with these; a lease is renewed so as well where the server itself does not answer. */
@@ -199,9 +199,17 @@ static int find_devices(struct devices *devices, struct error *error)
     return result;
 }
 
+/* Makes a list the empty one; its rules, which are many, are not copied. */
+static void begin(struct rule_list *list, const struct rule_list *empty)
+{
+    list->table = empty->table;
+    list->hook = empty->hook;
+    list->family = empty->family;
+    list->count = 0;
+}
+
 static void build(const struct config *config, struct rule_list *list)
 {
-    list->count = 0;
     if (list->hook == HOOK_FORWARD)
         build_forward(config, list);
     else if (list->table == TABLE_NAT)
@@ -215,15 +223,10 @@ void rules_build(const struct config *config, struct ruleset *set)
     set->ipv6_loopback = ipv6_loopback_is_usable();
     set->ipv6_required = config->ipv6 != IPV6_OFF && (set->ipv6_loopback || ipv6_is_present());
     for (size_t i = 0; i < LISTS_COUNT; i++) {
-        set->lists[i].table = no_rules.lists[i].table;
-        set->lists[i].hook = no_rules.lists[i].hook;
-        set->lists[i].family = no_rules.lists[i].family;
+        begin(&set->lists[i], &no_rules.lists[i]);
         build(config, &set->lists[i]);
     }
-    set->gate.table = no_rules.gate.table;
-    set->gate.hook = no_rules.gate.hook;
-    set->gate.family = no_rules.gate.family;
-    set->gate.count = 0;
+    begin(&set->gate, &no_rules.gate);
 }
 
 int rules_build_gate(const struct config *config, struct ruleset *set, struct error *error)
