@@ -10,10 +10,8 @@
 #include "common/process/privileges.h"
 #include "setup/nft/foreign_chains.h"
 #include "setup/nft/text.h"
-#include "setup/redirect/backend_choice.h"
 #include "setup/redirect/connections.h"
 #include "setup/redirect/proof.h"
-#include "setup/rules/backend.h"
 #include "setup/rules/compare.h"
 #include "setup/rules/rules.h"
 
@@ -36,48 +34,35 @@ static void move_gate(struct redirect_plan *plan)
     plan->set.gate.count = 0;
 }
 
-static void leave_out_gate(struct redirect_plan *plan, const char *why)
+/* The gate is nft's, whatever holds the other rules. A kernel without the interface for it has
+ * none. Any other failure is one: a gate that stands is not given up for it. */
+static int plan_gate(struct redirect_plan *plan, struct error *error)
 {
-    plan->rest.gate.count = 0;
-    strlcpy(plan->without_gate, why, sizeof(plan->without_gate));
-}
-
-/* A kernel without the interface for the gate has none, whatever else there is. Any other failure
- * is one: a gate that stands is not given up for it. */
-static int plan_gate(const struct config *config, struct redirect_plan *plan, struct error *error)
-{
-    plan->rest = no_rules;
-    plan->without_gate[0] = '\0';
-    if (rules_build_gate(config, &plan->set, error) != 0)
-        return -1;
-    if (plan->set.gate.count == 0) {
-        leave_out_gate(plan, "this namespace has no devices");
+    if (plan->choice.backend == &nft_backend || plan->set.gate.count == 0)
         return 0;
-    }
     move_gate(plan);
-    if (nft_backend.check(&plan->rest, error) != 0) {
-        if (error->status != EX_UNAVAILABLE)
-            return -1;
-        leave_out_gate(plan, error->text);
-    }
-    if (plan->backend == &nft_backend) {
-        plan->set.gate.count = plan->rest.gate.count;
-        plan->rest.gate.count = 0;
-    }
+    if (nft_backend.check(&plan->rest, error) == 0)
+        return 0;
+    if (error->status != EX_UNAVAILABLE)
+        return -1;
+    backend_leave_out_gate(&plan->rest, error->text, &plan->choice);
     return 0;
 }
 
 int redirect_make_plan(const struct config *config, struct redirect_plan *plan, struct error *error)
 {
+    plan->rest = no_rules;
     rules_build(config, &plan->set);
-    if (check_ipv6(config, &plan->set, error) != 0)
+    if (check_ipv6(config, &plan->set, error) != 0 ||
+        rules_build_gate(config, &plan->set, error) != 0)
         return -1;
-    /* The choice does not depend on the gate. */
-    plan->backend = backend_choose(config, &plan->set, plan->why, sizeof(plan->why), error);
-    if (plan->backend == NULL)
+    bool has_devices = plan->set.gate.count > 0;
+    if (backend_choose(config, &plan->set, &plan->choice, error) != 0)
         return -1;
-    plan->backend->trim(&plan->set);
-    return plan_gate(config, plan, error);
+    if (!has_devices)
+        backend_leave_out_gate(&plan->set, "this namespace has no devices", &plan->choice);
+    plan->choice.backend->trim(&plan->set);
+    return plan_gate(plan, error);
 }
 
 static int prove_guard(const struct config *config, int family, struct error *error)
@@ -136,7 +121,7 @@ static int settle(const struct backend *backend, const struct ruleset *set, void
 static int install(const struct config *config, const struct redirect_plan *plan, bool *changed,
                    struct error *error)
 {
-    const struct backend *backend = plan->backend, *other = backend_other(backend);
+    const struct backend *backend = plan->choice.backend, *other = backend_other(backend);
     void *undo = NULL, *undo_other = NULL;
     int result = backend->apply(&plan->set, changed, &undo, error);
     if (result == 0)
@@ -158,12 +143,15 @@ static void record_gate(const struct redirect_plan *plan, struct state *state)
 {
     const struct devices *devices = &plan->set.devices;
     state->gate[0] = '\0';
-    strlcpy(state->gate_error, plan->without_gate, sizeof(state->gate_error));
-    if (plan->without_gate[0] != '\0') {
+    strlcpy(state->gate_error, plan->choice.without_gate, sizeof(state->gate_error));
+    if (plan->choice.without_gate[0] != '\0') {
         log_warn("no gate at the devices: %s; a process with CAP_NET_RAW can go around the proxy",
-                 plan->without_gate);
+                 plan->choice.without_gate);
         return;
     }
+    if (devices->more)
+        log_warn("this namespace has more than %d devices: the gate stands at the first of them",
+                 DEVICES_MAX);
     for (size_t i = 0; i < devices->count; i++) {
         strlcat(state->gate, i > 0 ? "," : "", sizeof(state->gate));
         strlcat(state->gate, devices->items[i].name, sizeof(state->gate));
@@ -186,8 +174,8 @@ int redirect(const struct config *config, const struct redirect_plan *plan, stru
 {
     bool changed = false, is_first = is_first_installation();
     char foreign[256];
-    const char *backend = plan->backend->name;
-    log_info("backend %s: %s", backend, plan->why);
+    const char *backend = plan->choice.backend->name;
+    log_info("backend %s: %s", backend, plan->choice.why);
     if (install(config, plan, &changed, error) != 0)
         return -1;
     if (is_first)
@@ -197,7 +185,7 @@ int redirect(const struct config *config, const struct redirect_plan *plan, stru
     state->port = config->port;
     state->user = config->user.uid;
     record_gate(plan, state);
-    find_foreign_chains(plan->backend, foreign, sizeof(foreign));
+    find_foreign_chains(plan->choice.backend, foreign, sizeof(foreign));
     if (foreign[0] != '\0')
         log_info("nat chains of other programs that may come before ours: %s", foreign);
     log_info("%s: %u rules %s, canary proved", backend, state->rules,
@@ -216,10 +204,8 @@ int redirect_dry_run(const struct config *config, FILE *out, struct error *error
     const struct backend *backend =
         config->backend == BACKEND_NFT ? &nft_backend : &iptables_backend;
     if (config->backend == BACKEND_AUTO) {
-        const struct backend *chosen =
-            backend_choose(config, &plan.set, plan.why, sizeof(plan.why), &ignored);
-        if (chosen != NULL)
-            backend = chosen;
+        if (backend_choose(config, &plan.set, &plan.choice, &ignored) == 0)
+            backend = plan.choice.backend;
         else
             log_warn("cannot find out which backend \"auto\" would take, showing %s: %s",
                      backend->name, ignored.text);
@@ -315,7 +301,7 @@ static char *read_wanted(const struct config *config, struct redirect_plan *plan
         error_set(error, 1, "%s", strerror(errno));
         return NULL;
     }
-    planned->backend->print_wanted(&planned->set, out);
+    planned->choice.backend->print_wanted(&planned->set, out);
     if (planned->rest.gate.count > 0)
         nft_backend.print_wanted(&planned->rest, out);
     fclose(out);
@@ -332,11 +318,11 @@ int redirect_compare(const struct config *config, FILE *out, struct error *error
     if (live != NULL)
         differences = compare_lines(wanted, live, out);
     if (live != NULL && config->transparent) {
-        find_foreign_chains(plan.backend, foreign, sizeof(foreign));
+        find_foreign_chains(plan.choice.backend, foreign, sizeof(foreign));
         if (foreign[0] != '\0')
             fprintf(out, "  nat chains of other programs that may come before ours: %s\n", foreign);
-        if (plan.without_gate[0] != '\0')
-            fprintf(out, "  no gate at the devices: %s\n", plan.without_gate);
+        if (plan.choice.without_gate[0] != '\0')
+            fprintf(out, "  no gate at the devices: %s\n", plan.choice.without_gate);
     }
     free(live);
     free(wanted);

@@ -6,16 +6,14 @@
 #include "common/base/error.h"
 #include "common/config/config.h"
 #include "common/state/state.h"
-#include "setup/rules/backend.h"
+#include "setup/redirect/backend_choice.h"
 #include "setup/rules/rules.h"
 
 /* What is to be installed, and how. */
 struct redirect_plan {
     struct ruleset set;
-    const struct backend *backend;
-    struct ruleset rest;    /* what the other backend holds: the gate, where that is not nft */
-    char why[256];          /* that backend */
-    char without_gate[256]; /* why there is no gate, "" where there is one */
+    struct ruleset rest; /* what the other backend holds: the gate, where that is not nft */
+    struct chosen_backend choice;
 };
 
 /* Builds the rules and finds the backend for them. Changes nothing. 0, or -1 with the error that

@@ -97,7 +97,7 @@ chosen() {
   has "$OUTPUT" ' error .*modules .*nft_fib_inet' || fault 'nothing that can be done'
   # What is there stays, and is seen.
   with REDIRECT_BACKEND=nft setup redirect
-  attempt broken FAULT_NO_EXPRESSION=fib REDIRECT_BACKEND=nft setup redirect
+  attempt broken FAULT_NO_EXPRESSION=fib REDIRECT_BACKEND=nft MITMPROXY_EXTRA_PORTS=8443 setup redirect
   [[ $STATUS == 69 ]] || fault "with rules in place: status $STATUS"
   golden nft-default "$(listing nft)" || fault 'with rules in place'
   no_faults
