@@ -15,6 +15,7 @@ static void add(void *context, struct nlmsghdr *message)
     unsigned int left = (unsigned int)IFLA_PAYLOAD(message);
     if (message->nlmsg_type != RTM_NEWLINK || (link->ifi_flags & IFF_LOOPBACK) != 0)
         return;
+    devices->more = devices->more || devices->count == DEVICES_MAX;
     for (; RTA_OK(attribute, left); attribute = RTA_NEXT(attribute, left)) {
         if (attribute->rta_type != IFLA_IFNAME || devices->count == DEVICES_MAX)
             continue;
@@ -34,5 +35,6 @@ int devices_read(int socket, struct devices *devices, struct error *error)
         .link = {.ifi_family = AF_UNSPEC},
     };
     devices->count = 0;
+    devices->more = false;
     return netlink_dump(socket, &request.header, add, devices, error);
 }

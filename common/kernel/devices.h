@@ -2,6 +2,7 @@
 #define COMMON_KERNEL_DEVICES_H
 
 #include <net/if.h>
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "common/base/error.h"
@@ -11,6 +12,7 @@ enum { DEVICES_MAX = 32 };
 /* The network devices of a namespace, but for loopback. */
 struct devices {
     size_t count;
+    bool more; /* than there is room for */
     struct device {
         unsigned int index; /* of the interface */
         char name[IF_NAMESIZE];

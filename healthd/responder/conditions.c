@@ -264,7 +264,11 @@ static enum holding check_gate(const struct facts *facts, char reason[static REA
                  facts->devices.items[i].name);
         return LACKS;
     }
-    return HOLDS;
+    if (!facts->devices.more)
+        return HOLDS;
+    snprintf(reason, REASON_SIZE, "there are more devices than the %d at which it can stand",
+             DEVICES_MAX);
+    return LACKS;
 }
 
 const struct condition conditions[CONDITIONS] = {

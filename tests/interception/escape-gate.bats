@@ -150,6 +150,20 @@ later_device() {
 @test "iptables: a device that comes later has no gate until setup redirect, and it is said" { later_device iptables; }
 @test "nft: a device that comes later has no gate until setup redirect, and it is said" { later_device nft; }
 
+@test "more devices than the gate has room for: it is said, in the log and by verbose health" {
+  local i
+  # Two devices each, and eth0.
+  for i in {1..16}; do ip -n "$POD" link add "a$i" type veth peer name "b$i"; done
+  give REDIRECT_BACKEND=nft
+  up
+  has "$(<"$LAB/up.log")" 'warn.*more than 32 devices'
+  says '[!]gate missing: there are more devices than the 32 at which it can stand'
+  ip -n "$POD" link del a16
+  attempt in_pod setup redirect
+  lacks "$OUTPUT" 'more than'
+  wait_until 10 says '[+]gate ok'
+}
+
 # --- without them
 
 # Some row is wrong.
