@@ -1130,9 +1130,13 @@ def main(kind_name, first, part=""):
     )
     workers = {"memory": 50, "A16": 1, "A3": 4, "A2": 12}.get(kind_name, 8)
     workers = int(os.environ.get("WORKERS", workers))
-    with concurrent.futures.ThreadPoolExecutor(workers) as pool:
-        for result in pool.map(lambda one: play(kind_name, *one), [*before, *rows, *behind]):
-            print(json.dumps(result), flush=True)
+    # What may get no answer waits for one in vain (client.PATIENCE): all of that at once.
+    with concurrent.futures.ThreadPoolExecutor(workers) as busy, concurrent.futures.ThreadPoolExecutor(24) as waiting:
+        for plays in before, rows, behind:
+            pools = {"quiet": waiting, "held": waiting}
+            results = [pools.get(row.expect, busy).submit(play, kind_name, row, family) for row, family in plays]
+            for result in results:
+                print(json.dumps(result.result()), flush=True)
 
 
 main(*sys.argv[1:])
