@@ -87,6 +87,8 @@ escape_lab() {
   lab_for_file
   mkdir -p "$LAB/addons"
   cp "$ESCAPE"/{raising,recorder,refuse}.py "$LAB/addons/"
+  # What a table of its own (A18) needs hinders no other, and healthd need not be started anew for it.
+  export OPENSANDBOX_EGRESS_MITMPROXY_EXTRA_PORTS=53
   export OPENSANDBOX_EGRESS_MITMPROXY_SCRIPT=$LAB/addons/raising.py,$LAB/addons/recorder.py,$LAB/addons/refuse.py,$OPENSANDBOX_EGRESS_MITMPROXY_SCRIPTS_DIR/add_header.py
 }
 
@@ -99,7 +101,7 @@ running() {
   FIRST_FAMILY=$((version == 11 ? 4 : 6))
   [[ $(cat "$LAB/running" 2>/dev/null) != "$version $*" || $(healthz) != 200* ]] || return 0
   stop_running
-  for variable in MITMPROXY_NON_HTTP MITMPROXY_IGNORE_HOSTS MITMPROXY_EXTRA_PORTS; do unset "$P$variable"; done
+  for variable in MITMPROXY_NON_HTTP MITMPROXY_IGNORE_HOSTS; do unset "$P$variable"; done
   give "$@"
   if [[ $version == 12 ]]; then
     MITMDUMP_12=$(mitmproxy_12) || skip_or_fail "no mitmproxy $IMAGE_VERSION"
