@@ -122,7 +122,7 @@ stop_running() {
   wait_until 8 gone "$pid"
 }
 
-# rows KIND [PART OF A NAME]: play these rows as the application, judge them, show what was wrong.
+# rows KIND [PATTERN]: play these rows as the application, judge them, show what was wrong.
 rows() {
   play "$@" || fault "$1: see above"
   cat "$LAB/verdict"

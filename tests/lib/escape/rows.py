@@ -1,6 +1,7 @@
 """The rows: each plays an application that wants to get around the proxy, or just through it.
 
-Usage: rows.py KIND FAMILY [PART OF A NAME]. FAMILY is 4 or 6: see families(). Prints a JSON line for each variant of each row: what it is
+Usage: rows.py KIND FAMILY [PATTERN]. FAMILY is 4 or 6: see families(). PATTERN is looked for in the
+name of a row and of its variant ("header line of 20 MiB 443"). Prints a JSON line for each variant of each row: what it is
 called, what should come of it, and what came of it. judge.py compares that with what the origins
 took and what an addon saw. What should come of it:
 
@@ -19,6 +20,7 @@ import concurrent.futures
 import hashlib
 import json
 import os
+import re
 import ssl
 import struct
 import sys
@@ -1120,9 +1122,9 @@ def play(kind_name, row, family):
     }
 
 
-def main(kind_name, first, part=""):
+def main(kind_name, first, pattern=""):
     rows = families([row for source in KINDS[kind_name] for row in source()], int(first))
-    rows = [(row, family) for row, family in rows if part in row.name]
+    rows = [(row, family) for row, family in rows if re.search(pattern, f"{row.name} {row.variant}")]
     # Where nothing arrives at all, nothing is proved: this holds for either family.
     before, behind = (
         [(row, family) for row in written(f"control {when}", GET, "ok", RAW) for family in client.HOSTS]
