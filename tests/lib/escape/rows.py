@@ -50,9 +50,9 @@ def kind(name):
 class Row:
     """One row in one variant: `play` gets the path that is its own."""
 
-    def __init__(self, name, variant, expect, play, prefix="", sha256=None, allow_raw=False):
+    def __init__(self, name, variant, expect, play, prefix="", sha256=None):
         self.name, self.variant, self.expect, self.play = name, str(variant), expect, play
-        self.prefix, self.sha256, self.allow_raw = prefix, sha256, allow_raw
+        self.prefix, self.sha256 = prefix, sha256
 
 
 def link(host, port, **options):
@@ -1019,7 +1019,7 @@ def tunnels():
                 def play(path, host=host, port=port, sent=sent):
                     return upgraded(path, host, port, sent)
 
-                yield Row(f"101 to {name}", f"{place[1:]}-{port}", expect, play, place, allow_raw=False)
+                yield Row(f"101 to {name}", f"{place[1:]}-{port}", expect, play, place)
     for host, port in RAW:
         yield Row("a real WebSocket", port, "ok", lambda path, host=host, port=port: websocket(path, host, port), "/websocket")
     for target in (b"raw.escape.test:443", b"other.test:443", b"%H:80"):
