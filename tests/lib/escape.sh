@@ -8,16 +8,20 @@ source "$ROOT/tests/lib/versions.sh"
 
 ESCAPE=$ROOT/tests/lib/escape
 
-# In place of the lab's: each origin has an address of its own. Logs are in $LAB/origin/*.jsonl.
+# Its origins have an IPv6 address as well, with the same last part.
+HOSTS+=$(sed -n 's/^203\.0\.113\.\(5[0-9]\) /2001:db8::\1 /p' <<<"$HOSTS")$'\n'
+
+# In place of the lab's: each origin has addresses of its own. Logs are in $LAB/origin/*.jsonl.
 origin_up() {
   local pki=$1 dir=$2
+  need ipv6
   mkdir -p "$dir/tmp"
   chown -R nobody "$dir/tmp"
   escape_nginx "$pki" "$dir" >"$dir/nginx.conf"
   origin_start nginx -e "$dir/error.log" -c "$dir/nginx.conf"
   origin_start "$(client_python)" "$ESCAPE/origin.py" "$pki" "$dir"
-  origin_start "$ROOT/build/go/escape-origin" "$(escape_address go)" "$pki"/go.escape.test.{crt,key} "$dir/go.jsonl"
-  origin_start node "$ESCAPE/origin.mjs" "$(escape_address node)" "$pki"/node.escape.test.{crt,key} "$dir/node.jsonl"
+  origin_start "$ROOT/build/go/escape-origin" "$pki"/go.escape.test.{crt,key} "$dir/go.jsonl" 203.0.113.51 2001:db8::51
+  origin_start node "$ESCAPE/origin.mjs" "$pki"/node.escape.test.{crt,key} "$dir/node.jsonl" 203.0.113.52 2001:db8::52
   wait_until 10 origins_listen || {
     cat "$dir/output" "$dir/error.log" >&2
     return 1
@@ -27,13 +31,8 @@ origin_start() {
   ip netns exec "$ORIGIN" "$@" 3>&- </dev/null >>"$LAB/origin/output" 2>&1 &
   disown
 }
-escape_address() { awk -v name="$1" '$2 == name ".escape.test" || $2 == name ".test" { print $1 }' <<<"$HOSTS"; }
-origins_listen() {
-  local host
-  for host in nginx go node python raw none two retry banner good; do
-    in_origin ss -Hltn "src $(escape_address "$host"):443" | grep -q . || return
-  done
-}
+# Ten origins, in both families.
+origins_listen() { (($(in_origin ss -Hltn 'sport = :443' | wc -l) == 2 * 10)); }
 
 escape_nginx() {
   local pki=$1 dir=$2
@@ -45,7 +44,7 @@ pid $dir/pid;
 error_log $dir/error.log;
 events {}
 http {
-  log_format json escape=json '{"origin":"nginx","conn":"\$connection","method":"\$request_method",'
+  log_format json escape=json '{"origin":"nginx","client":"\$remote_addr","method":"\$request_method",'
     '"target":"\$request_uri","version":"\$server_protocol","status":"\$status","request":"\$request",'
     '"headers":[["Host","\$http_host"],["X-Seen","\$http_x_seen"],'
     '["X-OpenSandbox-Egress","\$http_x_opensandbox_egress"],["Connection","\$http_connection"]]}';
@@ -57,6 +56,7 @@ http {
   default_type text/plain;
   server {
     listen 203.0.113.50:80; listen 203.0.113.50:443 ssl http2;
+    listen [2001:db8::50]:80; listen [2001:db8::50]:443 ssl http2;
     ssl_certificate $pki/nginx.escape.test.crt; ssl_certificate_key $pki/nginx.escape.test.key;
     location / { return 200 "nginx \$request_uri\n"; }
   }
@@ -87,17 +87,21 @@ escape_lab() {
   lab_for_file
   mkdir -p "$LAB/addons"
   cp "$ESCAPE"/{raising,recorder,refuse}.py "$LAB/addons/"
+  # What a table of its own (A18) needs hinders no other, and healthd need not be started anew for it.
+  export OPENSANDBOX_EGRESS_MITMPROXY_EXTRA_PORTS=53
   export OPENSANDBOX_EGRESS_MITMPROXY_SCRIPT=$LAB/addons/raising.py,$LAB/addons/recorder.py,$LAB/addons/refuse.py,$OPENSANDBOX_EGRESS_MITMPROXY_SCRIPTS_DIR/add_header.py
 }
 
 # running VERSION [NAME=VALUE...]: healthd runs the mitmdump of that version (11 or 12) with these
-# variables beside the usual ones; started anew only if it does not so already.
+# variables beside the usual ones; started anew only if it does not so already. With the other
+# version each row is played over the other address family (rows.py).
 running() {
   local version=$1 variable
   shift
+  FIRST_FAMILY=$((version == 11 ? 4 : 6))
   [[ $(cat "$LAB/running" 2>/dev/null) != "$version $*" || $(healthz) != 200* ]] || return 0
   stop_running
-  for variable in MITMPROXY_NON_HTTP MITMPROXY_IGNORE_HOSTS MITMPROXY_EXTRA_PORTS; do unset "$P$variable"; done
+  for variable in MITMPROXY_NON_HTTP MITMPROXY_IGNORE_HOSTS; do unset "$P$variable"; done
   give "$@"
   if [[ $version == 12 ]]; then
     MITMDUMP_12=$(mitmproxy_12) || skip_or_fail "no mitmproxy $IMAGE_VERSION"
@@ -118,7 +122,7 @@ stop_running() {
   wait_until 8 gone "$pid"
 }
 
-# rows KIND [PART OF A NAME]: play these rows as the application, judge them, show what was wrong.
+# rows KIND [PATTERN]: play these rows as the application, judge them, show what was wrong.
 rows() {
   play "$@" || fault "$1: see above"
   cat "$LAB/verdict"
@@ -131,7 +135,7 @@ play() {
   chown "$MITM_UID" "$LAB/home/seen.jsonl"
   find "$LAB/origin" -name '*.jsonl' -exec truncate -s 0 {} +
   as_app env PROXY_CA="$EXPORT/mitmproxy-ca-cert.pem" ORIGIN_CA="$STAGE/pki/private-ca.crt" PYTHONDONTWRITEBYTECODE=1 \
-    "$(client_python)" "$STAGE/escape/rows.py" "$@" >"$LAB/results" 2>"$LAB/results.err" || fault "rows: $(tail -n 3 "$LAB/results.err")"
+    "$(client_python)" "$STAGE/escape/rows.py" "$1" "$FIRST_FAMILY" "${@:2}" >"$LAB/results" 2>"$LAB/results.err" || fault "rows: $(tail -n 3 "$LAB/results.err")"
   # What was sent may still be on its way.
   wait_until 5 logs_are_still
   python3 -B "$ESCAPE/judge.py" "$LAB/results" "$LAB/origin" "$LAB/home/seen.jsonl" >"$verdict" || status=1

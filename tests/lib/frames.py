@@ -111,6 +111,7 @@ def authentication(next_header):
 class Sender:
     def __init__(self, device, own, target, neighbour):
         self.device, self.address = device, target
+        self.sockets = {}
         self.packets = Packets(own, target)
         self.neighbour = bytes.fromhex(neighbour.replace(":", ""))
         with open("/sys/class/net/%s/address" % device) as file:
@@ -123,12 +124,17 @@ class Sender:
 
     def frame(self, data, protocol=None, kind=socket.SOCK_RAW, options=()):
         """By AF_PACKET; protocol is what the kernel is told that it is."""
-        with socket.socket(socket.AF_PACKET, kind, 0) as sock:
+        protocol = self.packets.type if protocol is None else protocol
+        destination = self.broadcast if protocol == ARP else self.neighbour
+        self.packet_socket(kind, options).sendto(data, (self.device, protocol, 0, 0, destination))
+
+    def packet_socket(self, kind, options):
+        """One for all rows: when such a socket is closed, the kernel waits for every processor."""
+        if (kind, options) not in self.sockets:
+            sock = self.sockets[kind, options] = socket.socket(socket.AF_PACKET, kind, 0)
             for option in options:
                 sock.setsockopt(SOL_PACKET, option, 1)
-            protocol = self.packets.type if protocol is None else protocol
-            destination = self.broadcast if protocol == ARP else self.neighbour
-            sock.sendto(data, (self.device, protocol, 0, 0, destination))
+        return self.sockets[kind, options]
 
     broadcast = b"\xff" * 6
 

@@ -12,14 +12,18 @@ import select
 import socket
 import ssl
 import struct
+import threading
 import time
 
-HOSTS = {}
+# Addresses by the family and the name.
+HOSTS = {"IPv4": {}, "IPv6": {}}
 with open("/etc/hosts") as hosts:
-    for line in hosts:
-        if "." in line and ":" not in line:
-            address, *aliases = line.split()
-            HOSTS.update(dict.fromkeys(aliases, address))
+    for line in filter(str.strip, hosts):
+        address, *aliases = line.split()
+        HOSTS["IPv6" if ":" in address else "IPv4"].update(dict.fromkeys(aliases, address))
+
+# The family in which this thread connects.
+thread = threading.local()
 
 # The certificate of the proxy's CA alone: what it does not verify was not intercepted.
 PROXY_CA = os.environ["PROXY_CA"]
@@ -40,7 +44,7 @@ class Outcome:
 
 class Tcp:
     def __init__(self, host, port):
-        self.socket = socket.create_connection((HOSTS.get(host, host), port), timeout=10)
+        self.socket = socket.create_connection((HOSTS[thread.family][host], port), timeout=10)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.started = time.monotonic()
 

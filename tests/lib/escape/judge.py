@@ -108,10 +108,11 @@ class Judge:
         self.ids = collections.Counter()
         self.reached = collections.Counter()
         for line in self.taken:
+            family = "IPv6" if line["client"].count(":") > 1 else "IPv4"
             if "raw" in line:
                 if self.expects_raw(line):
                     continue
-                self.fault("at an origin", f"{line['conn']}: {line['count']} bytes, {line['what']}: {line['raw'][:100]!r}")
+                self.fault("at an origin", f"{line['conn']} over {family}: {line['count']} bytes, {line['what']}: {line['raw'][:100]!r}")
                 continue
             # nginx writes down what it refuses as well, with what it had read until then.
             if line.get("status", "200") != "200":
@@ -121,6 +122,8 @@ class Judge:
             where = f"{result['variant']}: " if result else ""
             if result:
                 self.reached[result["path"]] += 1
+                if family != result["family"]:
+                    self.fault(name, f"{where}{line['origin']} took it over {family}")
                 if result["expect"] == "passed":
                     continue
             for text in self.took(line):

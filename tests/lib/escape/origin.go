@@ -1,4 +1,4 @@
-// An origin that writes down what it takes: origin ADDRESS CERTIFICATE KEY LOG.
+// An origin that writes down what it takes: origin CERTIFICATE KEY LOG ADDRESS...
 // HTTP/1.1 on port 80, HTTP/1.1 and HTTP/2 on port 443.
 package main
 
@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"io"
+	"net"
 	"net/http"
 	"os"
 	"sync"
@@ -27,7 +28,7 @@ func take(writer http.ResponseWriter, request *http.Request) {
 		}
 	}
 	line, _ := json.Marshal(map[string]any{
-		"origin": "go", "conn": request.RemoteAddr, "method": request.Method,
+		"origin": "go", "client": request.RemoteAddr, "method": request.Method,
 		"target": request.RequestURI, "version": request.Proto, "headers": headers,
 		"length": length, "sha256": hex.EncodeToString(sum.Sum(nil)), "complete": err == nil,
 	})
@@ -38,14 +39,18 @@ func take(writer http.ResponseWriter, request *http.Request) {
 }
 
 func main() {
-	address, certificate, key := os.Args[1], os.Args[2], os.Args[3]
+	certificate, key := os.Args[1], os.Args[2]
 	var err error
-	log, err = os.OpenFile(os.Args[4], os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0644)
+	log, err = os.OpenFile(os.Args[3], os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0644)
 	if err != nil {
 		panic(err)
 	}
 	// Not the default mux, which cleans paths by redirection.
 	handler := http.HandlerFunc(take)
-	go func() { panic(http.ListenAndServe(address+":80", handler)) }()
-	panic(http.ListenAndServeTLS(address+":443", certificate, key, handler))
+	for _, address := range os.Args[4:] {
+		plain, secure := net.JoinHostPort(address, "80"), net.JoinHostPort(address, "443")
+		go func() { panic(http.ListenAndServe(plain, handler)) }()
+		go func() { panic(http.ListenAndServeTLS(secure, certificate, key, handler)) }()
+	}
+	select {}
 }

@@ -1,11 +1,11 @@
-// An origin that writes down what it takes: origin.mjs ADDRESS CERTIFICATE KEY LOG.
+// An origin that writes down what it takes: origin.mjs CERTIFICATE KEY LOG ADDRESS...
 // HTTP/1.1 on port 80, HTTP/1.1 and HTTP/2 on port 443.
 import { createHash } from "node:crypto";
 import { appendFileSync, readFileSync } from "node:fs";
 import { createServer } from "node:http";
 import { createSecureServer } from "node:http2";
 
-const [address, certificate, key, log] = process.argv.slice(2);
+const [certificate, key, log, ...addresses] = process.argv.slice(2);
 
 function take(request, response) {
   const sum = createHash("sha256");
@@ -16,7 +16,7 @@ function take(request, response) {
     for (let i = 0; i < request.rawHeaders.length; i += 2)
       headers.push([request.rawHeaders[i], request.rawHeaders[i + 1]]);
     const line = {
-      origin: "node", conn: String(request.socket.remotePort), method: request.method, target: request.url,
+      origin: "node", client: request.socket.remoteAddress, method: request.method, target: request.url,
       version: `HTTP/${request.httpVersion}`, headers, length, sha256: sum.digest("hex"), complete,
     };
     length = -1;
@@ -28,7 +28,9 @@ function take(request, response) {
   request.on("error", () => note(false));
 }
 
-createServer(take).listen(80, address);
-createSecureServer({ allowHTTP1: true, cert: readFileSync(certificate), key: readFileSync(key) }, take)
-  .listen(443, address);
+const tls = { allowHTTP1: true, cert: readFileSync(certificate), key: readFileSync(key) };
+for (const address of addresses) {
+  createServer(take).listen(80, address);
+  createSecureServer(tls, take).listen(443, address);
+}
 process.on("uncaughtException", (error) => console.error(error));

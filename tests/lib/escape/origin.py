@@ -1,6 +1,7 @@
 """Origins that write down what they take, and those that play along with an application.
 
-Usage: origin.py PKI LOGS. All of them, each on an address of its own, ports 80 and 443:
+Usage: origin.py PKI LOGS. All of them, each on an address of its own in both
+families, ports 80 and 443:
 
 python  Python's http.server
 raw     any bytes: what is HTTP is answered, the rest is written down; offers http/1.1 alone
@@ -27,15 +28,9 @@ import threading
 import time
 
 PKI, LOGS = sys.argv[1:]
-ADDRESSES = {
-    "python": "203.0.113.53",
-    "raw": "203.0.113.54",
-    "none": "203.0.113.55",
-    "two": "203.0.113.56",
-    "retry": "203.0.113.57",
-    "banner": "203.0.113.58",
-    "good": "203.0.113.59",
-}
+# The last part of an origin's addresses.
+NUMBERS = {"python": 53, "raw": 54, "none": 55, "two": 56, "retry": 57, "banner": 58, "good": 59}
+FAMILIES = {socket.AF_INET: "203.0.113.%d", socket.AF_INET6: "2001:db8::%d"}
 lock = threading.Lock()
 log = open(os.path.join(LOGS, "python.jsonl"), "ab", buffering=0)
 connections = 0
@@ -107,7 +102,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
             complete = False
         note(
             origin="python",
-            conn=str(self.client_address[1]),
+            client=self.client_address[0],
             method=self.command,
             target=self.requestline.split(" ")[1] if " " in self.requestline else "",
             version=self.request_version,
@@ -130,7 +125,10 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
 class Server(http.server.ThreadingHTTPServer):
     request_queue_size = 128
-    context = None
+
+    def __init__(self, family, address, context):
+        self.address_family, self.context = family, context
+        super().__init__(address, Handler)
 
     def finish_request(self, request, client_address):
         if self.context:
@@ -152,12 +150,13 @@ class Closed(Exception):
 class Raw:
     """One connection: reads HTTP/1 as it is written, and keeps what is not."""
 
-    def __init__(self, origin, port, stream):
+    def __init__(self, origin, port, client, stream):
         global connections
         with lock:
             connections += 1
             self.conn = f"{origin}:{port}#{connections}"
         self.origin, self.stream, self.buffer = origin, stream, b""
+        self.client = client
 
     def more(self):
         try:
@@ -170,7 +169,7 @@ class Raw:
 
     def bytes_came(self, what):
         if self.buffer:
-            note(origin=self.origin, conn=self.conn, raw=text(self.buffer[:300]), count=len(self.buffer), what=what)
+            note(origin=self.origin, conn=self.conn, client=self.client, raw=text(self.buffer[:300]), count=len(self.buffer), what=what)
         self.buffer = b""
 
     def send(self, data):
@@ -247,7 +246,7 @@ class Raw:
         headers = [[part.strip() for part in text(line).partition(":")[::2]] for line in lines[1:]]
         fields = dict(
             origin=self.origin,
-            conn=self.conn,
+            client=self.client,
             method=words[0],
             target=" ".join(words[1:-1]),
             version=words[-1],
@@ -300,13 +299,13 @@ class Raw:
             self.send(b"echo " + echo)
 
 
-def two(origin, port, stream):
+def two(origin, port, client, stream):
     """HTTP/2 by the library, which forgives as much as it can."""
     import h2.config
     import h2.connection
     import h2.events
 
-    raw = Raw(origin, port, stream)
+    raw = Raw(origin, port, client, stream)
     config = h2.config.H2Configuration(
         client_side=False, validate_inbound_headers=False, normalize_inbound_headers=False, header_encoding=False
     )
@@ -342,7 +341,7 @@ def two(origin, port, stream):
                 ended = isinstance(event, h2.events.StreamEnded)
                 note(
                     origin=origin,
-                    conn=raw.conn,
+                    client=client,
                     method=pseudo.get(":method"),
                     target=pseudo.get(":path"),
                     version="HTTP/2.0",
@@ -356,7 +355,7 @@ def two(origin, port, stream):
                     connection.send_data(event.stream_id, answer, end_stream=True)
 
 
-def one(origin, port, plain, context):
+def one(origin, port, client, plain, context):
     try:
         plain.settimeout(90)
         if port != 443:
@@ -371,9 +370,9 @@ def one(origin, port, plain, context):
         else:
             stream = context.wrap_socket(plain, server_side=True)
         if origin == "two" and port == 443:
-            two(origin, port, stream)
+            two(origin, port, client, stream)
         else:
-            Raw(origin, port, stream).serve()
+            Raw(origin, port, client, stream).serve()
     except Exception as error:  # a handshake that fails is the client's business
         print(origin, port, repr(error), file=sys.stderr, flush=True)
     finally:
@@ -400,22 +399,21 @@ def tls(origin):
     return context
 
 
-def listen(origin, port):
+def listen(origin, port, family):
     context = tls(origin) if port == 443 else None
-    listener = socket.create_server((ADDRESSES[origin], port), backlog=256)
+    address = FAMILIES[family] % NUMBERS[origin], port
+    if origin == "python":
+        Server(family, address, context).serve_forever()
+    listener = socket.create_server(address, family=family, backlog=256)
     while True:
-        plain, _ = listener.accept()
+        plain, peer = listener.accept()
         plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        threading.Thread(target=one, args=(origin, port, plain, context), daemon=True).start()
+        threading.Thread(target=one, args=(origin, port, peer[0], plain, context), daemon=True).start()
 
 
-for origin in ADDRESSES:
+for origin in NUMBERS:
     for port in (80, 443, 53) if origin == "none" else (80, 443):
-        if origin == "python":
-            server = Server((ADDRESSES[origin], port), Handler)
-            server.context = tls(origin) if port == 443 else None
-            threading.Thread(target=server.serve_forever, daemon=True).start()
-        else:
-            threading.Thread(target=listen, args=(origin, port), daemon=True).start()
+        for family in FAMILIES:
+            threading.Thread(target=listen, args=(origin, port, family), daemon=True).start()
 print("listening", flush=True)
 threading.Event().wait()
