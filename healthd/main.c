@@ -96,21 +96,21 @@ static int fork_runner(const struct config *config, const struct listeners *list
 {
     int ends[2];
     pid_t parent = getpid();
-    _Atomic int64_t *pulse_ms =
-        mmap(NULL, sizeof(*pulse_ms), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    if (pulse_ms == MAP_FAILED || socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) != 0)
+    struct pulse *pulse =
+        mmap(NULL, sizeof(*pulse), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (pulse == MAP_FAILED || socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) != 0)
         return -1;
-    *pulse_ms = clock_ms();
-    *runner = (struct runner_link){fork(), ends[0], pulse_ms};
+    pulse->runner_ms = clock_ms();
+    *runner = (struct runner_link){fork(), ends[0], pulse};
     if (runner->pid == 0) {
         close(ends[0]);
         for (size_t i = 0; i < listeners->count; i++)
             close(listeners->fds[i]);
-        exit(runner_run(config, ends[1], pulse_ms, parent));
+        exit(runner_run(config, ends[1], pulse, parent));
     }
     close(ends[1]);
     /* Only the runner writes it. */
-    return runner->pid > 0 ? mprotect(pulse_ms, sizeof(*pulse_ms), PROT_READ) : -1;
+    return runner->pid > 0 ? mprotect(pulse, sizeof(*pulse), PROT_READ) : -1;
 }
 
 int main(int argc, char **argv)

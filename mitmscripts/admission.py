@@ -28,7 +28,6 @@ from mitmproxy.proxy.layers import ClientTLSLayer, HttpLayer, ServerTLSLayer, TC
 from mitmproxy.proxy.layers.http import HTTPMode
 from mitmproxy.proxy.layers.tls import parse_client_hello
 from mitmproxy.utils import human
-from started import is_watching
 
 VARIABLE = "OPENSANDBOX_EGRESS_MITMPROXY_NON_HTTP"
 
@@ -240,7 +239,8 @@ class Bodies:
 class LastWord:
     """Runs after mitmproxy's own addons, one of which also decides which side's TLS is first."""
 
-    name = "egress_last_word"
+    # mitmproxy warns where it finds no addon of that name.
+    name = "nextlayer"
 
     def __init__(self, admission):
         self.admission = admission
@@ -280,7 +280,7 @@ class Admission:
 
     def take_place_of_next_layer(self):
         stock = ctx.master.addons.get("nextlayer")
-        if stock is None or not is_watching():
+        if stock is None or not patches.is_watching():
             patches.refuse_to_run("it has no addon nextlayer, or does not watch its start")
         ctx.master.addons.remove(stock)
         ctx.master.addons.add(LastWord(self))
@@ -291,7 +291,7 @@ class Admission:
     def has_started(self):
         if self.running_since is None:
             return False
-        return not is_watching() or time.monotonic() - self.running_since > START_MAX
+        return not patches.is_watching() or time.monotonic() - self.running_since > START_MAX
 
     async def client_connected(self, client):
         """Hold connections that mitmproxy accepts before its addons are ready."""

@@ -87,8 +87,18 @@ def check_ca(confdir):
         )
 
 
+def is_watching():
+    """Does mitmdump still watch its log for errors of its start?"""
+    return any(type(handler).__name__ == "ErrorCheckHandler" for handler in logging.root.handlers)
+
+
+# What has been refused, by kind; worker.py tells healthd, in this order.
+refused = dict.fromkeys(("non-http", "tls", "request", "version", "addon"), 0)
+
+
 def say_refused(kind, what):
-    """Log one line, by whose beginning healthd counts each kind (healthd/runner/output.c)."""
+    """Count it, and log one line."""
+    refused[kind] += 1
     line = "".join(c if c.isprintable() else "?" for c in what)
     logging.warning("opensandbox-egress refused %s: %s", kind, line)
 

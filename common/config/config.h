@@ -15,7 +15,7 @@
 
 #define CONFIG_PREFIX "OPENSANDBOX_EGRESS_"
 
-enum { CONFIG_VALUE_MAX = 4096, CONFIG_LIST_MAX = 64 };
+enum { CONFIG_VALUE_MAX = 4096, CONFIG_LIST_MAX = 64, WORKERS_MAX = 64 };
 
 /* The items of a variable with several values. They point into text. */
 struct list {
@@ -111,7 +111,8 @@ struct config {
     char state_file[PATH_MAX];
     char export_dir[PATH_MAX];
     char export_mount[PATH_MAX]; /* the export directory as applications see it */
-    bool quick_start;            /* mitmdump is started by quick_start.py */
+    unsigned int workers;        /* mitmdump processes, 0: as many as there are processors */
+    bool fast;                   /* the launcher, and the pieces of speed.py */
     bool writable_scripts;       /* addons that others can write are accepted */
     enum log_level log_level;
     enum log_format log_format;

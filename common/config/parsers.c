@@ -38,6 +38,18 @@ const char *parse_port(const char *value, void *field)
     return reason == NULL ? NULL : "out of range";
 }
 
+const char *parse_workers(const char *value, void *field)
+{
+    const char *reason = NULL;
+    *(unsigned int *)field = 0;
+    if (strcasecmp(value, "auto") == 0)
+        return NULL;
+    if (value[strspn(value, "0123456789")] != '\0')
+        return "not a number";
+    *(unsigned int *)field = (unsigned int)strtonum(value, 1, WORKERS_MAX, &reason);
+    return reason == NULL ? NULL : "out of range";
+}
+
 const char *parse_path(const char *value, void *field)
 {
     if (value[0] != '/')

@@ -73,10 +73,11 @@ int access_check(const struct config *config, struct error *error)
     char path[PATH_MAX];
     if (check_program(config, error) != 0)
         return -1;
-    for (enum addon addon = 0; addon < ADDONS_SHIPPED; addon++)
-        if (shipped_addon_path(config, addon, path) &&
-            check_readable(config, "addon", path, error) != 0)
+    for (enum addon addon = 0; addon < ADDONS_SHIPPED; addon++) {
+        shipped_addon_path(config, addon, path);
+        if (check_readable(config, "addon", path, error) != 0)
             return -1;
+    }
     for (size_t i = 0; i < config->scripts.count; i++)
         if (check_readable(config, "addon", config->scripts.items[i], error) != 0)
             return -1;

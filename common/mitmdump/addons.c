@@ -75,17 +75,14 @@ static int check_directory_of(const char *addon, const struct user *user, struct
     return result;
 }
 
-bool shipped_addon_path(const struct config *config, enum addon addon, char path[static PATH_MAX])
+void shipped_addon_path(const struct config *config, enum addon addon, char path[static PATH_MAX])
 {
     static const char *const names[] = {
-        [ADDON_ADMISSION] = "admission.py",     [ADDON_STREAM] = "stream.py",
-        [ADDON_STARTED] = "started.py",         [ADDON_PATCHES] = "mitmproxy_patches.py",
-        [ADDON_QUICK_START] = "quick_start.py",
+        [ADDON_ADMISSION] = "admission.py", [ADDON_STREAM] = "stream.py",
+        [ADDON_WORKER] = "worker.py",       [ADDON_PATCHES] = "mitmproxy_patches.py",
+        [ADDON_LAUNCH] = "launch.py",
     };
     snprintf(path, PATH_MAX, "%.4000s/%s", config->scripts_dir, names[addon]);
-    if (addon != ADDON_QUICK_START)
-        return true;
-    return config->quick_start && (access(path, F_OK) == 0 || errno != ENOENT);
 }
 
 /* mitmproxy imports from the directory of the configured path. Python imports, for the script that
@@ -107,9 +104,11 @@ int addons_check(const struct config *config, struct error *error)
     char path[PATH_MAX];
     if (config->writable_scripts)
         return 0;
-    for (enum addon addon = 0; addon < ADDONS_SHIPPED; addon++)
-        if (shipped_addon_path(config, addon, path) && check_addon(path, config, error) != 0)
+    for (enum addon addon = 0; addon < ADDONS_SHIPPED; addon++) {
+        shipped_addon_path(config, addon, path);
+        if (check_addon(path, config, error) != 0)
             return -1;
+    }
     for (size_t i = 0; i < config->scripts.count; i++)
         if (check_addon(config->scripts.items[i], config, error) != 0)
             return -1;

@@ -19,15 +19,14 @@ int addons_check(const struct config *config, struct error *error);
 enum addon {
     ADDON_ADMISSION,
     ADDON_STREAM,
-    ADDON_STARTED,
+    ADDON_WORKER,
     ADDONS_LOADED,
     ADDON_PATCHES = ADDONS_LOADED,
-    ADDON_QUICK_START,
+    ADDON_LAUNCH,
     ADDONS_SHIPPED
 };
 
-/* Fills in the path of a shipped script. False if it is not used: mitmdump can be started without
- * quick_start.py, but not without the others. */
-bool shipped_addon_path(const struct config *config, enum addon addon, char path[static PATH_MAX]);
+/* Fills in the path of a shipped script. */
+void shipped_addon_path(const struct config *config, enum addon addon, char path[static PATH_MAX]);
 
 #endif

@@ -32,6 +32,7 @@ int usage_read(uint32_t pid, struct usage *usage)
                &state, &user, &system, &pages) != 4)
         return -1;
     usage->asleep = state == 'S';
+    usage->ended = state == 'Z' || state == 'X';
     usage->resident_bytes = (uint64_t)pages * (uint64_t)sysconf(_SC_PAGESIZE);
     usage->cpu_seconds = (double)(user + system) / (double)sysconf(_SC_CLK_TCK);
     return 0;

@@ -7,6 +7,7 @@
 /* What a process uses. */
 struct usage {
     bool asleep; /* it waits for something to happen */
+    bool ended;  /* it has not been reaped yet */
     uint64_t resident_bytes;
     double cpu_seconds; /* user and system */
 };

@@ -6,7 +6,7 @@
 #include "healthd/responder/metrics.h"
 
 /* The body of one answer at a time. */
-static char body[10 * 1024];
+static char body[48 * 1024];
 
 static void answer_refused(struct http_answer *answer)
 {
@@ -40,8 +40,8 @@ static void answer_health(struct readiness *readiness, bool verbose, struct http
 static void answer_metrics(struct readiness *readiness, struct http_answer *answer)
 {
     struct text text = {body, sizeof(body), 0};
-    metrics_print(readiness_judge(readiness), &readiness->report, clients_present(),
-                  clients_dropped(), &text);
+    readiness_judge(readiness);
+    metrics_print(readiness, clients_present(), clients_dropped(), &text);
     answer->body = body;
     answer->type = METRICS_TYPE;
 }

@@ -5,11 +5,9 @@
 #include <string.h>
 #include <time.h>
 
-/* A look notices a waiting connection up to 1.2 s late. So mitmdump is reported to hang after 5 s
- * on average, and before 6 s. */
-enum { STUCK_MS = 4500 };
+#include "healthd/link/usage.h"
 
-/* The runner goes round its loop at least every 1.2 s. Its reports are believed for this long. */
+/* Runner and workers show every second that they live. They are believed for this long. */
 enum { PULSE_MS = 5000 };
 
 static enum holding fails(char reason[static REASON_SIZE], const char *text)
@@ -117,7 +115,7 @@ static enum holding check_runner(const struct facts *facts, char reason[static R
 {
     if (!facts->config->transparent)
         return DOES_NOT_APPLY;
-    int64_t silent_ms = facts->now_ms - facts->pulse_ms;
+    int64_t silent_ms = facts->now_ms - facts->pulse->runner_ms;
     if (silent_ms < PULSE_MS)
         return HOLDS;
     snprintf(reason, REASON_SIZE,
@@ -127,65 +125,44 @@ static enum holding check_runner(const struct facts *facts, char reason[static R
     return FAILS;
 }
 
+/* Asks the kernel, because the runner may not have noticed yet. */
+static bool has_ended(uint32_t pid)
+{
+    struct usage usage;
+    return usage_read(pid, &usage) != 0 || usage.ended;
+}
+
+/* A silent worker counts from its last beat, which only one that has started has. */
+static enum holding check_workers(const struct facts *facts, char reason[static REASON_SIZE])
+{
+    for (unsigned int i = 0; i < facts->report->workers; i++) {
+        const struct worker_pulse *worker = &facts->pulse->workers[i];
+        int64_t beat_ms = worker->beat_ms, silent_ms = facts->now_ms - beat_ms;
+        char which[40] = "";
+        if (facts->report->workers > 1)
+            snprintf(which, sizeof(which), "worker %u of %u ", i + 1, facts->report->workers);
+        if (worker->pid == 0 || has_ended(worker->pid)) {
+            snprintf(reason, REASON_SIZE, "mitmdump not listening: %shas ended", which);
+            return FAILS;
+        }
+        if (beat_ms == 0 || silent_ms < PULSE_MS)
+            continue;
+        snprintf(reason, REASON_SIZE, "mitmdump hangs: %shas been silent for %" PRId64 " s", which,
+                 silent_ms / 1000);
+        return FAILS;
+    }
+    return HOLDS;
+}
+
 static enum holding check_mitmdump(const struct facts *facts, char reason[static REASON_SIZE])
 {
     const struct report *report = facts->report;
     if (!facts->config->transparent)
         return DOES_NOT_APPLY;
     if (report->state == MITM_LISTENING)
-        return HOLDS;
+        return check_workers(facts, reason);
     snprintf(reason, REASON_SIZE, "mitmdump not listening: %s%s%s", mitm_state_name(report->state),
              report->error[0] != '\0' ? ": " : "", report->error);
-    return FAILS;
-}
-
-/* Asks the kernel, because the runner may not have noticed yet. */
-static enum holding check_listener(const struct facts *facts, size_t family,
-                                   char reason[static REASON_SIZE])
-{
-    static const char *const addresses[PROBE_FAMILIES] = {"127.0.0.1", "::1"};
-    const struct listener *found = &facts->listeners[family].found;
-    uint16_t port = facts->config->port;
-    if (!facts->probes->canaries[family].wanted)
-        return DOES_NOT_APPLY;
-    if (facts->listeners[family].there < 0)
-        return fails(reason, facts->listeners[family].error.text);
-    if (facts->listeners[family].there == 0) {
-        snprintf(reason, REASON_SIZE, "mitmdump not listening on port %u of %s", port,
-                 addresses[family]);
-        return FAILS;
-    }
-    if (found->uid == facts->config->user.uid && found->inode == facts->report->inodes[family])
-        return HOLDS;
-    snprintf(reason, REASON_SIZE, "port %u of %s is held by another process, of uid %u", port,
-             addresses[family], found->uid);
-    return FAILS;
-}
-
-static enum holding check_listener_v4(const struct facts *facts, char reason[static REASON_SIZE])
-{
-    return check_listener(facts, 0, reason);
-}
-
-static enum holding check_listener_v6(const struct facts *facts, char reason[static REASON_SIZE])
-{
-    return check_listener(facts, 1, reason);
-}
-
-static enum holding check_accept_queue(const struct facts *facts, char reason[static REASON_SIZE])
-{
-    int64_t since = facts->report->waiting_since_ms;
-    uint32_t waiting = 0;
-    if (!facts->config->transparent)
-        return DOES_NOT_APPLY;
-    for (size_t i = 0; i < PROBE_FAMILIES; i++)
-        if (facts->listeners[i].there == 1)
-            waiting += facts->listeners[i].found.backlog;
-    if (since == 0 || waiting == 0 || facts->now_ms - since < STUCK_MS)
-        return HOLDS;
-    snprintf(reason, REASON_SIZE,
-             "mitmdump hangs: %u connections wait to be accepted for %" PRId64 " s", waiting,
-             (facts->now_ms - since + 500) / 1000);
     return FAILS;
 }
 
@@ -272,19 +249,10 @@ static enum holding check_gate(const struct facts *facts, char reason[static REA
 }
 
 const struct condition conditions[CONDITIONS] = {
-    {"healthd", check_healthd},
-    {"state-file", check_state_file},
-    {"setup", check_setup},
-    {"ca", check_ca},
-    {"runner", check_runner},
-    {"mitmdump", check_mitmdump},
-    {"listener-ipv4", check_listener_v4},
-    {"listener-ipv6", check_listener_v6},
-    {"accept-queue", check_accept_queue},
-    {"rules", check_rules},
-    {"canary-ipv4", check_canary_v4},
-    {"canary-ipv6", check_canary_v6},
-    {"guard-ipv4", check_guard_v4},
-    {"guard-ipv6", check_guard_v6},
-    {"gate", check_gate},
+    {"healthd", check_healthd},       {"state-file", check_state_file},
+    {"setup", check_setup},           {"ca", check_ca},
+    {"runner", check_runner},         {"mitmdump", check_mitmdump},
+    {"rules", check_rules},           {"canary-ipv4", check_canary_v4},
+    {"canary-ipv6", check_canary_v6}, {"guard-ipv4", check_guard_v4},
+    {"guard-ipv6", check_guard_v6},   {"gate", check_gate},
 };

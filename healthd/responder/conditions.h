@@ -5,7 +5,6 @@
 
 #include "common/base/error.h"
 #include "common/kernel/devices.h"
-#include "common/kernel/socket_diagnosis.h"
 #include "common/state/state.h"
 #include "healthd/responder/readiness.h"
 
@@ -16,16 +15,11 @@ struct facts {
     const struct probes *probes;
     bool stopping;
     bool state_read;
-    struct error state_error; /* if it was not read */
-    struct state state;       /* all zero if it was not read */
-    struct {
-        int there; /* as listener_find says */
-        struct listener found;
-        struct error error;
-    } listeners[PROBE_FAMILIES];
-    struct devices devices; /* of this namespace, where rules are installed */
-    int64_t now_ms;         /* clock_ms */
-    int64_t pulse_ms;       /* the runner's last, on the same clock */
+    struct error state_error;  /* if it was not read */
+    struct state state;        /* all zero if it was not read */
+    struct devices devices;    /* of this namespace, where rules are installed */
+    int64_t now_ms;            /* clock_ms */
+    const struct pulse *pulse; /* of runner and workers, by the same clock; NULL without a runner */
 };
 
 /* What has to hold. The check says DOES_NOT_APPLY, HOLDS, or FAILS with the reason. */

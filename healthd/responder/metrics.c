@@ -5,7 +5,6 @@
 
 #include "healthd/link/usage.h"
 #include "healthd/responder/conditions.h"
-#include "healthd/runner/output.h"
 
 #define PREFIX "opensandbox_egress_"
 
@@ -24,7 +23,10 @@ static const char *const causes[CAUSES] = {
     [CAUSE_NOT_STARTED] = "not_started",
 };
 
-static const char *const family_labels[PROBE_FAMILIES] = {"ipv4", "ipv6"};
+static const char *const refusals[COUNTS] = {
+    [COUNT_NON_HTTP] = "non-http", [COUNT_TLS] = "tls",     [COUNT_REQUEST] = "request",
+    [COUNT_VERSION] = "version",   [COUNT_ADDON] = "addon",
+};
 
 void metrics_count(const struct http_request *request, int status)
 {
@@ -66,34 +68,72 @@ static void print_restarts(const struct report *report, struct text *out)
                  report->restarts[i]);
 }
 
-static void print_mitmdump(const struct verdict *verdict, const struct report *report,
-                           struct text *out)
+static void print_start(const struct report *report, struct text *out)
 {
-    struct usage usage;
     begin(out, "mitmdump_start_duration_seconds", "gauge",
-          "How long the last start took until mitmdump listened.");
+          "How long the last start of a worker took.");
     text_add(out, PREFIX "mitmdump_start_duration_seconds %.3f\n", report->start_ms / 1000.0);
-    begin(out, "mitmdump_accept_backlog", "gauge", "Connections that wait for mitmdump.");
-    for (size_t i = 0; i < PROBE_FAMILIES; i++)
-        if (verdict->backlog[i] >= 0)
-            text_add(out, PREFIX "mitmdump_accept_backlog{family=\"%s\"} %" PRId64 "\n",
-                     family_labels[i], verdict->backlog[i]);
-    if (report->pid == 0 || usage_read(report->pid, &usage) != 0)
-        return;
-    print_number(out, "mitmdump_resident_memory_bytes", "gauge", "Resident memory of mitmdump.",
-                 usage.resident_bytes);
-    begin(out, "mitmdump_cpu_seconds_total", "counter",
-          "Processor time of the mitmdump that runs, user and system.");
-    text_add(out, PREFIX "mitmdump_cpu_seconds_total %.2f\n", usage.cpu_seconds);
+    print_number(out, "mitmdump_workers", "gauge", "How many workers there have to be.",
+                 report->workers);
 }
 
-static void print_refused(const struct report *report, struct text *out)
+/* One number of each worker. */
+static void print_count(const struct pulse *pulse, unsigned int workers, enum count count,
+                        const char *name, const char *type, const char *help, struct text *out)
+{
+    begin(out, name, type, help);
+    for (unsigned int i = 0; i < workers; i++)
+        text_add(out, PREFIX "%s{worker=\"%u\"} %" PRIu64 "\n", name, i + 1,
+                 pulse->workers[i].counts[count]);
+}
+
+/* What /proc says of each worker that there is. */
+static void print_usage(const struct pulse *pulse, unsigned int workers, struct text *out)
+{
+    static struct usage usages[WORKERS_MAX];
+    bool known[WORKERS_MAX];
+    for (unsigned int i = 0; i < workers; i++) {
+        uint32_t pid = pulse->workers[i].pid;
+        known[i] = pid != 0 && usage_read(pid, &usages[i]) == 0;
+    }
+    begin(out, "mitmdump_resident_memory_bytes", "gauge", "Resident memory of a worker.");
+    for (unsigned int i = 0; i < workers; i++)
+        if (known[i])
+            text_add(out, PREFIX "mitmdump_resident_memory_bytes{worker=\"%u\"} %" PRIu64 "\n",
+                     i + 1, usages[i].resident_bytes);
+    begin(out, "mitmdump_cpu_seconds_total", "counter",
+          "Processor time of the worker that runs, user and system.");
+    for (unsigned int i = 0; i < workers; i++)
+        if (known[i])
+            text_add(out, PREFIX "mitmdump_cpu_seconds_total{worker=\"%u\"} %.2f\n", i + 1,
+                     usages[i].cpu_seconds);
+}
+
+static void print_workers(const struct pulse *pulse, unsigned int workers, struct text *out)
+{
+    begin(out, "mitmdump_up", "gauge", "Whether a worker has started.");
+    for (unsigned int i = 0; i < workers; i++)
+        text_add(out, PREFIX "mitmdump_up{worker=\"%u\"} %d\n", i + 1,
+                 pulse->workers[i].beat_ms != 0);
+    print_count(pulse, workers, COUNT_OPEN, "mitmdump_connections", "gauge",
+                "Connections of clients that are open.", out);
+    print_count(pulse, workers, COUNT_CONNECTIONS, "mitmdump_connections_total", "counter",
+                "Connections of clients.", out);
+    print_count(pulse, workers, COUNT_REQUESTS, "mitmdump_requests_total", "counter",
+                "Requests that have come.", out);
+    print_usage(pulse, workers, out);
+}
+
+static void print_refused(const struct pulse *pulse, unsigned int workers, struct text *out)
 {
     begin(out, "refused_total", "counter",
           "Connections and requests that the proxy has refused, by kind.");
-    for (enum refusal i = 0; i < REFUSALS; i++)
-        text_add(out, PREFIX "refused_total{kind=\"%s\"} %u\n", refusal_name(i),
-                 report->refused[i]);
+    for (enum count kind = COUNT_REFUSED; kind < COUNTS; kind++) {
+        uint64_t sum = 0;
+        for (unsigned int i = 0; i < workers; i++)
+            sum += pulse->workers[i].counts[kind];
+        text_add(out, PREFIX "refused_total{kind=\"%s\"} %" PRIu64 "\n", refusals[kind], sum);
+    }
 }
 
 static void print_requests(struct text *out)
@@ -106,14 +146,20 @@ static void print_requests(struct text *out)
                          paths[path], codes[code], requests[path][code]);
 }
 
-void metrics_print(const struct verdict *verdict, const struct report *report, unsigned int clients,
-                   uint64_t dropped, struct text *out)
+void metrics_print(const struct readiness *readiness, unsigned int clients, uint64_t dropped,
+                   struct text *out)
 {
+    const struct verdict *verdict = &readiness->verdict;
+    const struct report *report = &readiness->report;
+    const struct pulse *pulse = readiness->pulse;
     print_number(out, "ready", "gauge", "Whether /healthz answers 200.", verdict->ready);
     print_conditions(verdict, out);
     print_restarts(report, out);
-    print_mitmdump(verdict, report, out);
-    print_refused(report, out);
+    print_start(report, out);
+    if (pulse != NULL) {
+        print_workers(pulse, report->workers, out);
+        print_refused(pulse, report->workers, out);
+    }
     print_requests(out);
     print_number(out, "http_clients", "gauge", "Connections to healthd.", clients);
     print_number(out, "http_clients_dropped_total", "counter",

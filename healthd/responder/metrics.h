@@ -14,9 +14,9 @@
  * "other". */
 void metrics_count(const struct http_request *request, int status);
 
-/* Prints everything. clients and dropped are the server's: connections now, and those that gave way
- * to newer ones. */
-void metrics_print(const struct verdict *verdict, const struct report *report, unsigned int clients,
-                   uint64_t dropped, struct text *out);
+/* Prints everything, by the verdict that was judged last. clients and dropped are the server's:
+ * connections now, and those that gave way to newer ones. */
+void metrics_print(const struct readiness *readiness, unsigned int clients, uint64_t dropped,
+                   struct text *out);
 
 #endif

@@ -30,16 +30,6 @@ static void read_state_file(struct facts *facts)
         error_prefix(error, "state file");
 }
 
-static void find_listeners(const struct readiness *readiness, struct facts *facts)
-{
-    static const int families[PROBE_FAMILIES] = {AF_INET, AF_INET6};
-    for (size_t i = 0; i < PROBE_FAMILIES; i++)
-        if (readiness->probes.canaries[i].wanted)
-            facts->listeners[i].there =
-                listener_find(readiness->diagnosis, families[i], readiness->config->port,
-                              &facts->listeners[i].found, &facts->listeners[i].error);
-}
-
 static void gather(const struct readiness *readiness, struct facts *facts)
 {
     struct error ignored;
@@ -49,9 +39,8 @@ static void gather(const struct readiness *readiness, struct facts *facts)
     facts->probes = &readiness->probes;
     facts->stopping = readiness->stopping;
     facts->now_ms = clock_ms();
-    facts->pulse_ms = readiness->pulse_ms != NULL ? *readiness->pulse_ms : 0;
+    facts->pulse = readiness->pulse;
     read_state_file(facts);
-    find_listeners(readiness, facts);
     if (facts->state.rules > 0 && devices_read(readiness->route, &facts->devices, &ignored) != 0)
         facts->devices.count = 0;
 }
@@ -71,12 +60,6 @@ static void judge(struct readiness *readiness, const struct facts *facts)
         if (verdict->ready)
             verdict->reason = reason;
         verdict->ready = false;
-    }
-    for (size_t i = 0; i < PROBE_FAMILIES; i++) {
-        bool there = facts->listeners[i].there == 1;
-        verdict->backlog[i] = !facts->probes->canaries[i].wanted ? -1
-                              : there ? (int64_t)facts->listeners[i].found.backlog
-                                      : 0;
     }
     verdict->ca_expires = facts->state.ca_expires;
 }

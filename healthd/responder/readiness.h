@@ -7,10 +7,11 @@
 
 #include "common/config/config.h"
 #include "healthd/http/answer.h"
+#include "healthd/link/pulse.h"
 #include "healthd/link/report.h"
 #include "healthd/responder/canaries.h"
 
-enum { REASON_SIZE = 512, CONDITIONS = 15 };
+enum { REASON_SIZE = 512, CONDITIONS = 12 };
 
 /* LACKS: it does not hold, and is no reason for 503. */
 enum holding { DOES_NOT_APPLY, HOLDS, FAILS, LACKS };
@@ -20,21 +21,19 @@ struct verdict {
     const char *reason; /* that of the first failure, if not ready */
     struct {
         enum holding holding;
-        char reason[REASON_SIZE];    /* where it does not hold */
-    } conditions[CONDITIONS];        /* in the order of conditions.h */
-    int64_t backlog[PROBE_FAMILIES]; /* connections that wait for mitmdump; -1: none can come */
-    int64_t ca_expires;              /* seconds since 1970, 0 where not known */
+        char reason[REASON_SIZE]; /* where it does not hold */
+    } conditions[CONDITIONS];     /* in the order of conditions.h */
+    int64_t ca_expires;           /* seconds since 1970, 0 where not known */
 };
 
 /* What readiness is judged by. The responder fills it, and sets changed with every change. */
 struct readiness {
     const struct config *config;
-    int diagnosis; /* socket of NETLINK_SOCK_DIAG */
-    int route;     /* socket of NETLINK_ROUTE */
+    int route; /* socket of NETLINK_ROUTE */
     bool stopping;
     bool changed;
-    struct report report;            /* the runner's last */
-    const _Atomic int64_t *pulse_ms; /* see runner.h */
+    struct report report;      /* the runner's last */
+    const struct pulse *pulse; /* NULL without a runner */
     struct probes probes;
     int64_t judged_ms;
     int64_t warn_again_ms; /* when to warn again of the CA's end */

@@ -13,7 +13,6 @@
 #include "common/base/clock.h"
 #include "common/base/log.h"
 #include "common/kernel/netlink.h"
-#include "common/kernel/socket_diagnosis.h"
 #include "common/process/privileges.h"
 #include "healthd/http/server.h"
 #include "healthd/http/watch.h"
@@ -157,9 +156,8 @@ static int open_all(struct responder *responder, const struct listeners *listene
         (responder->runner.control >= 0 &&
          watch(responder->epoll, responder->runner.control, control_data) != 0))
         return error_set(error, 1, "epoll: %s", strerror(errno));
-    responder->readiness.diagnosis = netlink_open(NETLINK_SOCK_DIAG, error);
     responder->readiness.route = netlink_open(NETLINK_ROUTE, error);
-    if (responder->readiness.diagnosis < 0 || responder->readiness.route < 0)
+    if (responder->readiness.route < 0)
         return -1;
     return server_open(responder->epoll, listeners, &owner, error);
 }
@@ -180,7 +178,7 @@ int responder_run(const struct config *config, const struct listeners *listeners
     responder.config = config;
     responder.runner = *runner;
     responder.readiness.config = config;
-    responder.readiness.pulse_ms = runner->pulse_ms;
+    responder.readiness.pulse = runner->pulse;
     probes_init(&responder.readiness.probes, config);
     if (become_healthd_user(config, &error) != 0 || open_all(&responder, listeners, &error) != 0 ||
         confine(config, &error) != 0) {

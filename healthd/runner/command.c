@@ -1,6 +1,5 @@
 #include "healthd/runner/command.h"
 
-#include <errno.h>
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -59,22 +58,15 @@ static void add_default(struct command *command, const struct config *config, co
     add_option(command, "%s=%s", name, value);
 }
 
-/* The host is never empty: mitmdump would listen on every address and be its own upstream. The form
- * for two listeners takes an IPv6 address without brackets. */
-static void add_mode(struct command *command, const struct config *config, bool with_ipv6)
+/* worker.py gives each of these the runner's socket with that address. */
+static void add_modes(struct command *command, const struct config *config, bool with_ipv6)
 {
     add(command, "--mode");
-    if (with_ipv6) {
-        add(command, "transparent@127.0.0.1:%u", config->port);
-        add(command, "--mode");
-        add(command, "transparent@::1:%u", config->port);
+    add(command, "transparent@127.0.0.1:%u", config->port);
+    if (!with_ipv6)
         return;
-    }
-    add(command, "transparent");
-    add(command, "--listen-host");
-    add(command, "127.0.0.1");
-    add(command, "--listen-port");
-    add(command, "%u", config->port);
+    add(command, "--mode");
+    add(command, "transparent@::1:%u", config->port);
 }
 
 /* The options on which the promises depend. MITMPROXY_SET may not name them
@@ -84,6 +76,8 @@ static void add_fixed(struct command *command, const struct config *config)
     static const char *const non_http[] = {
         [NON_HTTP_REJECT] = "reject", [NON_HTTP_LOG] = "log", [NON_HTTP_ALLOW] = "allow"};
     add_option(command, "confdir=%s", config->confdir);
+    /* worker.py has it listen when its start is over. */
+    add_option(command, "server=false");
     /* lazy: connects to the upstream only when admission.py knows the protocol. eager: the upstream
      * may be the one that speaks first. */
     add_option(command, "connection_strategy=%s",
@@ -129,37 +123,39 @@ static void add_scripts(struct command *command, const struct config *config)
     }
 }
 
-/* Runs quick_start.py by the Python of mitmdump's first line. env(1) there is not accepted: the
+/* launch.py is run by the Python of mitmdump's first line. env(1) there is not accepted: the
  * interpreter that it finds could be anything. */
-static void add_quick_start(struct command *command, const struct config *config)
+static bool add_launcher(struct command *command, const struct config *config)
 {
     char interpreter[PATH_MAX] = "", script[PATH_MAX];
     bool has_options = script_interpreter(config->bin, interpreter);
+    if (!config->fast)
+        return false;
     if (strstr(interpreter, "/python") == NULL || has_options) {
-        log_info("no quick start: %s is not a script with a Python alone in its first line",
+        log_info("no launcher: %s is not a script with a Python alone in its first line",
                  config->bin);
-        return;
+        return false;
     }
-    if (!shipped_addon_path(config, ADDON_QUICK_START, script)) {
-        log_info("no quick start: %s: %s", script, strerror(ENOENT));
-        return;
-    }
+    shipped_addon_path(config, ADDON_LAUNCH, script);
     add(command, "%s", interpreter);
     add(command, "%s", script);
+    return true;
 }
 
-char **command_build(const struct config *config, bool with_ipv6, char ***stock)
+int commands_build(const struct config *config, bool with_ipv6, struct commands *commands,
+                   struct error *error)
 {
     static struct command command;
-    if (config->quick_start)
-        add_quick_start(&command, config);
-    *stock = command.arguments + command.count;
+    commands->launcher = add_launcher(&command, config) ? command.arguments : NULL;
+    commands->mitmdump = command.arguments + command.count;
     add(&command, "%s", config->bin);
-    add_mode(&command, config, with_ipv6);
+    add_modes(&command, config, with_ipv6);
     add_fixed(&command, config);
     add_defaults(&command, config);
     add_scripts(&command, config);
     for (size_t i = 0; i < config->set.count; i++)
         add_option(&command, "%s", config->set.items[i]);
-    return command.failed ? NULL : command.arguments;
+    if (command.failed)
+        return error_set(error, 1, "mitmdump's command line: out of memory or too long");
+    return 0;
 }

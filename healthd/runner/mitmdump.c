@@ -1,190 +1,235 @@
 #include "healthd/runner/mitmdump.h"
 
-#include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
 
 #include "common/base/clock.h"
 #include "common/base/log.h"
 #include "common/kernel/ipv6.h"
-#include "common/kernel/netlink.h"
-#include "common/kernel/socket_diagnosis.h"
-#include "common/mitmdump/access.h"
-#include "healthd/runner/look.h"
-#include "healthd/runner/port.h"
-#include "healthd/runner/spawn.h"
+#include "healthd/runner/command.h"
+#include "healthd/runner/processors.h"
 
-enum { HEALTHY_RUN_MS = 60 * 1000, KILL_AFTER_MS = 5000, NOT_STARTED_MS = 1000 };
+/* The CA is looked at a little after a beat is due, so that both wake the runner once. */
+enum { OPEN_AGAIN_MS = 1000, CA_LOOK_MS = 1000, RESET_AFTER_MS = 10 * 1000, RESET_EVERY_MS = 250 };
 
-int mitmdump_init(struct mitmdump *mitmdump, const struct config *config, struct error *error)
+static unsigned int count_wanted(const struct config *config)
 {
+    unsigned int wanted = config->workers == 0 ? processors_usable() : config->workers;
+    return wanted < WORKERS_MAX ? wanted : WORKERS_MAX;
+}
+
+int mitmdump_init(struct mitmdump *mitmdump, const struct config *config, struct pulse *pulse,
+                  struct error *error)
+{
+    bool with_ipv6 = config->ipv6 == IPV6_REDIRECT && ipv6_loopback_is_usable();
+    struct commands commands;
     memset(mitmdump, 0, sizeof(*mitmdump));
     mitmdump->config = config;
-    mitmdump->output.fd = -1;
-    mitmdump->with_ipv6 = config->ipv6 == IPV6_REDIRECT && ipv6_loopback_is_usable();
-    if (start_init(&mitmdump->start, config, mitmdump->with_ipv6, error) != 0)
+    if (commands_build(config, with_ipv6, &commands, error) != 0)
         return -1;
-    mitmdump->diagnosis = netlink_open(NETLINK_SOCK_DIAG, error);
-    return mitmdump->diagnosis >= 0 ? 0 : -1;
+    proxy_sockets_init(&mitmdump->sockets, config->port, with_ipv6);
+    launcher_init(&mitmdump->launcher, commands.launcher, config->confdir);
+    mitmdump->none_up_since_ms = clock_ms();
+    mitmdump->means = (struct worker_means){.config = config,
+                                            .sockets = &mitmdump->sockets,
+                                            .launcher = &mitmdump->launcher,
+                                            .command = commands.mitmdump,
+                                            .report = &mitmdump->report,
+                                            .wanted = count_wanted(config)};
+    mitmdump->report.workers = mitmdump->means.wanted;
+    mitmdump->report.state = MITM_STARTING;
+    for (unsigned int i = 0; i < mitmdump->means.wanted; i++)
+        worker_init(&mitmdump->workers[i], i + 1, &mitmdump->means, &pulse->workers[i]);
+    return 0;
 }
 
-/* Tests of many restarts build with shorter ones: make CFLAGS=-DBACKOFF_MAX_MS=... */
-#ifndef BACKOFF_FIRST_MS
-#define BACKOFF_FIRST_MS 1000
-#endif
-#ifndef BACKOFF_MAX_MS
-#define BACKOFF_MAX_MS (30 * 1000)
-#endif
-
-static int64_t with_jitter(int64_t delay)
+static void report_not_open(struct report *report, const struct error *error)
 {
-    int64_t most = delay / 10;
-    return delay - most + arc4random_uniform((uint32_t)(2 * most + 1));
+    if (strcmp(report->error, error->text) != 0)
+        log_error("mitmdump %s", error->text);
+    report->state = MITM_BACKOFF;
+    strlcpy(report->error, error->text, sizeof(report->error));
 }
 
-/* How long to wait before the next start after so many failures in a row: nothing after the first
- * one, then 1 s doubling to 30 s, and up to a tenth more or less, so that many pods which failed
- * together do not start together. */
-static int64_t backoff_ms(unsigned int failures)
-{
-    int64_t delay = BACKOFF_FIRST_MS;
-    if (failures <= 1)
-        return 0;
-    for (unsigned int i = 2; i < failures && delay < BACKOFF_MAX_MS; i++)
-        delay *= 2;
-    delay = with_jitter(delay);
-    return delay < BACKOFF_MAX_MS ? delay : BACKOFF_MAX_MS;
-}
-
-/* A restart to read a new CA is no failure. A mitmdump that was not even started is tried again
- * soon: that costs nothing, and the obstacle may be gone. */
-static int64_t delay_after(struct mitmdump *mitmdump, enum restart_cause cause)
-{
-    if (cause == CAUSE_CA_CHANGED)
-        return 0;
-    if (cause == CAUSE_NOT_STARTED)
-        return NOT_STARTED_MS;
-    return backoff_ms(++mitmdump->failures);
-}
-
-static void fail(struct mitmdump *mitmdump, enum restart_cause cause, const char *why)
-{
-    mitmdump->cause = cause;
-    mitmdump->failed = true;
-    strlcpy(mitmdump->last_end, why, sizeof(mitmdump->last_end));
-    int64_t delay = delay_after(mitmdump, cause);
-    report_state(&mitmdump->report, delay == 0 ? MITM_DOWN : MITM_BACKOFF, why);
-    mitmdump->report.pid = 0;
-    mitmdump->deadline_ms = clock_ms() + delay;
-    log_error("%s%s; next start in %" PRId64 " ms",
-              strncmp(why, "mitmdump", 8) == 0 ? "" : "mitmdump ", why, delay);
-}
-
-/* Ends the process for that cause. It will be started again. */
-static void end(struct mitmdump *mitmdump, enum restart_cause cause, const char *why)
-{
-    log_error("mitmdump %s: SIGTERM", why);
-    report_state(&mitmdump->report, MITM_DOWN, why);
-    mitmdump->ending = true;
-    mitmdump->cause = cause;
-    mitmdump->deadline_ms = clock_ms() + KILL_AFTER_MS;
-    kill(mitmdump->pid, SIGTERM);
-}
-
-static int check_start(struct mitmdump *mitmdump, struct error *error)
-{
-    if (ca_watch_read(mitmdump->config, &mitmdump->ca_file, error) != 0)
-        return error_prefix(error, "not started");
-    /* mitmdump would report it later, and say less. */
-    if (port_check(mitmdump->diagnosis, mitmdump->config->port, mitmdump->with_ipv6, error) != 0)
-        return error_prefix(error, "not started");
-    return access_check(mitmdump->config, error);
-}
-
-static void start(struct mitmdump *mitmdump)
+/* Nothing is started before the port is ours: see FAULTS in docs/health.md. */
+static bool open_sockets(struct mitmdump *mitmdump)
 {
     struct error error;
-    struct report *report = &mitmdump->report;
-    int output = -1;
-    if (check_start(mitmdump, &error) != 0 ||
-        spawn(start_begin(&mitmdump->start), mitmdump->config->confdir, &mitmdump->pid, &output,
-              &error) != 0) {
-        fail(mitmdump, CAUSE_NOT_STARTED, error.text);
-        return;
+    if (mitmdump->has_sockets || mitmdump->stopping)
+        return mitmdump->has_sockets;
+    if (clock_ms() < mitmdump->open_again_ms)
+        return false;
+    mitmdump->open_again_ms = clock_ms() + OPEN_AGAIN_MS;
+    mitmdump->has_sockets = proxy_sockets_open(&mitmdump->sockets, &error) == 0;
+    if (!mitmdump->has_sockets) {
+        error_prefix(&error, "not started");
+        report_not_open(&mitmdump->report, &error);
     }
-    output_open(&mitmdump->output, output, report->refused);
-    if (mitmdump->failed)
-        report->restarts[mitmdump->cause]++;
-    mitmdump->failed = false;
-    report->pid = (uint32_t)mitmdump->pid;
-    report_state(&mitmdump->report, MITM_STARTING, NULL);
-    mitmdump->started_ms = clock_ms();
-    mitmdump->silent_since_ms = mitmdump->started_ms;
-    mitmdump->listening_since_ms = 0;
-    mitmdump->ending = false;
-    mitmdump->deadline_ms = mitmdump->started_ms + LOOK_FIRST_MS;
-    log_info("started mitmdump, pid %d", mitmdump->pid);
+    return mitmdump->has_sockets;
 }
 
-static void look_after(struct mitmdump *mitmdump)
+/* Has a worker read a CA that is no longer the one in the file? */
+static void look_at_ca(struct mitmdump *mitmdump)
 {
-    struct error why;
-    enum restart_cause cause = mitmdump_look(mitmdump, &why);
-    if (cause != CAUSE_NONE)
-        end(mitmdump, cause, why.text);
+    struct report *report = &mitmdump->report;
+    struct error error = {0};
+    bool wrong = false;
+    mitmdump->ca_look_ms = clock_ms() + CA_LOOK_MS;
+    for (unsigned int i = 0; i < mitmdump->means.wanted; i++) {
+        struct worker *worker = &mitmdump->workers[i];
+        if (worker->phase != WORKER_UP)
+            continue;
+        enum ca_change change = ca_watch_look(mitmdump->config, &worker->ca_file, &error);
+        if (change == CA_REPLACED)
+            worker_end(worker, CAUSE_CA_CHANGED, "has to read its new CA");
+        wrong = wrong || change == CA_WRONG;
+    }
+    if (wrong && report->ca_error[0] == '\0')
+        log_error("%s", error.text);
+    strlcpy(report->ca_error, wrong ? error.text : "", sizeof(report->ca_error));
+}
+
+static bool one_is_up(const struct mitmdump *mitmdump)
+{
+    for (unsigned int i = 0; i < mitmdump->means.wanted; i++)
+        if (mitmdump->workers[i].phase == WORKER_UP)
+            return true;
+    return false;
+}
+
+/* A client waits for a restart, but not for ever. */
+static void reset_waiting(struct mitmdump *mitmdump)
+{
+    int64_t now = clock_ms();
+    if (one_is_up(mitmdump))
+        mitmdump->none_up_since_ms = 0;
+    else if (mitmdump->none_up_since_ms == 0)
+        mitmdump->none_up_since_ms = now;
+    mitmdump->resets = mitmdump->has_sockets && mitmdump->none_up_since_ms != 0 &&
+                       now - mitmdump->none_up_since_ms >= RESET_AFTER_MS;
+    if (mitmdump->resets)
+        proxy_sockets_reset_waiting(&mitmdump->sockets);
+}
+
+/* The state is that of the first worker that is not up. */
+static void summarize(struct mitmdump *mitmdump)
+{
+    struct report *report = &mitmdump->report;
+    char text[STATE_ERROR_SIZE];
+    report->pid = 0;
+    report->state = mitmdump->stopping ? MITM_STOPPING : MITM_LISTENING;
+    report->error[0] = '\0';
+    for (unsigned int i = 0; i < mitmdump->means.wanted; i++) {
+        const struct worker *worker = &mitmdump->workers[i];
+        enum mitm_state state = worker_describe(worker, text);
+        if (report->pid == 0)
+            report->pid = (uint32_t)worker->pid;
+        if (report->state != MITM_LISTENING || state == MITM_LISTENING)
+            continue;
+        report->state = state;
+        if (report->workers > 1)
+            snprintf(report->error, sizeof(report->error), "worker %u of %u: %.340s",
+                     worker->number, report->workers, text);
+        else
+            strlcpy(report->error, text, sizeof(report->error));
+    }
 }
 
 void mitmdump_tick(struct mitmdump *mitmdump)
 {
-    if (clock_ms() < mitmdump->deadline_ms)
+    if (!mitmdump->stopping && !open_sockets(mitmdump))
         return;
-    if (mitmdump->pid > 0 && (mitmdump->stopping || mitmdump->ending)) {
-        log_warn("mitmdump has not ended on SIGTERM: SIGKILL");
-        kill(-mitmdump->pid, SIGKILL);
-        mitmdump->deadline_ms = INT64_MAX;
-    } else if (mitmdump->pid > 0) {
-        look_after(mitmdump);
-    } else if (!mitmdump->stopping) {
-        start(mitmdump);
+    launcher_tick(&mitmdump->launcher, &mitmdump->sockets);
+    for (unsigned int i = 0; i < mitmdump->means.wanted; i++)
+        worker_tick(&mitmdump->workers[i], &mitmdump->means, mitmdump->stopping);
+    if (!mitmdump->stopping && clock_ms() >= mitmdump->ca_look_ms)
+        look_at_ca(mitmdump);
+    reset_waiting(mitmdump);
+    summarize(mitmdump);
+}
+
+static int64_t earlier(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
+int64_t mitmdump_deadline(const struct mitmdump *mitmdump)
+{
+    if (!mitmdump->has_sockets && !mitmdump->stopping)
+        return mitmdump->open_again_ms;
+    int64_t next = mitmdump->launcher.deadline_ms;
+    for (unsigned int i = 0; i < mitmdump->means.wanted; i++) {
+        const struct worker *worker = &mitmdump->workers[i];
+        bool waits = worker->phase == WORKER_DOWN && !worker->direct &&
+                     mitmdump->launcher.phase == LAUNCHER_STARTING;
+        if (!waits)
+            next = earlier(next, worker->deadline_ms);
+    }
+    if (mitmdump->none_up_since_ms != 0 && !mitmdump->resets)
+        next = earlier(next, mitmdump->none_up_since_ms + RESET_AFTER_MS);
+    return next;
+}
+
+/* The order is that of mitmdump_read. */
+size_t mitmdump_poll(const struct mitmdump *mitmdump, struct pollfd polled[MITMDUMP_POLLED_MAX])
+{
+    size_t count = 0;
+    polled[count++] = (struct pollfd){.fd = mitmdump->launcher.control, .events = POLLIN};
+    polled[count++] = (struct pollfd){.fd = mitmdump->launcher.output.fd, .events = POLLIN};
+    for (unsigned int i = 0; i < mitmdump->means.wanted; i++) {
+        const struct worker *worker = &mitmdump->workers[i];
+        polled[count++] = (struct pollfd){.fd = worker->control, .events = POLLIN};
+        polled[count++] = (struct pollfd){.fd = worker->output.fd, .events = POLLIN};
+    }
+    /* These only wake the loop. */
+    for (size_t i = 0; mitmdump->resets && i < mitmdump->sockets.count; i++)
+        polled[count++] = (struct pollfd){.fd = mitmdump->sockets.fds[i], .events = POLLIN};
+    return count;
+}
+
+void mitmdump_read(struct mitmdump *mitmdump, const struct pollfd polled[MITMDUMP_POLLED_MAX])
+{
+    if (polled[0].revents != 0)
+        launcher_read(&mitmdump->launcher);
+    if (polled[1].revents != 0)
+        output_read(&mitmdump->launcher.output);
+    for (unsigned int i = 0; i < mitmdump->means.wanted; i++) {
+        if (polled[2 + 2 * i].revents != 0)
+            worker_read(&mitmdump->workers[i], &mitmdump->means);
+        if (polled[3 + 2 * i].revents != 0)
+            output_read(&mitmdump->workers[i].output);
     }
 }
 
-static void describe_end(const struct mitmdump *mitmdump, int wait_status,
-                         char why[static STATE_ERROR_SIZE])
+static struct worker *find_worker(struct mitmdump *mitmdump, pid_t pid)
 {
-    if (mitmdump->ending)
-        strlcpy(why, mitmdump->report.error, STATE_ERROR_SIZE);
-    else if (WIFSIGNALED(wait_status))
-        snprintf(why, STATE_ERROR_SIZE, "killed by signal %d", WTERMSIG(wait_status));
-    else
-        snprintf(why, STATE_ERROR_SIZE, "exited with status %d%s%s", WEXITSTATUS(wait_status),
-                 mitmdump->output.last[0] != '\0' ? ": " : "", mitmdump->output.last);
+    for (unsigned int i = 0; i < mitmdump->means.wanted; i++)
+        if (mitmdump->workers[i].pid == pid)
+            return &mitmdump->workers[i];
+    return NULL;
 }
 
-void mitmdump_ended(struct mitmdump *mitmdump, int wait_status)
+bool mitmdump_owns(struct mitmdump *mitmdump, pid_t pid)
 {
-    char why[STATE_ERROR_SIZE];
-    output_read(&mitmdump->output);
-    output_close(&mitmdump->output);
-    mitmdump->pid = 0;
-    if (mitmdump->stopping) {
-        mitmdump->report.pid = 0;
-        mitmdump->deadline_ms = INT64_MAX;
-        return;
-    }
-    describe_end(mitmdump, wait_status, why);
-    if (mitmdump->listening_since_ms == 0 &&
-        (!mitmdump->ending || mitmdump->cause == CAUSE_START_TIMEOUT))
-        start_failed(&mitmdump->start);
-    if (mitmdump->listening_since_ms != 0 &&
-        clock_ms() - mitmdump->listening_since_ms >= HEALTHY_RUN_MS)
-        mitmdump->failures = 0;
-    if (!mitmdump->ending)
-        mitmdump->cause = WIFSIGNALED(wait_status) ? CAUSE_KILLED : CAUSE_EXITED;
-    fail(mitmdump, mitmdump->cause, why);
+    /* A worker may have said which process it is, and ended, before that was read. */
+    for (unsigned int i = 0; i < mitmdump->means.wanted; i++)
+        if (mitmdump->workers[i].phase == WORKER_ORDERED)
+            worker_read(&mitmdump->workers[i], &mitmdump->means);
+    if (pid != mitmdump->launcher.pid && find_worker(mitmdump, pid) == NULL)
+        return false;
+    kill(-pid, SIGKILL);
+    return true;
+}
+
+void mitmdump_ended(struct mitmdump *mitmdump, pid_t pid, int wait_status)
+{
+    struct worker *worker = find_worker(mitmdump, pid);
+    if (pid == mitmdump->launcher.pid)
+        launcher_ended(&mitmdump->launcher, wait_status);
+    else if (worker != NULL)
+        worker_ended(worker, wait_status, mitmdump->stopping);
+    summarize(mitmdump);
 }
 
 void mitmdump_stop(struct mitmdump *mitmdump)
@@ -192,13 +237,18 @@ void mitmdump_stop(struct mitmdump *mitmdump)
     if (mitmdump->stopping)
         return;
     mitmdump->stopping = true;
-    report_state(&mitmdump->report, MITM_STOPPING, "");
-    mitmdump->deadline_ms = clock_ms() + KILL_AFTER_MS;
-    if (mitmdump->pid > 0)
-        kill(mitmdump->pid, SIGTERM);
+    proxy_sockets_close(&mitmdump->sockets);
+    mitmdump->has_sockets = false;
+    launcher_stop(&mitmdump->launcher);
+    for (unsigned int i = 0; i < mitmdump->means.wanted; i++)
+        worker_stop(&mitmdump->workers[i]);
+    summarize(mitmdump);
 }
 
 bool mitmdump_is_gone(const struct mitmdump *mitmdump)
 {
-    return mitmdump->stopping && mitmdump->pid == 0;
+    for (unsigned int i = 0; i < mitmdump->means.wanted; i++)
+        if (mitmdump->workers[i].pid != 0)
+            return false;
+    return mitmdump->stopping && mitmdump->launcher.pid == 0;
 }

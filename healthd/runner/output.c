@@ -2,7 +2,9 @@
 
 #include <errno.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "common/base/characters.h"
@@ -10,35 +12,11 @@
 
 enum { READS_MAX = 16, READ_SIZE = 4096 };
 
-void output_open(struct output *output, int fd, uint32_t refused[static REFUSALS])
+void output_open(struct output *output, const char *name, int fd)
 {
     memset(output, 0, sizeof(*output));
     output->fd = fd;
-    output->refused = refused;
-}
-
-const char *refusal_name(enum refusal refusal)
-{
-    static const char *const names[REFUSALS] = {
-        [REFUSED_NON_HTTP] = "non-http", [REFUSED_TLS] = "tls",     [REFUSED_REQUEST] = "request",
-        [REFUSED_VERSION] = "version",   [REFUSED_ADDON] = "addon",
-    };
-    return names[refusal];
-}
-
-/* Counts the line only if mitmproxy's time of day in brackets is in front of the words: what an
- * addon prints of a request stands elsewhere. */
-static void count_refusal(const struct output *output)
-{
-    static const char words[] = "] opensandbox-egress refused ";
-    const char *kind = output->line + strcspn(output->line, "]");
-    if (output->line[0] != '[' || strncmp(kind, words, sizeof(words) - 1) != 0)
-        return;
-    kind += sizeof(words) - 1;
-    for (enum refusal i = 0; i < REFUSALS; i++)
-        if (strncmp(kind, refusal_name(i), strlen(refusal_name(i))) == 0 &&
-            kind[strlen(refusal_name(i))] == ':')
-            output->refused[i]++;
+    output->name = name;
 }
 
 /* True for mitmproxy's very last line, which follows the one that says why it ends. */
@@ -47,29 +25,17 @@ static bool says_nothing(const char *line)
     return strstr(line, "logged during startup, exiting") != NULL;
 }
 
-/* The line of mitmscripts/started.py is for healthd, and is not logged. */
-static bool is_about_start(struct output *output)
-{
-    if (strcmp(output->line, "opensandbox-egress: mitmdump has started") != 0)
-        return false;
-    output->start_is_over = true;
-    return true;
-}
-
 static void finish_line(struct output *output)
 {
     output->line[output->used] = '\0';
     output->used = 0;
-    if (is_about_start(output))
-        return;
     if (output->line[strspn(output->line, " \t\r")] == '\0')
         return;
     if (!says_nothing(output->line)) {
         strlcpy(output->last, output->line, sizeof(output->last));
         make_printable(output->last);
     }
-    count_refusal(output);
-    log_foreign("mitmdump", output->line);
+    log_foreign(output->name, output->line);
 }
 
 static void take(struct output *output, const char *data, size_t size)
@@ -107,4 +73,14 @@ void output_close(struct output *output)
     if (output->fd >= 0)
         close(output->fd);
     output->fd = -1;
+}
+
+void output_describe_end(const struct output *output, int wait_status,
+                         char text[static OUTPUT_END_SIZE])
+{
+    if (WIFSIGNALED(wait_status))
+        snprintf(text, OUTPUT_END_SIZE, "killed by signal %d", WTERMSIG(wait_status));
+    else
+        snprintf(text, OUTPUT_END_SIZE, "exited with status %d%s%s", WEXITSTATUS(wait_status),
+                 output->last[0] != '\0' ? ": " : "", output->last);
 }

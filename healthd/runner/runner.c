@@ -26,7 +26,7 @@ struct runner {
     const struct config *config;
     int control;
     int signals;
-    _Atomic int64_t *pulse_ms;
+    struct pulse *pulse;
     struct mitmdump mitmdump;
     struct report told;   /* the last report that was sent */
     struct state written; /* the half of the state file that was last written, or tried */
@@ -111,17 +111,16 @@ static void publish(struct runner *runner)
 static void reap(struct runner *runner)
 {
     siginfo_t info = {0};
-    /* WNOWAIT: until mitmdump is reaped, nobody else gets its process group's number. What addons
-     * have started is in the group and is killed with it. */
+    /* WNOWAIT: until a process is reaped, nobody else gets its number, nor its group's. What has
+     * lost its parent comes to us, too. */
     while (waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) == 0 && info.si_pid > 0) {
         pid_t pid = info.si_pid;
         int status = 0;
         info.si_pid = 0;
-        if (pid == runner->mitmdump.pid)
-            kill(-pid, SIGKILL);
-        if (waitpid(pid, &status, 0) != pid || pid != runner->mitmdump.pid)
+        bool owned = mitmdump_owns(&runner->mitmdump, pid);
+        if (waitpid(pid, &status, 0) != pid || !owned)
             continue;
-        mitmdump_ended(&runner->mitmdump, status);
+        mitmdump_ended(&runner->mitmdump, pid, status);
         /* Reports that it is down before it can be up again. */
         publish(runner);
     }
@@ -143,32 +142,34 @@ static int timeout_ms(const struct runner *runner)
 {
     int64_t now = clock_ms();
     int64_t next = runner->write_failed ? now + KEEP_LATEST_MS : runner->kept_ms + KEEP_LATEST_MS;
-    if (runner->mitmdump.deadline_ms < next)
-        next = runner->mitmdump.deadline_ms;
+    int64_t mitmdump = mitmdump_deadline(&runner->mitmdump);
+    if (mitmdump < next)
+        next = mitmdump;
     return next < now ? 0 : (int)(next - now);
 }
 
 static void loop(struct runner *runner)
 {
     struct mitmdump *mitmdump = &runner->mitmdump;
+    struct pollfd polled[2 + MITMDUMP_POLLED_MAX];
+    /* Whoever waits for mitmdump by the state file may have an old one before him, and the sockets
+     * are not open yet. */
+    publish(runner);
     while (!mitmdump_is_gone(mitmdump)) {
-        *runner->pulse_ms = clock_ms();
+        runner->pulse->runner_ms = clock_ms();
         mitmdump_tick(mitmdump);
         publish(runner);
-        struct pollfd ready[] = {
-            {.fd = runner->signals, .events = POLLIN},
-            {.fd = mitmdump->output.fd, .events = POLLIN},
-            /* The responder never sends. The end of its side orders to stop, and is polled for
-             * once. */
-            {.fd = mitmdump->stopping ? -1 : runner->control, .events = POLLIN},
-        };
-        if (poll(ready, 3, timeout_ms(runner)) < 0)
+        polled[0] = (struct pollfd){.fd = runner->signals, .events = POLLIN};
+        /* The responder never sends. The end of its side orders to stop, and is polled for once. */
+        polled[1] =
+            (struct pollfd){.fd = mitmdump->stopping ? -1 : runner->control, .events = POLLIN};
+        size_t count = 2 + mitmdump_poll(mitmdump, polled + 2);
+        if (poll(polled, count, timeout_ms(runner)) < 0)
             continue;
-        if (ready[1].revents != 0)
-            output_read(&mitmdump->output);
-        if (ready[0].revents != 0)
+        mitmdump_read(mitmdump, polled + 2);
+        if (polled[0].revents != 0)
             take_signals(runner);
-        if (ready[2].revents != 0)
+        if (polled[1].revents != 0)
             mitmdump_stop(mitmdump);
     }
     publish(runner);
@@ -184,10 +185,13 @@ static int become_mitmproxy_user(const struct config *config, pid_t parent, stru
         return error_set(error, 1, "set the parent death signal: %s", strerror(errno));
     if (getppid() != parent)
         return error_set(error, 1, "the responder is gone");
+    /* Workers, whose parent is a child of the launcher, become children of this process. */
+    if (prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0)
+        return error_set(error, 1, "become the subreaper: %s", strerror(errno));
     return 0;
 }
 
-int runner_run(const struct config *config, int control, _Atomic int64_t *pulse_ms, pid_t parent)
+int runner_run(const struct config *config, int control, struct pulse *pulse, pid_t parent)
 {
     static struct runner runner;
     struct error error;
@@ -195,10 +199,10 @@ int runner_run(const struct config *config, int control, _Atomic int64_t *pulse_
     prctl(PR_SET_NAME, "healthd-runner", 0, 0, 0);
     runner.config = config;
     runner.control = control;
-    runner.pulse_ms = pulse_ms;
+    runner.pulse = pulse;
     runner.signals = signals_open();
     if (become_mitmproxy_user(config, parent, &error) != 0 ||
-        mitmdump_init(&runner.mitmdump, config, &error) != 0) {
+        mitmdump_init(&runner.mitmdump, config, pulse, &error) != 0) {
         log_error("%s", error.text);
         return error.status;
     }

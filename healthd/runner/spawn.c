@@ -1,9 +1,7 @@
 #include "healthd/runner/spawn.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -55,16 +53,31 @@ static void reset_signals(void)
     sigprocmask(SIG_SETMASK, &none, NULL);
 }
 
+/* Makes the program's descriptors 3, 4 and so on. */
+static int place_descriptors(const int *descriptors, size_t count)
+{
+    int apart[SPAWN_DESCRIPTORS_MAX];
+    /* First out of the way of each other. */
+    for (size_t i = 0; i < count; i++) {
+        apart[i] = fcntl(descriptors[i], F_DUPFD_CLOEXEC, 3 + SPAWN_DESCRIPTORS_MAX);
+        if (apart[i] < 0)
+            return -1;
+    }
+    for (size_t i = 0; i < count; i++)
+        if (dup2(apart[i], 3 + (int)i) < 0)
+            return -1;
+    closefrom(3 + (int)count);
+    return 0;
+}
+
 /* The child. Its error messages go where the program's output goes. */
-__attribute__((noreturn)) static void run(char *const *command, const char *home, int output,
-                                          pid_t parent)
+__attribute__((noreturn)) static void run(const struct spawn *spawn, int output, pid_t parent)
 {
     int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
     setpgid(0, 0);
     if (dup2(null, STDIN_FILENO) < 0 || dup2(output, STDOUT_FILENO) < 0 ||
-        dup2(output, STDERR_FILENO) < 0)
+        dup2(output, STDERR_FILENO) < 0 || place_descriptors(spawn->descriptors, spawn->count) != 0)
         _exit(127);
-    closefrom(3);
     /* The user does not change any more, which would clear this. The parent may be gone already. */
     prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
     if (getppid() != parent)
@@ -73,61 +86,41 @@ __attribute__((noreturn)) static void run(char *const *command, const char *home
     reset_signals();
     forbid_core_dumps();
     raise_descriptor_limit();
-    setenv("HOME", home, 1);
+    setenv("HOME", spawn->home, 1);
     /* No output may be lost in a buffer when mitmdump ends. */
     setenv("PYTHONUNBUFFERED", "1", 0);
     /* Python runs no code of others from below HOME, where the CA is. */
     setenv("PYTHONNOUSERSITE", "1", 1);
-    execv(command[0], command);
-    dprintf(STDERR_FILENO, "%s: exec: %s\n", command[0], strerror(errno));
+    execv(spawn->command[0], spawn->command);
+    dprintf(STDERR_FILENO, "%s: exec: %s\n", spawn->command[0], strerror(errno));
     _exit(127);
 }
 
-int spawn(char *const *command, const char *home, pid_t *pid, int *output, struct error *error)
+int spawn_pipe(int ends[static 2], struct error *error)
+{
+    if (pipe2(ends, O_CLOEXEC) != 0)
+        return error_set(error, 1, "not started: pipe: %s", strerror(errno));
+    fcntl(ends[0], F_SETFL, O_NONBLOCK);
+    return 0;
+}
+
+int spawn(const struct spawn *spawn, pid_t *pid, int *output, struct error *error)
 {
     int ends[2];
     pid_t parent = getpid();
-    if (pipe2(ends, O_CLOEXEC) != 0)
-        return error_set(error, 1, "not started: pipe: %s", strerror(errno));
-    if (fcntl(ends[0], F_SETFL, O_NONBLOCK) != 0) {
-        error_set(error, 1, "not started: pipe: %s", strerror(errno));
-        goto fail;
-    }
+    if (spawn_pipe(ends, error) != 0)
+        return -1;
     *pid = fork();
     if (*pid == 0)
-        run(command, home, ends[1], parent);
+        run(spawn, ends[1], parent);
+    close(ends[1]);
     if (*pid < 0) {
         *pid = 0;
-        error_set(error, 1, "not started: fork: %s", strerror(errno));
-        goto fail;
+        close(ends[0]);
+        return error_set(error, 1, "not started: fork: %s", strerror(errno));
     }
     /* Parent and child both do this, so that the group exists whoever comes first. */
     setpgid(*pid, *pid);
-    close(ends[1]);
     *output = ends[0];
     return 0;
-fail:
-    close(ends[0]);
-    close(ends[1]);
-    return -1;
-}
-
-bool spawn_has_socket(pid_t pid, uint32_t inode)
-{
-    char path[64], wanted[64], target[64];
-    bool found = false;
-    snprintf(path, sizeof(path), "/proc/%d/fd", pid);
-    snprintf(wanted, sizeof(wanted), "socket:[%" PRIu32 "]", inode);
-    DIR *list = opendir(path);
-    if (list == NULL)
-        return false;
-    for (struct dirent *entry = readdir(list); entry != NULL && !found; entry = readdir(list)) {
-        ssize_t length = readlinkat(dirfd(list), entry->d_name, target, sizeof(target) - 1);
-        if (length <= 0)
-            continue;
-        target[length] = '\0';
-        found = strcmp(target, wanted) == 0;
-    }
-    closedir(list);
-    return found;
 }

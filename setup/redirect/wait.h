@@ -13,8 +13,8 @@ struct wait {
     pid_t parent;         /* give up when this is no longer the parent process; 0: never */
 };
 
-/* Waits until the kernel says that the mitmproxy user listens on the proxy port of loopback, in
- * each family that is redirected. 0, or -1 with error (69). */
+/* Waits until healthd says, by the state file, that all workers have started. 0, or -1 with error
+ * (69). */
 int wait_for_mitmdump(const struct config *config, const struct wait *wait, struct error *error);
 
 #endif

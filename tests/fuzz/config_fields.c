@@ -214,6 +214,12 @@ static void print_size(const void *field, FILE *out)
     fprintf(out, "%" PRIu64, *size);
 }
 
+static void print_workers(const void *field, FILE *out)
+{
+    unsigned int workers = *(const unsigned int *)field;
+    fprintf(out, workers == 0 ? "auto" : "%u", workers);
+}
+
 static void print_backend(const void *field, FILE *out)
 {
     print_word((const char *const[]){"auto", "iptables", "nft"}, 3, field, out);
@@ -234,7 +240,8 @@ const struct expected fields[] = {
     {"MITMPROXY_USER", parse_user, print_user, FIELD(user)},
     {"MITMPROXY_BIN", parse_program, print_program, FIELD(bin)},
     {"MITMPROXY_SCRIPTS_DIR", parse_path, print_path, FIELD(scripts_dir)},
-    {"MITMPROXY_QUICK_START", parse_switch, print_flag, FIELD(quick_start)},
+    {"MITMPROXY_WORKERS", parse_workers, print_workers, FIELD(workers)},
+    {"MITMPROXY_FAST", parse_switch, print_flag, FIELD(fast)},
     {"MITMPROXY_WRITABLE_SCRIPTS", parse_switch, print_flag, FIELD(writable_scripts)},
     {"MITMPROXY_SET", parse_set_list, print_set_list, FIELD(set)},
     {"MITMPROXY_EXTRA_PORTS", parse_ports_or_all, print_port_list, FIELD(extra_ports)},

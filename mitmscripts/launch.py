@@ -1,20 +1,29 @@
-"""Start mitmdump sooner: python3 quick_start.py MITMDUMP [ARGUMENT ...]
+"""Fork mitmdumps: python3 launch.py MITMDUMP [ARGUMENT ...]
 
-Most of its start is spent on importing modules, many of which a transparent
-proxy never uses: LDAP and htpasswd for proxy authentication, a web server with
-templates for mitm.it, parsers of images, the clipboard. Here these are imported
-when something first uses them, and Python's garbage collector, which finds
-nothing to collect in modules that are being imported, rests until all are
-there. MITMDUMP is then run as it stands: nothing else differs, and nothing of
-mitmproxy is changed.
+Most of the start of a mitmdump is spent on importing modules. This process imports
+them once, and forks a worker at each order of healthd's runner (healthd/runner/launcher.c),
+which comes by descriptor 3 with two descriptors: where the worker sends its pulse, and
+where it prints. What workers have in common is in memory once. A worker is the child
+of a child that ends at once, so that it becomes the runner's own child: it lives on
+when this process ends.
+
+Many modules a transparent proxy never uses: LDAP and htpasswd for proxy authentication,
+a web server with templates for mitm.it, parsers of images, the clipboard. These are
+imported when something first uses them. Python's garbage collector, which finds nothing
+to collect in modules that are being imported, rests until all are there.
 """
 
 import contextlib
+import ctypes
 import gc
 import importlib
+import os
 import runpy
+import signal
+import socket
 import sys
 import threading
+import time
 import types
 import typing
 from importlib.machinery import PathFinder
@@ -160,17 +169,86 @@ class Finder:
         return spec
 
 
-def main():
+# Descriptors, as the runner places them.
+CONTROL = PULSE = 3
+SOCKETS = (4, 5)
+
+PR_SET_PDEATHSIG, PR_SET_NAME = 1, 15  # linux/prctl.h
+libc = ctypes.CDLL(None)
+
+
+def import_mitmproxy():
     global starting
     gc.disable()
-    del sys.argv[0]
-    sys.path[0] = sys.argv[0].rpartition("/")[0]
     sys.meta_path.insert(0, Finder)
     with contextlib.suppress(ImportError):  # MITMDUMP will report it itself
         importlib.import_module("mitmproxy.tools.dump")
     starting = False
+    # What is there by now stays as it is, and is not copied by a look at it.
     gc.freeze()
     gc.enable()
+
+
+def receive(control):
+    """Wait for an order. Return the two descriptors, or end with the runner."""
+    order, descriptors, *_ = socket.recv_fds(control, 64, 2, socket.MSG_CMSG_CLOEXEC)
+    if not order:
+        os._exit(0)
+    return descriptors
+
+
+def become_child_of(runner):
+    """Wait until the parent, a child of the launcher, has ended. Then die with the runner."""
+    while os.getppid() != runner:
+        time.sleep(0.0005)
+    libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != runner:
+        os._exit(1)
+
+
+def begin_worker(runner, pulse, output):
+    os.setpgid(0, 0)
+    become_child_of(runner)
+    libc.prctl(PR_SET_NAME, b"mitmdump")
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    os.dup2(output, 1)
+    os.dup2(output, 2)
+    os.dup2(pulse, PULSE, inheritable=False)
+    os.close(pulse)
+    os.close(output)
+    os.write(PULSE, f"pid {os.getpid()}".encode())
+
+
+def fork_worker(runner, pulse, output):
+    """Return True in the worker."""
+    child = os.fork()
+    if child == 0:
+        if os.fork() == 0:
+            begin_worker(runner, pulse, output)
+            return True
+        os._exit(0)
+    os.close(pulse)
+    os.close(output)
+    os.waitpid(child, 0)
+    return False
+
+
+def main():
+    del sys.argv[0]
+    sys.path[0] = sys.argv[0].rpartition("/")[0]
+    runner = os.getppid()
+    for descriptor in (CONTROL, *SOCKETS):
+        with contextlib.suppress(OSError):
+            os.set_inheritable(descriptor, False)
+    libc.prctl(PR_SET_NAME, b"launcher")
+    # What a terminal sends to all is the runner's business.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    import_mitmproxy()
+    control = socket.socket(fileno=CONTROL)
+    control.send(b"ready")
+    while not fork_worker(runner, *receive(control)):
+        pass
+    control.detach()
     runpy.run_path(sys.argv[0], run_name="__main__")
 
 
