@@ -69,7 +69,7 @@ PYTHON
 
 @test "a table of the steps from the start to ready" {
   local step
-  for step in 'setup prepare' 'mitmdump, until it listens' 'setup redirect' 'says 200' 'together'; do
+  for step in 'setup prepare' 'a worker, from the fork' 'setup redirect' 'says 200' 'together'; do
     has "$(<"$RESULTS/results.md")" "^\\| [^|]*${step}[^|]* \\| [0-9.]+ \\|$" || fault "$step"
   done
   no_faults

@@ -24,7 +24,8 @@ import steps
 from row import Result
 
 ORDER = (
-    "redirect minimum growth empty start ready restart tls health memory size wakeups"
+    "requests tls workers start ready restart private health memory size wakeups redirect minimum "
+    "growth empty"
 ).split()
 STEPS = "steps"  # a table of its own: steps.py
 

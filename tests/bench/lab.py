@@ -30,11 +30,9 @@ quick = os.environ["ROUNDS"] == "1"
 libc = ctypes.CDLL(None, use_errno=True)
 
 
-def by_quick_start():
-    """What stands in front of mitmdump's path to start it by quick_start.py."""
-    with open(MITMDUMP, "rb") as script:
-        python = script.readline()[2:].decode().strip()
-    return [python, str(ROOT / "mitmscripts" / "quick_start.py")]
+def by_launcher():
+    """What stands in front of mitmdump's path to have it forked by launch.py."""
+    return [sys.executable, str(ROOT / "tests/lib/launched.py"), str(ROOT / "mitmscripts/launch.py")]
 
 
 def check(result):
@@ -189,3 +187,28 @@ def ready_healthd(of):
 def children(pid):
     text = pathlib.Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii")
     return [int(child) for child in text.split()]
+
+
+def name_of(pid):
+    return pathlib.Path(f"/proc/{pid}/comm").read_text(encoding="ascii").strip()
+
+
+class Processes:
+    """Those of a healthd, by what they are."""
+
+    def __init__(self, healthd):
+        (self.runner,) = children(healthd.pid)
+        below = {pid: name_of(pid) for pid in children(self.runner)}
+        self.workers = [pid for pid, name in below.items() if name == "mitmdump"]
+        self.launcher = next(pid for pid, name in below.items() if name == "launcher")
+        self.mitmproxy = [self.launcher, *self.workers]
+        self.all = [healthd.pid, self.runner, *self.mitmproxy]
+
+
+def processor_seconds(*pids):
+    """User and system time of these processes."""
+    ticks = 0
+    for pid in pids:
+        fields = pathlib.Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rsplit(")", 1)[1].split()
+        ticks += int(fields[11]) + int(fields[12])
+    return ticks / os.sysconf("SC_CLK_TCK")

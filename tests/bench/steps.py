@@ -10,7 +10,7 @@ import time
 import lab
 
 PREPARE = "entrypoint.sh, setup prepare: CA, bundle, trust store"
-MITMDUMP = "mitmdump, until it listens and its addons have started"
+MITMDUMP = "a worker, from the fork until it listens and its addons have started"
 REDIRECT = "meanwhile setup redirect, as soon as it listens: rules and proof"
 LAST = "healthd, asked every millisecond, says 200"
 
@@ -45,11 +45,9 @@ def sample():
 def parts_of_mitmdump():
     """Programs that do a part of what mitmdump does in its start, and no more."""
     version = [lab.MITMDUMP, "--version"]
-    python, quick_start = lab.by_quick_start()
     return {
-        "of it Python, with nothing to do": [python, "-c", "pass"],
-        "of it Python, imports and options (--version)": [python, quick_start, *version],
-        "the same without quick_start.py": version,
+        "of it imports and options (--version), by launch.py": [*lab.by_launcher(), *version],
+        "the same without launch.py": version,
     }
 
 

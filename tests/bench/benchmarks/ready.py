@@ -7,7 +7,7 @@ import lab
 from benchmarks import stock
 from row import Row
 
-ROWS = [Row("empty volumes to /healthz 200", "ms", at_most=1.05, slack=20)]
+ROWS = [Row("empty volumes to /healthz 200", "ms", at_most=0.55)]
 ALSO = ["setup, then healthd"]
 
 

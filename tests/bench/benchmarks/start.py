@@ -1,4 +1,4 @@
-"""mitmdump itself: as it comes, and by quick_start.py."""
+"""mitmdump itself: as it comes, and by launch.py."""
 
 import contextlib
 
@@ -6,13 +6,13 @@ import lab
 from benchmarks import stock
 from row import Row
 
-ROWS = [Row("start of mitmdump by quick_start.py", "ms", at_most=0.6)]
+ROWS = [Row("start of mitmdump by launch.py", "ms", at_most=0.6)]
 
 
 @contextlib.contextmanager
 def contenders():
     with stock.with_ca() as start:
         yield {
-            "quick_start.py": lambda: start(lab.by_quick_start()),
+            "launch.py": lambda: start(lab.by_launcher()),
             stock.NAME: start,
         }

@@ -7,6 +7,7 @@ side; the destination decides which of them a connection comes to.
 import contextlib
 import os
 import pathlib
+import re
 import socket
 import ssl
 import threading
@@ -66,15 +67,14 @@ def rate(destination, roots, with_request=False):
 
 
 def same_command(healthd, confdir, port):
-    """The command line of the mitmdump that healthd runs, with another confdir and port."""
-    (runner,) = lab.children(healthd.pid)
-    (mitmdump,) = lab.children(runner)
-    words = pathlib.Path(f"/proc/{mitmdump}/cmdline").read_text(encoding="utf-8").split("\0")[:-1]
-    return [
-        f"confdir={confdir}" if word.startswith("confdir=")
-        else word.replace(f":{lab.PROXY_PORT}", f":{port}")
-        for word in words
-    ]  # fmt: skip
+    """The command line of the mitmdump that healthd runs, as it comes: with its own start, another
+    confdir and port, and without what makes it a worker."""
+    (worker,) = lab.Processes(healthd).workers
+    words = pathlib.Path(f"/proc/{worker}/cmdline").read_text(encoding="utf-8").split("\0")[:-1]
+    text = "\0".join(words[words.index(lab.MITMDUMP) :])
+    text = text.replace("\0--set\0server=false", "").replace(f":{lab.PROXY_PORT}", f":{port}")
+    text = re.sub(r"\0-s\0[^\0]*/worker\.py", "", text)
+    return re.sub(r"\0confdir=[^\0]*", f"\0confdir={confdir}", text).split("\0")
 
 
 def send_to(port, address):
