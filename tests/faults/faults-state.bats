@@ -3,8 +3,12 @@
 # of the fault table, each row of which is proved by tests "fault N: ..." here, in
 # faults-proxy.bats and faults-environment.bats, or by a suite that goes into it further:
 #
-#   1   health            mitmdump killed: 503 at once, its restart counted, 200 again by itself
-#   1   intercept         mitmdump killed: refused until it is back, nothing leaves unintercepted, the same CA
+#   1   health            mitmdump killed: its restart counted, 200 again by itself
+#   1   workers           one of three killed: named by its number, the others serve, it comes back; the launcher's death is no fault
+#   1   workers           no worker for 10 s: who came meanwhile has waited, and is reset; later ones at once
+#   3   workers           a worker is silent: red within 6 s without any traffic, restarted after 30 s
+#   5   workers           nobody else gets the proxy's port while mitmdump is started again, nor does a client's own port matter
+#   1   intercept         mitmdump killed: who comes meanwhile waits, nothing leaves unintercepted, the same CA
 #   4   intercept         entrypoint.sh with an addon that is broken: stays up, 503 with the reason, never 200
 #   5   health            a proxy port that somebody else holds: 503 with port and uid, ready by itself when it is free
 #   7   health            a state file that is gone or damaged under a running healthd: 503, not repaired by healthd alone
@@ -43,6 +47,10 @@
 #   32  write-failure     fsync fails (no space, quota), wherever it is called
 #   32  write-failure     write fails in the middle (quota), wherever it is called
 #   33  health            setup failed: with its error
+#   34  workers           one of three killed: named by its number, the others serve, it comes back; the launcher's death is no fault
+#   34  workers           a launcher that hangs: the next worker is started without it, and so is the launcher, anew
+#   35  workers           a worker is silent: red within 6 s without any traffic, restarted after 30 s
+#   36  escape-gate       nft: a device that comes later has no gate until setup redirect, and it is said
 
 source "$BATS_TEST_DIRNAME/../lib/suite.sh"
 
@@ -62,7 +70,7 @@ SHOP=https://shop.example.test
   while read -r row suite name; do
     grep -qF "@test \"$name\"" "$ROOT"/tests/*/"$suite.bats" || fault "row $row: no test \"$name\" in $suite.bats"
   done < <(sed -n 's/^#   \([0-9][0-9]* .*\)/\1/p' "$BATS_TEST_FILENAME")
-  for ((row = 1; row <= 33; row++)); do
+  for ((row = 1; row <= 36; row++)); do
     grep -qE "^(#   |@test \"fault )$row\\b" "$BATS_TEST_DIRNAME"/faults-*.bats || fault "row $row: no test"
   done
   no_faults

@@ -47,10 +47,6 @@ find_three() {
 # Processor time that it has used, in ticks of 10 ms.
 ticks() { sed 's/.*) //' "/proc/$1/stat" | awk '{ print $12 + $13 }'; }
 
-# The application gets at the origin, and through mitmdump.
-# is_intercepted URL
-is_intercepted() { grep -q '^X-OpenSandbox-Egress: 1' <<<"$(app_curl "$1" 2>&1)"; }
-
 # A client that connects several times a second, answered or not, until the lab ends.
 start_traffic() {
   # shellcheck disable=SC2016 # for that shell

@@ -4,9 +4,7 @@
 # start_observer INTERVAL: looks with pauses of so many seconds; its log is $LAB/observer.log,
 # see observer.py.
 start_observer() {
-  local families=4
-  ((IPV6 == 0)) || families=46
-  spawn observer /usr/bin/python3 "$ROOT/tests/lib/observer.py" "$HEALTH_PORT" "$PROXY_PORT" "${FAMILIES-$families}" "$@"
+  spawn observer /usr/bin/python3 "$ROOT/tests/lib/observer.py" "$HEALTH_PORT" "$@"
   OBSERVER=$SPAWNED
   wait_until 5 test -s "$LAB/observer.log"
 }

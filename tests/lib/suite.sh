@@ -178,7 +178,22 @@ processes() {
     echo "$pid"
   done
 }
-mitmdump_pid() { processes "$MITM_UID" '(^| )[^ ]*mitmdump .*transparent'; }
+# The application gets at the origin, and through mitmdump: is_intercepted URL
+is_intercepted() { grep -q '^X-OpenSandbox-Egress: 1' <<<"$(app_curl "$1" 2>&1)"; }
+
+# The launcher has the same command line as the workers that it forks, and another name.
+mitmdump_pid() {
+  local pid
+  for pid in $(processes "$MITM_UID" '(^| )[^ ]*mitmdump .*transparent'); do
+    [[ $(cat "/proc/$pid/comm" 2>/dev/null) == launcher ]] || echo "$pid"
+  done
+}
+launcher_pid() {
+  local pid
+  for pid in $(processes "$MITM_UID" 'launch\.py '); do
+    [[ $(cat "/proc/$pid/comm" 2>/dev/null) != launcher ]] || echo "$pid"
+  done
+}
 pod_is_empty() { [[ -z $(ip netns pids "$POD") ]]; }
 gone() { [[ ! -e /proc/$1 ]] || grep -q '^State:.[ZX]' "/proc/$1/status" 2>/dev/null; }
 listens() { in_pod ss -Hltn "sport = :$1" | grep -q .; }
@@ -240,6 +255,18 @@ fake_mitmdump() {
   cat >"$FAKE"
   chmod 0755 "$FAKE"
   give MITMPROXY_BIN="$FAKE"
+}
+
+# mitmdump itself, which the launcher can fork, with lines of Python before it: standard input.
+changed_mitmdump() {
+  local program=$LAB/home/mitmdump
+  {
+    sed -n 1p "$MITMDUMP"
+    cat
+    printf 'import sys\nfrom mitmproxy.tools.main import mitmdump\nsys.exit(mitmdump())\n'
+  } >"$program"
+  chmod 0755 "$program"
+  give MITMPROXY_BIN="$program"
 }
 
 # What is installed, in LAB/usr, for a test that damages it.

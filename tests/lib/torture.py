@@ -1,4 +1,4 @@
-"""Faults at random, against the real thing, and an witness who checks every 200.
+"""Faults at random, against the real thing, and a witness who checks every 200.
 
 Usage: torture.py SECONDS SEED HEALTHD DIRECTORY, in the pod, as root, with the environment that
 setup and healthd have. DIRECTORY is for the log and for a small file system in memory with the
@@ -38,7 +38,8 @@ volume = directory + "/volume"
 state = os.environ[PREFIX + "STATE_FILE"] = volume + "/run/state"
 ca = os.environ[PREFIX + "MITMPROXY_CONFDIR"] + "/mitmproxy-ca.pem"
 chance = random.Random(seed)
-witness = Witness(PROXY, state, ca, families)
+wanted = int(os.environ.get(PREFIX + "MITMPROXY_WORKERS", "1"))
+witness = Witness(PROXY, state, ca, families, wanted)
 log = open(directory + "/torture.log", "ab")
 problems, counts, exits = [], collections.Counter(), collections.Counter()
 reasons, recoveries = collections.Counter(), []
@@ -75,7 +76,7 @@ def keep_healthd():
         process.wait()
         witness.healthd = None
         exits[process.returncode] += 1
-        left = [pid for pid in (witness.runner, witness.mitmdump) if pid]
+        left = [pid for pid in (witness.runner, witness.launcher, *witness.workers) if pid]
         threading.Thread(target=watch_the_end, args=(left, process.returncode)).start()
 
 
@@ -146,13 +147,18 @@ def span(least, most):
     return most if alone else chance.uniform(least, most)
 
 
+def any_worker():
+    workers_now = list(witness.workers)
+    return chance.choice(workers_now) if workers_now else 0
+
+
 def kill_mitmdump():
-    kill(witness.mitmdump, chance.choice((signal.SIGKILL, signal.SIGKILL, signal.SIGTERM, signal.SIGINT)))
+    kill(any_worker(), chance.choice((signal.SIGKILL, signal.SIGKILL, signal.SIGTERM, signal.SIGINT)))
     yield 0.5
 
 
 def stop_mitmdump():
-    pid = witness.mitmdump
+    pid = any_worker()
     kill(pid, signal.SIGSTOP)
     # Now and then long enough for a restart.
     yield 40 if duration > 120 and chance.random() < 0.1 else span(0.3, 9)
@@ -168,8 +174,20 @@ def stop_runner():
     pid = witness.runner
     kill(pid, signal.SIGSTOP)
     if chance.random() < 0.5:
-        kill(witness.mitmdump, signal.SIGKILL)
+        kill(any_worker(), signal.SIGKILL)
     yield span(0.2, 9)
+    kill(pid, signal.SIGCONT)
+
+
+def kill_launcher():
+    kill(witness.launcher, chance.choice((signal.SIGKILL, signal.SIGTERM)))
+    yield 0.5
+
+
+def stop_launcher():
+    pid = witness.launcher
+    kill(pid, signal.SIGSTOP)
+    yield span(0.3, 9)
     kill(pid, signal.SIGCONT)
 
 
@@ -297,7 +315,7 @@ def take_port():
         stdin=subprocess.PIPE, stdout=log, stderr=log,
     )  # fmt: skip
     yield 0.3
-    kill(witness.mitmdump, signal.SIGKILL)
+    kill(any_worker(), signal.SIGKILL)
     yield chance.uniform(1, 4)
     thief.stdin.close()
     thief.wait()
@@ -318,6 +336,8 @@ FAULTS = (
     (kill_mitmdump, 4, "mitmdump"),
     (stop_mitmdump, 4, "mitmdump"),
     (take_port, 1, "mitmdump"),
+    (kill_launcher, 2, "launcher"),
+    (stop_launcher, 2, "launcher"),
     (kill_runner, 1, "healthd"),
     (stop_runner, 2, "healthd mitmdump ca"),  # what only the runner sees has to wait
     (kill_healthd, 1, "healthd"),

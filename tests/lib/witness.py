@@ -3,7 +3,8 @@
 Facts are looked at again and again in /proc, in the kernel's tables of sockets and rules, and in
 the files; healthd has no part in that. A fact is bad from the end of the first look that says so.
 A 200 is a lie if something was bad for longer than healthd may take to notice (LATENCY) when it
-was asked for, and was still bad at a look that began after the answer.
+was asked for, and was still bad at a look that began after the answer. What is said of one worker is
+a fact of its own, (NAME, PID).
 """
 
 import hashlib
@@ -37,27 +38,29 @@ def process_state(pid):
     return chr(text[text.rindex(b")") + 2]) if text else "X"
 
 
-def sockets_of(pid):
-    inodes = set()
+def descriptors_of(pid):
+    """The inodes of its sockets, and whether it has an event loop."""
+    inodes, has_loop = set(), False
     try:
         for name in os.listdir(f"/proc/{pid}/fd"):
             target = os.readlink(f"/proc/{pid}/fd/{name}")
+            has_loop = has_loop or target == "anon_inode:[eventpoll]"
             if target.startswith("socket:["):
                 inodes.add(int(target[8:-1]))
     except OSError:
         pass
-    return inodes
+    return inodes, has_loop
 
 
 def listeners(port):
-    """{inode: backlog} of each family's sockets that listen on loopback at this port."""
+    """The inodes of each family's sockets that listen on loopback at this port."""
     found = []
     for path, address in (("tcp", "0100007F"), ("tcp6", "00000000000000000000000001000000")):
-        family = {}
+        family = set()
         for line in read(f"/proc/self/net/{path}").decode().splitlines()[1:]:
             word = line.split()
             if word[1] == f"{address}:{port:04X}" and word[3] == "0A":
-                family[int(word[9])] = int(word[4].split(":")[1], 16)
+                family.add(int(word[9]))
         found.append(family)
     return found
 
@@ -87,12 +90,13 @@ def setup_half(path):
 class Witness:
     """Looks, and judges what the prober has been told."""
 
-    def __init__(self, port, state, ca, families):
-        self.port, self.state, self.ca, self.families = port, state, ca, families
+    def __init__(self, port, state, ca, families, wanted):
+        self.port, self.state, self.ca, self.families, self.wanted = port, state, ca, families, wanted
         self.healthd = None  # its process id
-        self.runner = self.mitmdump = 0
-        self.generation = None  # which mitmdump, and whether it has ended
-        self.first_seen, self.listening = {}, {}  # by process id of a mitmdump
+        self.runner = self.launcher = 0
+        self.workers = []  # process ids
+        self.generation = None  # which workers live
+        self.first_seen, self.loops = {}, {}  # by process id of a worker
         self.ca_changed = 0.0
         self.bad_since, self.detail, self.lies = {}, {}, []
         self.asked = {"quick": [], "rules": []}  # (asked, answered) for each 200 that waits for a look
@@ -111,7 +115,7 @@ class Witness:
 
     def accept_a_moment_of_rules(self):
         """A setup that failed took its rules back. Meanwhile a canary may have come through."""
-        for fact in [fact for fact in self.bad_since if fact.startswith("rules")]:
+        for fact in [fact for fact in self.bad_since if str(fact).startswith("rules")]:
             self.bad_since.pop(fact, None)
 
     def tables(self):
@@ -129,35 +133,40 @@ class Witness:
 
     def find_processes(self):
         self.runner = next(iter(children(self.healthd)), 0) if self.healthd else 0
-        self.mitmdump = next(iter(children(self.runner)), 0) if self.runner else 0
+        ours = children(self.runner) if self.runner else []
+        launchers = [pid for pid in ours if read(f"/proc/{pid}/comm") == b"launcher\n"]
+        self.launcher = launchers[0] if launchers else 0
+        self.workers = [pid for pid in ours if pid not in launchers]
 
     def quick_facts(self):
         """{fact: what is wrong, or nothing}"""
         self.find_processes()
-        state = process_state(self.mitmdump) if self.mitmdump else "X"
         now = time.monotonic()
-        if (self.mitmdump, state in "XZ") != self.generation:
-            # Between two looks the one before may have listened, and have ended.
-            self.generation = (self.mitmdump, state in "XZ")
-            for fact in ("process", "listener", "hang", "CA in use"):
-                self.bad_since.pop(fact, None)
-        self.first_seen.setdefault(self.mitmdump, now)
-        own, families = sockets_of(self.mitmdump), listeners(self.port)
-        families = families if "6" in self.families else families[:1]
-        listens = all(own & set(family) for family in families)
-        if listens:
-            self.listening.setdefault(self.mitmdump, now)
-        backlog = max(family.get(inode, 0) for family in families for inode in own | {0})
+        states = {pid: process_state(pid) for pid in self.workers}
+        alive = [pid for pid, state in states.items() if state not in "XZ"]
+        if set(alive) != self.generation:
+            # Between two looks there may have been as many as are wanted.
+            self.generation = set(alive)
+            self.bad_since.pop("process", None)
         half, digest = setup_half(self.state), hashlib.sha256(read(self.ca)).digest()
-        return {
-            "process": "" if state not in "XZ" else f"mitmdump {self.mitmdump} is {state}",
-            "listener": "" if listens else f"mitmdump {self.mitmdump} does not listen",
+        facts = {
+            "process": "" if len(alive) >= self.wanted else f"{len(alive)} of {self.wanted} workers live",
             "runner": "the runner is stopped" if self.runner and process_state(self.runner) == "T" else "",
-            "hang": f"mitmdump is stopped, {backlog} wait" if state == "T" and backlog else "",
             "state file": "" if half == self.setup_half else f"setup's half is {half}",
             "CA": "" if digest == self.ca_digest else "not the one that setup has checked",
-            "CA in use": "" if self.first_seen[self.mitmdump] > self.ca_changed else "mitmdump is older than the CA",
         }
+        families = listeners(self.port)[: len(self.families)]
+        for pid in alive:
+            self.first_seen.setdefault(pid, now)
+            own, has_loop = descriptors_of(pid)
+            if has_loop:
+                self.loops.setdefault(pid, now)
+            listens = all(own & family for family in families)
+            facts["listener", pid] = "" if listens else f"worker {pid} does not listen"
+            facts["hang", pid] = f"worker {pid} is stopped" if states[pid] == "T" else ""
+            old = self.first_seen[pid] <= self.ca_changed
+            facts["CA in use", pid] = f"worker {pid} is older than the CA" if old else ""
+        return facts
 
     def rule_facts(self):
         return {
@@ -169,6 +178,9 @@ class Witness:
         begun = time.monotonic()
         seen = facts()
         ended = time.monotonic()
+        for fact in [fact for fact in self.bad_since if isinstance(fact, tuple)]:
+            if kind == "quick" and fact not in seen:
+                self.bad_since.pop(fact, None)
         for fact, wrong in seen.items():
             if not wrong:
                 self.bad_since.pop(fact, None)
@@ -189,8 +201,9 @@ class Witness:
     def judge(self, asked, seen):
         for fact in seen:
             since = self.bad_since.get(fact)
-            if since is not None and asked > since + LATENCY.get(fact, LATENCY_RULES):
-                self.lies.append((fact, asked - since, self.detail[fact]))
+            name = fact[0] if isinstance(fact, tuple) else fact
+            if since is not None and asked > since + LATENCY.get(name, LATENCY_RULES):
+                self.lies.append((name, asked - since, self.detail[fact]))
 
     def look_quickly(self):
         while self.running:
@@ -206,9 +219,9 @@ class Witness:
         return {fact: self.detail[fact] for fact in list(self.bad_since)}
 
     def starts_since(self, moment):
-        """How long each mitmdump took from its start until it listened, of those that did since then."""
+        """How long each worker took from its start to its event loop, of those that did since then."""
         return [
             until - max(self.first_seen[pid], moment)
-            for pid, until in list(self.listening.items())
+            for pid, until in list(self.loops.items())
             if until > moment
         ]

@@ -20,22 +20,26 @@ unprivileged() {
   done
   same "$who NoNewPrivs" 1 "$(field "$pid" NoNewPrivs)" || fault "$who"
 }
-# The three processes, once `up` has succeeded: RESPONDER, RUNNER, MITMDUMP.
-find_three() {
+# The four processes, once `up` has succeeded: RESPONDER, RUNNER, LAUNCHER (none with a mitmdump that
+# it cannot fork), MITMDUMP_PID.
+find_four() {
   RESPONDER=$SPAWNED
   MITMDUMP_PID=$(mitmdump_pid)
+  LAUNCHER=$(launcher_pid)
   RUNNER=$(field "$MITMDUMP_PID" PPid)
   same 'parent of the runner' "$RESPONDER" "$(field "$RUNNER" PPid)"
+  [[ -z $LAUNCHER ]] || same 'parent of the launcher' "$RUNNER" "$(field "$LAUNCHER" PPid)"
   # And nobody else.
-  same processes "$(printf '%s\n' "$RESPONDER" "$RUNNER" "$MITMDUMP_PID" | sort)" "$(ip netns pids "$POD" | sort)"
+  same processes "$(printf '%s\n' "$RESPONDER" "$RUNNER" ${LAUNCHER:+"$LAUNCHER"} "$MITMDUMP_PID" | sort)" "$(ip netns pids "$POD" | sort)"
 }
 
-@test "ids, groups, five capability sets and NoNewPrivs of mitmdump, runner and responder" {
+@test "ids, groups, five capability sets and NoNewPrivs of mitmdump, launcher, runner and responder" {
   # Started with more than it needs, so that giving it up can be seen.
   up setpriv --groups 0,4,27,100 --inh-caps +net_admin,+net_raw --ambient-caps +net_admin,+net_raw entrypoint.sh
-  find_three
+  find_four
   unprivileged responder "$RESPONDER" $HEALTH_UID $HEALTH_UID
   unprivileged runner "$RUNNER" $MITM_UID $MITM_UID
+  unprivileged launcher "$LAUNCHER" $MITM_UID $MITM_UID
   unprivileged mitmdump "$MITMDUMP_PID" $MITM_UID $MITM_UID
   no_faults
 }
@@ -50,11 +54,11 @@ PASSWD
   chown 10077:10078 "$LAB/home"
   export MITM_UID=10077
   up
-  find_three
+  find_four
   kill -KILL "$MITMDUMP_PID"
   wait_until 2 refute healthz_is 200 2>/dev/null
   wait_until 10 healthz_is '200 ok'
-  find_three
+  find_four
   unprivileged responder "$RESPONDER" 10055 10056
   unprivileged runner "$RUNNER" 10077 10078
   unprivileged mitmdump "$MITMDUMP_PID" 10077 10078
@@ -65,7 +69,7 @@ PASSWD
   # Wherever a change of the user makes a process dumpable.
   preload_library stopped
   up env ASAN_OPTIONS="${ASAN_OPTIONS-}:verify_asan_link_order=0" LD_PRELOAD="$STAGE/stopped.so" SUID_DUMPABLE=1 entrypoint.sh
-  find_three
+  find_four
   # Not dumpable: /proc belongs to root, and no debugger of the same user gets in.
   same responder 0 "$(stat -c %u "/proc/$RESPONDER/mem")"
   same runner 0 "$(stat -c %u "/proc/$RUNNER/mem")"
@@ -74,7 +78,8 @@ PASSWD
   refute as_user $HEALTH_UID cat "$CONFDIR/mitmproxy-ca.pem"
 }
 
-@test "mitmdump is given descriptors 0, 1, 2 and nothing else" {
+# given DESCRIPTORS: to what is started in the place of mitmdump; what it opens itself, and shares.
+given() {
   fake_mitmdump <<FAKE
 #!/usr/bin/python3 -S
 import os, sys
@@ -89,8 +94,9 @@ os.execv("$MITMDUMP", ["$MITMDUMP"] + sys.argv[1:])
 FAKE
   # The caller leaves some open.
   up bash -c 'exec 7</etc/hostname 8</etc 9>/dev/null 200</etc/hosts; exec entrypoint.sh'
-  same 'after exec' '[0, 1, 2]' "$(<"$LAB/home/descriptors")"
-  find_three
+  same 'after exec' "$1" "$(<"$LAB/home/descriptors")"
+  MITMDUMP_PID=$(mitmdump_pid) RESPONDER=$SPAWNED
+  RUNNER=$(field "$MITMDUMP_PID" PPid)
   local link
   # What it has now it opened itself: no file, no directory, no device.
   for link in "/proc/$MITMDUMP_PID/fd"/*; do
@@ -98,11 +104,18 @@ FAKE
     echo "${link##*/} $(readlink "$link")"
     [[ $(readlink "$link") =~ ^(socket:|pipe:|anon_inode:) ]] || fault "$(readlink "$link")"
   done
-  # Nor does it share a socket with healthd.
-  same shared '' "$(comm -12 \
+  # It shares the sockets on which it listens with the runner, and no other.
+  same shared "$(($2))" "$(comm -12 \
     <(find "/proc/$MITMDUMP_PID/fd" -type l -printf '%l\n' | grep -E 'socket' | sort -u) \
-    <(find "/proc/$RUNNER/fd" "/proc/$RESPONDER/fd" -type l -printf '%l\n' | grep -E 'socket' | sort -u))"
+    <(find "/proc/$RUNNER/fd" "/proc/$RESPONDER/fd" -type l -printf '%l\n' | grep -E 'socket' | sort -u) | wc -l)"
   no_faults
+}
+@test "mitmdump is given its pulse and the proxy's sockets as descriptors 3 to 5, and nothing else" {
+  given '[0, 1, 2, 3, 4, 5]' 2
+}
+@test "without IPv6 there is one socket" {
+  give MITMPROXY_IPV6=off
+  given '[0, 1, 2, 3, 4]' 1
 }
 
 # with_soft_limit CMD...: as most containers are started: 1024 descriptors, more if asked for.
@@ -112,7 +125,7 @@ with_soft_limit() {
 @test "mitmdump may open as many descriptors as the hard limit allows, and 600 connections that wait all live" {
   (($(ulimit -Hn) >= 2048)) || skip_or_fail "the hard limit of descriptors is $(ulimit -Hn)"
   with_soft_limit entrypoint.sh
-  find_three
+  find_four
   local limits
   limits=$(grep '^Max open files' "/proc/$MITMDUMP_PID/limits")
   has "$limits" "^Max open files +$(ulimit -Hn) +$(ulimit -Hn) " || fault "mitmdump: $limits"
@@ -140,7 +153,7 @@ FAKE
   # Signals that stay ignored over exec: none that the caller had not ignored.
   # (32 and 33 are the C library's own, and may come from whoever runs this.)
   (((16#$(sed -n 's/^SigIgn:\t//p' <<<"$report") & 0x7fffffff) == 0))
-  find_three
+  find_four
   (($(<"/proc/$MITMDUMP_PID/oom_score_adj") > $(<"/proc/$RESPONDER/oom_score_adj")))
   (($(<"/proc/$MITMDUMP_PID/oom_score_adj") > $(<"/proc/$RUNNER/oom_score_adj")))
 }
@@ -223,7 +236,7 @@ no_zombies() {
     wait_until 10 healthz_is '200 ok'
     wait_until 1 no_zombies
   done
-  find_three
+  find_four
 }
 
 # ends_well WHAT: after a signal SPAWNED must end within 6 s, with 0, and leave nobody.
@@ -298,12 +311,14 @@ terminate() {
 }
 
 @test "SIGTERM, SIGINT, SIGHUP, and SIGTERM twice in steady state: exit 0, rules stay" {
-  local signals
+  local signals signal
   for signals in TERM INT HUP 'TERM TERM'; do
     spawn start entrypoint.sh
     wait_until 20 healthz_is '200 ok'
-    # shellcheck disable=SC2086 # one or two
-    printf '%s\n' $signals | xargs -I{} kill -{} "$SPAWNED"
+    for signal in $signals; do
+      # It may have ended before the second.
+      kill -s "$signal" "$SPAWNED" || gone "$SPAWNED"
+    done
     ends_well "SIG$signals"
     has "$(rules)" 'dports 80,443 -j REDIRECT'
   done
@@ -316,7 +331,7 @@ terminate() {
   spawn start nohup healthd
   wait_until 20 healthz_is '200 ok'
   pids=$(ip netns pids "$POD")
-  find_three
+  find_four
   for signal in USR1 USR2 HUP; do
     kill -$signal "$RESPONDER" "$RUNNER"
   done
@@ -355,18 +370,16 @@ FAKE
   no_faults
 }
 
-# In the place of mitmdump: listens, and does not end when it is asked to.
+# In the place of mitmdump: beats, and does not end when it is asked to.
 fake_stubborn_mitmdump() {
-  give MITMPROXY_IPV6=off # it has one listener
   fake_mitmdump <<FAKE
 #!/usr/bin/python3
-import os, signal, socket, time
+import os, signal, time
 signal.signal(signal.SIGTERM, signal.SIG_IGN)
 signal.signal(signal.SIGINT, signal.SIG_IGN)
-listener = socket.create_server(("127.0.0.1", $PROXY_PORT), reuse_port=False)
-open("$LAB/home/listening", "w")
 while True:
-    time.sleep(100)
+    os.write(3, b"beat 0 0 0 0 0 0 0 0")
+    time.sleep(1)
 FAKE
 }
 @test "mitmdump that ignores SIGTERM: 503 from now on, killed after 5 s, exit 0 within 6 s" {
@@ -404,7 +417,7 @@ FAKE
 
 @test "healthd killed: mitmdump dies with it, a new one starts clean" {
   up
-  find_three
+  find_four
   kill -KILL "$RESPONDER"
   wait "$RESPONDER" || true
   wait_until 2 pod_is_empty || {
@@ -412,12 +425,12 @@ FAKE
     false
   }
   up healthd
-  find_three
+  find_four
 }
 
 @test "runner killed: mitmdump dies at once, no 200 without it" {
   up
-  find_three
+  find_four
   kill -KILL "$RUNNER"
   wait_until 1 gone "$MITMDUMP_PID"
   [[ $(healthz) != 200* ]]
@@ -427,15 +440,16 @@ FAKE
   await_exit "$RESPONDER" 6
   wait_until 1 pod_is_empty
   up healthd
-  find_three
+  find_four
 }
 
 @test "without root: everything as the mitmproxy user, ready all the same" {
   in_pod setup
   up setpriv --reuid $MITM_UID --regid $MITM_UID --clear-groups --bounding-set -all --no-new-privs healthd
-  find_three
+  find_four
   unprivileged responder "$RESPONDER" $MITM_UID $MITM_UID
   unprivileged runner "$RUNNER" $MITM_UID $MITM_UID
+  unprivileged launcher "$LAUNCHER" $MITM_UID $MITM_UID
   unprivileged mitmdump "$MITMDUMP_PID" $MITM_UID $MITM_UID
   # It has been dumpable, and no change of the user has put an end to that.
   same responder 0 "$(stat -c %u "/proc/$RESPONDER/mem")"

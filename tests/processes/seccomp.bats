@@ -126,7 +126,7 @@ socket 38 5 0
   wait_until 2 healthz_is 503
   mv "$LAB/aside" "$STATE"
   wait_until 5 healthz_is '200 ok'
-  in_pod curl -sf --max-time 2 "http://127.0.0.1:$HEALTH_PORT/metrics" | grep -q 'mitmdump_resident_memory_bytes [1-9]'
+  in_pod curl -sf --max-time 2 "http://127.0.0.1:$HEALTH_PORT/metrics" | grep -q 'mitmdump_resident_memory_bytes{worker="1"} [1-9]'
   lacks "$(<"$LAB/up.log")" 'not permitted'
   down
   [[ $STATUS == 0 ]]

@@ -1,7 +1,7 @@
 #!/usr/bin/env bats
 # shellcheck disable=SC2317 # functions that `alike` calls
-# mitmscripts/quick_start.py: mitmdump started by it is the same mitmdump. What it
-# puts off is used here, in one and in the other, and has to come out the same.
+# mitmscripts/launch.py: mitmdump forked by it is the same mitmdump. What it puts off
+# is used here, in one and in the other, and has to come out the same.
 
 source "$BATS_TEST_DIRNAME/../lib/suite.sh"
 
@@ -10,25 +10,23 @@ PORT=8888
 setup_file() {
   suite_up
   lab_for_file
-  QUICK_START=$STAGE/usr/share/opensandbox/mitmscripts/quick_start.py
-  INTERPRETER=$(sed -n '1s/^#! *//p' "$MITMDUMP")
+  export LAUNCH=$STAGE/usr/share/opensandbox/mitmscripts/launch.py
   mkdir "$LAB/confdir"
-  export QUICK_START INTERPRETER
 }
 teardown() { stop; }
 
-# mitmdump_by stock|quick ARGUMENT...: run it in the pod, with a confdir of its own.
+# mitmdump_by stock|forked ARGUMENT...: run it in the pod, with a confdir of its own.
 mitmdump_by() {
   local by=()
-  [[ $1 == stock ]] || by=("$INTERPRETER" "$QUICK_START")
+  [[ $1 == stock ]] || by=(/usr/bin/python3 "$STAGE/lib/launched.py" "$LAUNCH")
   shift
   in_pod timeout 30 "${by[@]}" "$MITMDUMP" --set confdir="$LAB/confdir" "$@"
 }
 
-# start stock|quick ARGUMENT...: a plain proxy, until it listens.
+# start stock|forked ARGUMENT...: a plain proxy, until it listens.
 start() {
   local by=()
-  [[ $1 == stock ]] || by=("$INTERPRETER" "$QUICK_START")
+  [[ $1 == stock ]] || by=(/usr/bin/python3 "$STAGE/lib/launched.py" "$LAUNCH")
   spawn "$1" "${by[@]}" "$MITMDUMP" --set confdir="$LAB/confdir" --mode "regular@127.0.0.1:$PORT" "${@:2}"
   wait_until 30 listens "$PORT" || {
     cat "$LAB/$1.log"
@@ -54,7 +52,7 @@ alike() {
     shift
   done
   shift
-  for by in stock quick; do
+  for by in stock forked; do
     start "$by" "${arguments[@]}"
     seen+=("$("$@")")
     stop
@@ -67,7 +65,7 @@ alike() {
 @test "options, commands, help and version are the same" {
   local option
   for option in --options --commands --help --version; do
-    same "$option" "$(mitmdump_by stock "$option" 2>&1)" "$(mitmdump_by quick "$option" 2>&1)"
+    same "$option" "$(mitmdump_by stock "$option" 2>&1)" "$(mitmdump_by forked "$option" 2>&1)"
   done
 }
 
@@ -75,7 +73,7 @@ alike() {
   local by arguments seen
   for arguments in '--mode nonsense' '--set dumper_filter=~nonsense(' '-s /nonexistent.py'; do
     seen=()
-    for by in stock quick; do
+    for by in stock forked; do
       # shellcheck disable=SC2086 # several words
       attempt mitmdump_by "$by" -n $arguments
       [[ $STATUS != 0 ]] || fault "$by $arguments: status 0"
@@ -123,7 +121,7 @@ alike() {
 
 @test "the log of a flow" {
   local by seen=()
-  for by in stock quick; do
+  for by in stock forked; do
     start "$by" --flow-detail 3 --set 'dumper_filter=~d api'
     get http://api.example.test/json -H 'content-type: application/json' -d '{"a": [1, 2]}' >/dev/null
     stop
@@ -135,8 +133,8 @@ alike() {
 
 @test "garbage is collected" {
   printf 'import gc\ndef running():\n    print("enabled", gc.isenabled(), flush=True)\n' >"$LAB/addon.py"
-  start quick -s "$LAB/addon.py"
-  wait_until 10 grep -q '^enabled True' "$LAB/quick.log"
+  start forked -s "$LAB/addon.py"
+  wait_until 10 grep -q '^enabled True' "$LAB/forked.log"
 }
 
 @test "addons use what is put off in many threads at once, and derive from it" {
@@ -167,7 +165,7 @@ def running():
     for thread in threads: thread.join()
     print("threads:", wrong, isinstance(YAML, type), kind(Mine()), flush=True)
 PYTHON
-  for by in stock quick; do
+  for by in stock forked; do
     start "$by" -s "$LAB/addon.py"
     wait_until 10 grep -q '^threads:' "$LAB/$by.log"
     stop
