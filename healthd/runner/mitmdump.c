@@ -52,7 +52,7 @@ static void report_not_open(struct report *report, const struct error *error)
     strlcpy(report->error, error->text, sizeof(report->error));
 }
 
-/* Nothing is started before the port is ours: see FAULTS in docs/health.md. */
+/* Nothing is started before the port is ours. */
 static bool open_sockets(struct mitmdump *mitmdump)
 {
     struct error error;
