@@ -183,14 +183,31 @@ def objection_to(request):
         objection_to_fields(request.headers.fields)
         or objection_to_framing(request)
         or objection_to_authority(request)
+        or objection_to_handshake(request)
     )
+
+
+def asks_for_websocket(request):
+    return request.headers.get("upgrade", "").strip().lower() == "websocket"
+
+
+def objection_to_handshake(request):
+    """To an origin that expects no body here, its bytes are messages (RFC 6455, 4.1), of which no
+    hook would know."""
+    if not asks_for_websocket(request):
+        return None
+    if request.data.method != b"GET":
+        return "method of a WebSocket's handshake"
+    if "transfer-encoding" in request.headers or int(request.headers.get("content-length", 0)):
+        return "body of a WebSocket's handshake"
+    return None
 
 
 def reduce_connection(request):
     """Remove from Connection what a client may not say, and every upgrade but WebSocket, whose
     messages addons see. Without an upgrade a server goes on in HTTP (RFC 9110, 7.8)."""
     headers = request.headers
-    upgrades = "upgrade" in headers and headers["upgrade"].strip().lower() == "websocket"
+    upgrades = asks_for_websocket(request)
     if not upgrades:
         headers.pop("upgrade", None)
         headers.pop("http2-settings", None)

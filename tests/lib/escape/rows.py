@@ -962,7 +962,7 @@ def upgraded(path, host, port, lines):
         wire.close()
 
 
-def websocket(path, host, port):
+def websocket(path, host, port, more=b""):
     wire = link(host, port)
     if isinstance(wire, Outcome):
         return wire
@@ -970,7 +970,7 @@ def websocket(path, host, port):
         key = client.websocket_key()
         wire.send(
             fill(b"GET %T HTTP/1.1\r\nHost: %H\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n", host, path)
-            + b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: " + key + b"\r\n\r\n"
+            + b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: " + key + b"\r\n" + more + b"\r\n"
         )
         reader = Reader(wire)
         outcome = reader.answer()
@@ -1020,8 +1020,23 @@ def tunnels():
                     return upgraded(path, host, port, sent)
 
                 yield Row(f"101 to {name}", f"{place[1:]}-{port}", expect, play, place)
-    for host, port in RAW:
-        yield Row("a real WebSocket", port, "ok", lambda path, host=host, port=port: websocket(path, host, port), "/websocket")
+    frame = b"\x81\x8cabcdSECRET IN WS"
+    shake = b"%%b %%%%T HTTP/1.1\r\nHost: %%%%H\r\nUpgrade: %%b\r\n%b\r\n%b\r\nSec-WebSocket-Version: 13\r\n" % (up, key)
+    for upgrade in (b"websocket", b"WebSocket"):
+        for name, framing, body in (
+            ("a length", b"Content-Length: %d\r\n\r\n" % len(frame), frame),
+            ("chunks", b"Transfer-Encoding: chunked\r\n\r\n", b"%x\r\n%b\r\n0\r\n\r\n" % (len(frame), frame)),
+            ("no chunk", b"Transfer-Encoding: chunked\r\n\r\n", b"0\r\n\r\n"),
+        ):
+            for method in (b"GET", b"POST"):
+                data = shake % (method, upgrade) + framing + body
+                yield from written(f"{upgrade.decode()} by {method.decode()} with {name}", data, "400", RAW + SECURE[1:], prefix="/websocket")
+        data = shake % (b"POST", upgrade) + b"\r\n"
+        yield from written(f"{upgrade.decode()} by POST", data, "400", RAW + SECURE[1:], prefix="/websocket")
+    for name, more in (("a real WebSocket", b""), ("a WebSocket, length 0", b"Content-Length: 0\r\n")):
+        for host, port in RAW:
+            play = lambda path, host=host, port=port, more=more: websocket(path, host, port, more)
+            yield Row(name, port, "ok", play, "/websocket")
     for target in (b"raw.escape.test:443", b"other.test:443", b"%H:80"):
         yield from written(f"CONNECT {target.decode()}", b"CONNECT " + target + b" HTTP/1.1\r\nHost: " + target + b"\r\n\r\n", "refused", PLAIN + SECURE)
 
