@@ -17,6 +17,7 @@ import pathlib
 import re
 import time
 import typing
+import zlib
 
 from cryptography import x509
 from mitmproxy import version
@@ -42,6 +43,7 @@ if not FIRST <= VERSION <= LAST:
 try:
     from mitmproxy import addonmanager, exceptions, http
     from mitmproxy.connection import Client
+    from mitmproxy.net import encoding
     from mitmproxy.net.http import http1
     from mitmproxy.proxy import commands, events, server
     from mitmproxy.proxy.layers import http as layers
@@ -449,6 +451,56 @@ def request_hook_first(bodies, **_):
     stream.check_body_size = check
 
 
+def codings(**_):
+    """What addons read as the content of a body is made of all of its bytes, by a coding of HTTP, or
+    it is none. mitmproxy takes any codec of Python's for a coding, and leaves out what follows the
+    first end in a compressed body."""
+    decode = stock(encoding, "decode", "encoded", "encoding", "errors")
+    encode = stock(encoding, "encode", "decoded", "encoding", "errors")
+    decoders, encoders = encoding.custom_decode, encoding.custom_encode
+
+    def known(data, name, errors="strict"):
+        """Text has charsets, which are codecs; bytes that become other bytes are a coding's."""
+        if isinstance(data, bytes) and name.lower() not in decoders:
+            try:
+                b"x".decode(name)
+            except UnicodeError:
+                pass  # a charset in which this is no text
+            except LookupError as error:
+                raise ValueError(f"no content coding: {name!r}") from error
+        return decode(data, name, errors)
+
+    def encode_known(data, name, errors="strict"):
+        if isinstance(data, bytes) and name.lower() not in encoders:
+            raise ValueError(f"no content coding: {name!r}")
+        return encode(data, name, errors)
+
+    def gzip(content):
+        """All members of it (RFC 1952, 2.2), and zeros, with which some fill it up."""
+        members = []
+        while content := content.lstrip(b"\0"):
+            member = zlib.decompressobj(47)  # with the head of gzip or of zlib
+            members.append(member.decompress(content) + member.flush())
+            content = member.unused_data
+        return b"".join(members)
+
+    def deflate(content):
+        """Some send it without the head that RFC 9110, 8.4.1.2 asks for."""
+        for bits in (15, -15) if content else ():
+            stream = zlib.decompressobj(bits)
+            with contextlib.suppress(zlib.error):
+                decoded = stream.decompress(content) + stream.flush()
+                if stream.eof and not stream.unused_data:
+                    return decoded
+        if content:
+            raise ValueError("neither one stream of deflate nor one of zlib")
+        return b""
+
+    decoders.update({"gzip": gzip, "x-gzip": gzip, "deflate": deflate})
+    encoders["x-gzip"] = encoders["gzip"]  # the same (RFC 9110, 8.4.1.3)
+    encoding.decode, encoding.encode = known, encode_known
+
+
 def addon_errors(**_):
     """An addon that raises in `requestheaders` or `request` ends the flow. mitmproxy would go on
     with a request on which the addon has not decided."""
@@ -501,6 +553,7 @@ PIECES = [
     bounded_heads,
     bounded_queues,
     request_hook_first,
+    codings,
     addon_errors,
 ]
 

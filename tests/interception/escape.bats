@@ -137,6 +137,7 @@ FAKE
   sabotaged bounded_heads A16 'endless request line 80'
   sabotaged request_hook_first A3 'declared, refused in request 80-9437184'
   sabotaged addon_errors A13 'raised in request raw'
+  sabotaged codings A14 'hex, as it stands' A14 'deflate, as it stands'
   sabotaged 's/or objection_to_handshake(request)/or None/' A15 'websocket by (GET|POST) with a length'
   sabotaged 's/self.take_place_of_next_layer()/pass/' A2 'ClientHello in two segments [12]$'
   sabotaged 's/establish_server_tls_first = .*/establish_server_tls_first = False/' control 'both versions offered'

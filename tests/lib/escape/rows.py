@@ -15,8 +15,11 @@ raw      passed as raw bytes (where MITMPROXY_NON_HTTP says so)
 passed   passed through undecrypted (where MITMPROXY_IGNORE_HOSTS says so)
 """
 
+import binascii
+import bz2
 import collections
 import concurrent.futures
+import gzip
 import hashlib
 import json
 import os
@@ -876,6 +879,53 @@ def framing():
         ("folded trailers", b"5\r\nhello\r\n0\r\nX-Trailer: a\r\n b\r\n\r\n", "any"),
     ):
         yield from written(name, with_lines(chunked, method=b"POST", body=data), expect, ANYWHERE)
+
+
+@kind("A14")
+def codings():
+    """What addons read of a body: as it stands if its coding is none of HTTP's, or all that is in it."""
+    secret, other = b"SECRET", b"harmless"
+    packed = zlib.compress(other)
+    bare = packed[2:-4]
+    squeezed = gzip.compress(secret)
+    raw = {
+        "hex": binascii.hexlify(secret),
+        "base64": binascii.b2a_base64(secret),
+        "quopri": b"=53ECRET",
+        "uu": b"begin 666 x\n" + binascii.b2a_uu(other) + b"\nend\n" + secret,
+        "bz2": bz2.compress(other),
+        "zlib": packed,
+        "zip": packed,
+        "rot13": secret,
+        "utf-16": secret,
+        "unicode_escape": secret,
+        "idna": secret,
+        "aws-chunked": secret,
+        "snappy": secret,
+        "gzip, gzip": gzip.compress(squeezed),
+        "deflate": packed + secret,
+        "Deflate": bare + secret,
+        "gzip": squeezed + secret,
+        "br": secret,
+        "identity": secret,
+    }
+    for name, body in raw.items():
+        data = with_lines(b"Content-Encoding: " + name.encode(), b"Content-Length: %d" % len(body), method=b"POST", body=body)
+        yield from written(f"{name}, as it stands", data, "ok", RAW, prefix="/content-raw")
+    decoded = {
+        "gzip": (squeezed, secret),
+        "GZIP": (squeezed, secret),
+        "x-gzip": (squeezed, secret),
+        "gzip in two members": (gzip.compress(other) + squeezed, other + secret),
+        "gzip and zeros": (squeezed + bytes(8), secret),
+        "deflate": (packed, other),
+        "deflate without a head": (bare, other),
+    }
+    for name, (body, content) in decoded.items():
+        prefix = "/content-" + hashlib.sha256(content).hexdigest()[:16]
+        coding = b"Content-Encoding: " + name.split()[0].encode()
+        data = with_lines(coding, b"Content-Length: %d" % len(body), method=b"POST", body=body)
+        yield from written(f"{name}, decoded", data, "ok", RAW, prefix=prefix)
 
 
 @kind("A14")
