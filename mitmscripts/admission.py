@@ -228,7 +228,10 @@ def reduce_connection(request):
 
 
 def is_grpc(request):
-    return request.headers.get("content-type", "").lower().startswith("application/grpc")
+    """Exactly that: whatever else is taken for it, addons would not see its body. There is none in
+    HTTP/1.1."""
+    media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    return request.is_http2 and re.fullmatch(r"application/grpc(\+[\w.+-]+)?", media_type) is not None
 
 
 class Bodies:

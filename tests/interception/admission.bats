@@ -82,7 +82,7 @@ FAKE
       head -c $size /dev/zero >"$LAB/body"
       app_curl --$version -so /dev/null --data-binary @"$LAB/body" "https://shop.example.test/$version-$size"
       app_curl --$version -so /dev/null -T - "https://shop.example.test/$version-chunked-$size" <"$LAB/body"
-      app_curl --$version -so /dev/null -H 'Content-Type: application/grpc' --data-binary @"$LAB/body" \
+      app_curl --$version -so /dev/null -H 'Content-Type: application/grpc+proto; a=b' --data-binary @"$LAB/body" \
         "https://shop.example.test/$version-grpc-$size"
     done
   done
@@ -90,12 +90,15 @@ FAKE
     for size in 1 65536; do
       has "$(<"$LAB/home/hooks")" "^/$version-$size request $size\$"
       has "$(<"$LAB/home/hooks")" "^/$version-chunked-$size request $size\$"
-      has "$(<"$LAB/home/hooks")" "^/$version-grpc-$size request none\$"
     done
     for size in 65537 1000000; do
       has "$(<"$LAB/home/hooks")" "^/$version-$size request none\$"
       has "$(<"$LAB/home/hooks")" "^/$version-chunked-$size request none\$"
     done
+  done
+  for size in 1 65536; do
+    has "$(<"$LAB/home/hooks")" "^/http1.1-grpc-$size request $size\$"
+    has "$(<"$LAB/home/hooks")" "^/http2-grpc-$size request none\$"
   done
   # Each hook once.
   same 'hooks of a streamed request' $'requestheaders\nrequest\nresponseheaders\nresponse' \

@@ -139,6 +139,7 @@ FAKE
   sabotaged addon_errors A13 'raised in request raw'
   sabotaged codings A14 'hex, as it stands' A14 'deflate, as it stands'
   sabotaged 's/or objection_to_handshake(request)/or None/' A15 'websocket by (GET|POST) with a length'
+  sabotaged 's/request.is_http2 and re.fullmatch(.*/"application\/grpc" in media_type/' A14 'application/grpcXYZ in'
   sabotaged 's/self.take_place_of_next_layer()/pass/' A2 'ClientHello in two segments [12]$'
   sabotaged 's/establish_server_tls_first = .*/establish_server_tls_first = False/' control 'both versions offered'
   sabotaged 's/data.ignore_connection = True/pass/' A9 'by name'

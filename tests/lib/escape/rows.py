@@ -480,10 +480,11 @@ def changed_bodies():
     filler = b"x" * 8
     for place in ("/replace", "/no-length", "/text-in-requestheaders"):
         for label, header in (("held", b""), ("grpc", b"Content-Type: application/grpc\r\n")):
+            # In HTTP/1.1 there is no gRPC: this one is held as well.
             data = b"POST %T HTTP/1.1\r\nHost: %H\r\n" + header
             length = b"Content-Length: %d\r\n\r\n" % len(filler + SMUGGLED)
             chunk = b"Transfer-Encoding: chunked\r\n\r\n%x\r\n%b\r\n0\r\n\r\n" % (len(filler + SMUGGLED), filler + SMUGGLED)
-            sha256 = replaced if place == "/replace" or (place != "/no-length" and label == "grpc") else None
+            sha256 = replaced if place == "/replace" else None
             expect = "ok" if place == "/replace" else "any"
             yield from written(f"{place} {label}", data + length + filler + SMUGGLED, expect, RAW, prefix=place, sha256=sha256)
             yield from written(f"{place} {label}, chunked", data + chunk, expect, RAW, prefix=place, sha256=sha256)
@@ -926,6 +927,22 @@ def codings():
         coding = b"Content-Encoding: " + name.split()[0].encode()
         data = with_lines(coding, b"Content-Length: %d" % len(body), method=b"POST", body=body)
         yield from written(f"{name}, decoded", data, "ok", RAW, prefix=prefix)
+
+
+@kind("A14")
+def no_grpc():
+    """Only the body of gRPC goes on in pieces whatever its size, and gRPC is HTTP/2."""
+    for media_type in (b"application/grpc", b"application/grpc+proto", b"application/grpcXYZ", b"application/grpc-web"):
+        data = with_lines(b"Content-Type: " + media_type, b"Content-Length: 5", method=b"POST", body=b"hello")
+        yield from written(f"{media_type.decode()} in HTTP/1.1", data, "ok", RAW, prefix="/content-raw")
+    for media_type in (b"application/grpcXYZ", b"application/grpc-web", b"application/grpc+", b"application/grpc/x", b"text/plain, application/grpc"):
+        for origin in ("go", "two"):
+            host = f"{origin}.escape.test"
+
+            def play(path, host=host, media_type=media_type):
+                return ask_h2(host, h2_fields(b"POST", host.encode(), path.encode(), (b"content-type", media_type)), b"hello")
+
+            yield Row(f"{media_type.decode()}, http/2", origin, "ok", play, "/content-raw")
 
 
 @kind("A14")
