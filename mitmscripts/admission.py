@@ -101,10 +101,13 @@ HOP_BY_HOP = {b"connection", b"keep-alive", b"proxy-connection", b"transfer-enco
 # field of that name, which an addon may have set (RFC 9110, 7.6.1).
 CONNECTION_OPTIONS = {"close", "keep-alive", "te", "upgrade"}
 
+METHODS = {b"GET", b"HEAD", b"POST", b"PUT", b"DELETE", b"CONNECT", b"OPTIONS", b"TRACE", b"PATCH"}
 CONTROL = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
 TARGET = rb"[^\x00-\x20\x7f#]+"
+# Empty only as a whole. An empty port, or one with zeros before it, would be part of the host's name
+# to addons (pretty_host).
 AUTHORITY = re.compile(
-    rb"(?:\[[0-9A-Fa-f:.%]+\]|[^\x00-\x20\x7f@,/?#\\\"<>\[\]:]*)(?::([0-9]{0,5}))?"
+    rb"(?:(?:\[[0-9A-Fa-f:.%]+\]|[^\x00-\x20\x7f@,/?#\\\"<>\[\]:]+)(?::([1-9][0-9]{0,4}))?)?"
 )
 REQUEST_LINE = re.compile(TOKEN + rb" " + TARGET + rb" HTTP/1\.[01]")
 
@@ -174,8 +177,8 @@ def objection_to(request):
     data = request.data
     if not re.fullmatch(TOKEN, data.method):
         return "method"
-    # mitmproxy compares these two without regard to case, servers do not.
-    if data.method.upper() in (b"HEAD", b"CONNECT") and not data.method.isupper():
+    # mitmproxy shows addons a method in upper case; to servers the case counts (RFC 9110, 9.1).
+    if data.method.upper() in METHODS and not data.method.isupper():
         return "method"
     if not re.fullmatch(rb"/(?:" + TARGET + rb")?|\*", data.path):
         return "target"

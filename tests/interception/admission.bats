@@ -72,7 +72,7 @@ FAKE
   has "$(<"$LAB/with")" '^http2 /answered-in-request, with a body: 418 2 6$'
 }
 
-@test "STREAM_REQUESTS: up to that size addons get the body whole, above it in time, gRPC always" {
+@test "STREAM_REQUESTS: up to that size addons get the body whole, above it in time, gRPC in HTTP/2 always" {
   local size version
   hooks_addon
   give MITMPROXY_STREAM_REQUESTS=64k

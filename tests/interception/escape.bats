@@ -140,6 +140,8 @@ FAKE
   sabotaged codings A14 'hex, as it stands' A14 'deflate, as it stands'
   sabotaged 's/or objection_to_handshake(request)/or None/' A15 'websocket by (GET|POST) with a length'
   sabotaged 's/request.is_http2 and re.fullmatch(.*/"application\/grpc" in media_type/' A14 'application/grpcXYZ in'
+  sabotaged 's/\[1-9\]\[0-9\]{0,4}/[0-9]{0,5}/' A14 'Host with an empty port'
+  sabotaged 's/data.method.upper() in METHODS/data.method.upper() in (b"HEAD", b"CONNECT")/' A2 'method gEt'
   sabotaged 's/self.take_place_of_next_layer()/pass/' A2 'ClientHello in two segments [12]$'
   sabotaged 's/establish_server_tls_first = .*/establish_server_tls_first = False/' control 'both versions offered'
   sabotaged 's/data.ignore_connection = True/pass/' A9 'by name'

@@ -244,8 +244,10 @@ def request_line():
     yield from written("empty lines first", b"\r\n\r\n" + GET, "any", RAW + PLAIN[1:])
     yield from written("bare line feeds first", b"\n\n" + GET, "any", RAW + PLAIN[1:])
     yield from written("empty lines first, split", b"\r\n" + GET, "any", RAW, pieces=lambda data: (data[:1], data[1:2], data[2:]))
-    for method in (b"FOO", b"foo", b"M-SEARCH", b"PROPFIND", b"VERSION-CONTROL", b"get", b"Q" * 31):
+    for method in (b"FOO", b"foo", b"M-SEARCH", b"PROPFIND", b"VERSION-CONTROL", b"Q" * 31):
         yield from written(f"method {method.decode()}", GET.replace(b"GET", method), "ok", RAW)
+    for method in (b"get", b"gEt", b"Post", b"options", b"patch", b"delete"):
+        yield from written(f"method {method.decode()}", GET.replace(b"GET", method), "refused", RAW)
     for method in (b"a", b"A", b"1", b"!#$%&'*+-.^_`|~", b"G\xc3\xa9T", b"G(T", b"Q" * 5000, b"PRI", b"CONNECT"):
         yield from written(f"method {method[:12]!r}", GET.replace(b"GET", method), "any", RAW)
     yield from written("method split", GET.replace(b"GET", b"M-SEARCH"), "ok", RAW, pieces=lambda data: (data[:2], data[2:]))
@@ -788,6 +790,13 @@ def hosts():
         "Host with a comma": (b"GET %T HTTP/1.1\r\nHost: %H, other.test\r\n\r\n", "refused"),
         "Host with a path": (b"GET %T HTTP/1.1\r\nHost: %H/other\r\n\r\n", "refused"),
         "Host with a bad port": (b"GET %T HTTP/1.1\r\nHost: %H:port\r\n\r\n", "refused"),
+        "Host with an empty port": (b"GET %T HTTP/1.1\r\nHost: %H:\r\n\r\n", "refused"),
+        "Host with port 0": (b"GET %T HTTP/1.1\r\nHost: %H:0\r\n\r\n", "refused"),
+        "Host with port 00080": (b"GET %T HTTP/1.1\r\nHost: %H:00080\r\n\r\n", "refused"),
+        "Host with port 65536": (b"GET %T HTTP/1.1\r\nHost: %H:65536\r\n\r\n", "refused"),
+        "Host with port 80": (b"GET %T HTTP/1.1\r\nHost: %H:80\r\n\r\n", "ok"),
+        "Host that is a port": (b"GET %T HTTP/1.1\r\nHost: :80\r\n\r\n", "refused"),
+        "absolute form, empty port": (b"GET http://%H:%T HTTP/1.1\r\nHost: %H:\r\n\r\n", "refused"),
         "empty Host": (b"GET %T HTTP/1.1\r\nHost:\r\n\r\n", "any"),
         "HTTP/1.1 without Host": (b"GET %T HTTP/1.1\r\nX-A: b\r\n\r\n", "refused"),
         "HTTP/1.0 without Host": (b"GET %T HTTP/1.0\r\n\r\n", "any"),
