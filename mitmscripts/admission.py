@@ -237,24 +237,87 @@ def is_grpc(request):
     return request.is_http2 and re.fullmatch(r"application/grpc(\+[\w.+-]+)?", media_type) is not None
 
 
+class Room:
+    """What a body takes of the memory for bodies."""
+
+    def __init__(self, flow, size):
+        self.client, self.size = flow.client_conn, size
+        self.since = time.monotonic()
+        self.is_whole = self.is_closed = False
+
+
 class Bodies:
-    """Counts the bytes of all request bodies that are held for addons."""
+    """The memory for request bodies that are held for addons.
 
+    A small body takes no room: nobody else's uploads decide whether addons see it. How many there
+    are is bounded by the number of connections. A larger one needs room for all that it may
+    become before more of it is read: so whoever has room needs nobody else's to come to an end.
+    Who finds none waits in line. There is no way around: passed on in pieces, the body would be
+    unseen because others have sent much.
+    """
+
+    SMALL = 64 * 1024
     TOTAL_MAX = 128 * 1024 * 1024
+    # Seconds: how long one waits for room, and after which time one that is still not whole gives
+    # way to those who wait. Or uploads that stop before their end would keep all room.
+    WAIT_MAX = 30
+    GIVE_WAY = 20
 
-    def __init__(self):
+    def __init__(self, close):
         self.limit = 0  # of one body
-        self.held = {}  # bytes by the flow's id
+        self.rooms = {}  # by the flow's id, oldest first
         self.total = 0
+        self.waiting = {}  # clients by the flow's id, in line
+        self.close = close  # a client's connection
 
-    def hold(self, flow, size):
-        """Count a body. False if it must go on in pieces."""
-        self.total += size - self.held.get(flow.id, 0)
-        self.held[flow.id] = size
-        return size <= self.limit and self.total <= self.TOTAL_MAX
+    def has_room(self, flow, size):
+        """May a body of which so much has come be held? Take room for it if nobody waits."""
+        return size <= self.SMALL or flow.id in self.rooms or (not self.waiting and self.take(flow))
+
+    def take(self, flow):
+        declared = flow.request.headers.get("content-length", "")
+        size = min(int(declared), self.limit) if declared.isdigit() else self.limit
+        if self.total + size > self.TOTAL_MAX:
+            return False
+        self.rooms[flow.id] = Room(flow, size)
+        self.total += size
+        return True
+
+    async def wait(self, flow):
+        latest = time.monotonic() + self.WAIT_MAX
+        self.waiting[flow.id] = flow.client_conn
+        try:
+            while time.monotonic() < latest and flow.client_conn.connected:
+                if next(iter(self.waiting)) == flow.id and self.take(flow):
+                    return
+                self.make_way()
+                await asyncio.sleep(0.02)
+        finally:
+            del self.waiting[flow.id]
+
+    def make_way(self):
+        """Close the connection of the oldest body that has had its time."""
+        for room in self.rooms.values():
+            if not (room.is_whole or room.is_closed) and time.monotonic() - room.since > self.GIVE_WAY:
+                room.is_closed = True
+                self.close(room.client)
+                return
+
+    def stop(self, client):
+        """Is a connection not to be read, because it waits? One that has room as well is read: or
+        that body would never end (HTTP/2)."""
+        return client in self.waiting.values() and all(room.client is not client for room in self.rooms.values())
+
+    def settle(self, flow):
+        """The body is whole: it takes as much room as there is of it."""
+        if room := self.rooms.get(flow.id):
+            size = len(flow.request.raw_content or b"")
+            self.total += size - room.size
+            room.size, room.is_whole = size, True
 
     def release(self, flow):
-        self.total -= self.held.pop(flow.id, 0)
+        if room := self.rooms.pop(flow.id, None):
+            self.total -= room.size
 
 
 # --- addons
@@ -278,7 +341,7 @@ class Admission:
     name = "egress_admission"
 
     def __init__(self):
-        self.bodies = Bodies()
+        self.bodies = Bodies(close)
         self.ignored = []
         self.running_since = None
 
@@ -396,6 +459,12 @@ class Admission:
         if declared > self.bodies.limit or is_grpc(request):
             request.stream = True
 
+    async def egress_room(self, flow):
+        await self.bodies.wait(flow)
+
+    def request(self, flow):
+        self.bodies.settle(flow)
+
     def response(self, flow):
         self.bodies.release(flow)
 
@@ -408,6 +477,13 @@ def compiled(pattern):
         return re.compile(pattern, re.IGNORECASE)
     except re.error as error:
         raise exceptions.OptionsError(f"MITMPROXY_IGNORE_HOSTS: {pattern!r}: {error}") from error
+
+
+def close(client):
+    """Close a client's connection, as if it had been idle for too long."""
+    for handler in ctx.master.addons.get("proxyserver").connections.values():
+        if handler.client is client and (transport := handler.transports.get(client)):
+            transport.handler.cancel("its bodies take too much memory for too long")
 
 
 def addresses(context):

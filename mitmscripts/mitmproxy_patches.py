@@ -10,6 +10,7 @@ in one order, after the same look at mitmproxy.
 import asyncio
 import contextlib
 import contextvars
+import dataclasses
 import inspect
 import logging
 import os
@@ -41,7 +42,7 @@ if not FIRST <= VERSION <= LAST:
     refuse_to_run("its version")
 
 try:
-    from mitmproxy import addonmanager, exceptions, http
+    from mitmproxy import addonmanager, exceptions, flow, http
     from mitmproxy.connection import Client
     from mitmproxy.net import encoding
     from mitmproxy.net.http import http1
@@ -319,9 +320,9 @@ def framing(**_):
     _http1.Http1Client.send = send_as_long_as_it_says
 
 
-def bounded_queues(**_):
+def bounded_queues(bodies, **_):
     """Stop reading from a connection while too much of its data waits inside mitmproxy: for a slow
-    connection or hook, for a window of HTTP/2, or for the answer to the request before."""
+    connection or hook, for a window of HTTP/2, for the answer to the request before, or for room for a body."""
     drain_writers = stock(server.ConnectionHandler, "drain_writers", "self")
 
     async def drain(self):
@@ -329,9 +330,12 @@ def bounded_queues(**_):
         task = asyncio.current_task()
         for connection, transport in list(self.transports.items()):
             if transport.handler is task:
-                while waiting(self.layer, connection) > WAITING_MAX:
+                while waiting(self.layer, connection) > limit(connection):
                     await asyncio.sleep(0.02)
                 return
+
+    def limit(connection):
+        return bodies.SMALL if bodies.stop(connection) else WAITING_MAX
 
     server.ConnectionHandler.drain_writers = drain
 
@@ -371,7 +375,6 @@ def request_hook_first(bodies, **_):
     wait_for_headers = stock(stream, "state_wait_for_request_headers", "self", "event")
     start_request_stream = stock(stream, "start_request_stream", "self")
     stream_body = stock(stream, "state_stream_request_body", "self", "event")
-    check_body_size = stock(stream, "check_body_size", "self", "request")
 
     def start(self):
         bodies.release(self.flow)
@@ -430,24 +433,67 @@ def request_hook_first(bodies, **_):
         if not isinstance(event, layers.RequestTrailers):
             yield from without(layers.HttpRequestHook, stream_body(self, event))
 
+    stream.state_wait_for_request_headers = wait
+    stream.start_request_stream = start
+    stream.state_stream_request_body = stream_without_hook
+    stream.state_discard_request_body = discard
+
+
+@dataclasses.dataclass
+class EgressRoomHook(commands.StartHook):
+    """A body needs room (admission.Bodies): the flow stands still until there is some, or there
+    was none for too long."""
+
+    flow: http.HTTPFlow
+
+
+def bounded_bodies(bodies, **_):
+    """A request's body is collected up to the limit for requests, and goes on in pieces above it.
+    (mitmproxy has one limit for both directions.) It is answered where there is no room for it."""
+    stream = layers.HttpStream
+    check_body_size = stock(stream, "check_body_size", "self", "request")
+
     def check(self, request):
-        """The stock function has one limit for both directions; this adds that of requests."""
         if (yield from check_body_size(self, request)):
             return True
         size = len(self.request_body_buf)
-        if not request or size == 0 or bodies.hold(self.flow, size):
+        if not request or size == 0:
             return False
+        if size > bodies.limit:
+            yield from go_on_in_pieces(self)
+            return False
+        if bodies.has_room(self.flow, size):
+            return False
+        yield EgressRoomHook(self.flow)
+        if (yield from self.check_killed(True)):
+            return True
+        if bodies.has_room(self.flow, size):
+            return False
+        yield from refuse(self)
+        return True
+
+    def go_on_in_pieces(self):
         self.flow.request.stream = True
         body = bytes(self.request_body_buf)
         self.request_body_buf.clear()
         yield from self.start_request_stream()
         yield from self.client_state(layers.RequestData(self.stream_id, body))
-        return False
 
-    stream.state_wait_for_request_headers = wait
-    stream.start_request_stream = start
-    stream.state_stream_request_body = stream_without_hook
-    stream.state_discard_request_body = discard
+    def refuse(self):
+        """Before any hook but `requestheaders` has run. What still comes is thrown away."""
+        why = "other request bodies take all the memory that there is for them"
+        say_refused("request", f"{self.flow.request.pretty_host}: {why}")
+        self.request_body_buf.clear()
+        self.client_state, self.server_state = self.state_discard_request_body, self.state_done
+        self.flow.error = flow.Error(why)
+        yield layers.HttpErrorHook(self.flow)
+        self.flow.live = False
+        response = http.Response.make(503, f"The proxy refuses this request: {why}.\n", {"Retry-After": "10"})
+        client = self.context.client
+        yield layers.SendHttp(layers.ResponseHeaders(self.stream_id, response), client)
+        yield layers.SendHttp(layers.ResponseData(self.stream_id, response.raw_content), client)
+        yield layers.SendHttp(layers.ResponseEndOfMessage(self.stream_id), client)
+
     stream.check_body_size = check
 
 
@@ -553,6 +599,7 @@ PIECES = [
     bounded_heads,
     bounded_queues,
     request_hook_first,
+    bounded_bodies,
     codings,
     addon_errors,
 ]

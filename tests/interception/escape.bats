@@ -72,6 +72,7 @@ logged() {
 @test "mitmproxy 11, A14: what two parsers could understand differently" { table 11 A14; }
 @test "mitmproxy 11, A15: no tunnel behind a 101" { table 11 A15; }
 @test "mitmproxy 11, A18: DNS over TCP on a redirected port is as any other bytes" { table 11 A18; }
+@test "mitmproxy 11, A20: others' uploads that take all memory for bodies hide none from addons" { table 11 A20; }
 @test "mitmproxy 11, memory: 50 uploads of 60 MiB at once stay within 512 MiB" { bounded peak 512 11 memory; }
 @test "mitmproxy 11, A9: IGNORE_HOSTS is decided by the ClientHello and the address" { ignored 11; }
 @test "mitmproxy 11, allow: NON_HTTP=allow passes other protocols" { table 11 allow MITMPROXY_NON_HTTP=allow; }
@@ -89,6 +90,7 @@ logged() {
 @test "mitmproxy 12, A14: what two parsers could understand differently" { table 12 A14; }
 @test "mitmproxy 12, A15: no tunnel behind a 101" { table 12 A15; }
 @test "mitmproxy 12, A18: DNS over TCP on a redirected port is as any other bytes" { table 12 A18; }
+@test "mitmproxy 12, A20: others' uploads that take all memory for bodies hide none from addons" { table 12 A20; }
 @test "mitmproxy 12, memory: 50 uploads of 60 MiB at once stay within 512 MiB" { bounded peak 512 12 memory; }
 @test "mitmproxy 12, A9: IGNORE_HOSTS is decided by the ClientHello and the address" { ignored 12; }
 @test "mitmproxy 12, allow: NON_HTTP=allow passes other protocols" { table 12 allow MITMPROXY_NON_HTTP=allow; }
@@ -137,6 +139,8 @@ FAKE
   sabotaged bounded_heads A16 'endless request line 80'
   sabotaged request_hook_first A3 'declared, refused in request 80-9437184'
   sabotaged addon_errors A13 'raised in request raw'
+  sabotaged bounded_bodies A20 'waits for room, declared'
+  sabotaged 's/size <= self.SMALL or //' A20 'needs no room, declared'
   sabotaged codings A14 'hex, as it stands' A14 'deflate, as it stands'
   sabotaged 's/or objection_to_handshake(request)/or None/' A15 'websocket by (GET|POST) with a length'
   sabotaged 's/request.is_http2 and re.fullmatch(.*/"application\/grpc" in media_type/' A14 'application/grpcXYZ in'

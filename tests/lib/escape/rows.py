@@ -546,6 +546,62 @@ def many_uploads():
         yield Row("50 uploads at once", index, "ok", posted("raw.escape.test", 80, 60 * MIB, chunked=index % 2 == 0, seconds=60), "", sha256_of(60 * MIB) if index == 0 else None)
 
 
+@kind("A20")
+def others_hold_all():
+    """Uploads that stop just before their end take all memory that there is for bodies."""
+
+    def hold(host):
+        wires = []
+        for _ in range(16):
+            wire = Tcp(host, 80)
+            wire.send(fill(b"POST %T HTTP/1.1\r\nHost: %H\r\nContent-Length: 8388608\r\n\r\n", host, "/held"))
+            for piece in block(8 * MIB - 1):
+                wire.send(piece)
+            wires.append(wire)
+        # More than all: they wait in line, and are not collected.
+        for _ in range(4):
+            wire = Tcp(host, 80)
+            wire.send(fill(b"POST %T HTTP/1.1\r\nHost: %H\r\nContent-Length: 8388608\r\n\r\n", host, "/held"))
+            wire.send(b"a" * MIB)
+            wires.append(wire)
+        time.sleep(1)
+        return wires
+
+    def while_held(path, ask, waits):
+        wires = hold("raw.escape.test")
+        try:
+            with concurrent.futures.ThreadPoolExecutor(1) as asking:
+                family = client.thread.family
+
+                def in_family():
+                    client.thread.family = family
+                    return ask(path)
+
+                asked = asking.submit(in_family)
+                if waits and concurrent.futures.wait([asked], 1.5).done:
+                    return Outcome("no wait", note=str(asked.result()))
+                if not waits:
+                    return asked.result()
+                for wire in wires:
+                    wire.close()
+                return asked.result()
+        finally:
+            for wire in wires:
+                wire.close()
+
+    for size in (65536, 65537):
+        asks = {
+            "declared": posted("raw.escape.test", 80, size, seconds=15),
+            "chunked": posted("raw.escape.test", 443, size, chunked=True, seconds=15),
+            "http2": posted_h2("go.escape.test", size, seconds=15),
+        }
+        for label, ask in asks.items():
+            waits = size > 65536
+            play = lambda path, ask=ask, waits=waits: while_held(path, ask, waits)
+            name = "waits for room" if waits else "needs no room"
+            yield Row(f"{name}, {label}", size, "ok", play, "/content-raw", sha256_of(size))
+
+
 # --- A9: names that are passed through, and what only says that it has one
 
 
@@ -1221,7 +1277,7 @@ def main(kind_name, first, pattern=""):
         [(row, family) for row in written(f"control {when}", GET, "ok", RAW) for family in client.HOSTS]
         for when in ("before", "behind")
     )
-    workers = {"memory": 50, "A16": 1, "A3": 4, "A2": 12}.get(kind_name, 8)
+    workers = {"memory": 50, "A16": 1, "A20": 1, "A21": 1, "A3": 4, "A2": 12}.get(kind_name, 8)
     workers = int(os.environ.get("WORKERS", workers))
     # What may get no answer waits for one in vain (client.PATIENCE): all of that at once.
     with concurrent.futures.ThreadPoolExecutor(workers) as busy, concurrent.futures.ThreadPoolExecutor(24) as waiting:
