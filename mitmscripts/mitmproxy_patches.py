@@ -8,6 +8,7 @@ in one order, after the same look at mitmproxy.
 """
 
 import asyncio
+import collections
 import contextlib
 import contextvars
 import dataclasses
@@ -42,14 +43,18 @@ if not FIRST <= VERSION <= LAST:
     refuse_to_run("its version")
 
 try:
+    import wsproto.extensions
     from mitmproxy import addonmanager, exceptions, flow, http
     from mitmproxy.connection import Client
     from mitmproxy.net import encoding
     from mitmproxy.net.http import http1
     from mitmproxy.proxy import commands, events, server
     from mitmproxy.proxy.layers import http as layers
+    from mitmproxy.proxy.layers import websocket
     from mitmproxy.proxy.layers.http import _http1, _http2
     from mitmproxy.proxy.layers.http._base import ReceiveHttp
+    from wsproto.events import CloseConnection, Message, Ping, Pong
+    from wsproto.frame_protocol import CloseReason
 except ImportError as error:
     refuse_to_run(str(error))
 
@@ -60,6 +65,10 @@ BAD_REQUEST = ErrorCode.GENERIC_CLIENT_ERROR if ErrorCode else 400
 
 HEAD_MAX = 256 * 1024
 WAITING_MAX = 4 * 1024 * 1024
+# A message of a WebSocket, for addons in one piece. Each of its frames takes memory by itself.
+MESSAGE_MAX = 16 * 1024 * 1024
+FRAME_COST = 64
+PINGS_MAX = 16
 END_OF_HEAD = re.compile(rb"\n\r?\n")
 
 AMBIGUOUS = "The proxy refuses this request, which two parsers could understand differently: {}."
@@ -497,6 +506,84 @@ def bounded_bodies(bodies, **_):
     stream.check_body_size = check
 
 
+def websockets(**_):
+    """Nothing goes from one side of a WebSocket to the other that no hook has seen. A ping goes on
+    empty, and when it is answered, so is the one that came, by its own payload: both sides still
+    learn whether the other one is there. `websocket_end` runs before a close goes on, with the
+    reason that it leaves. And a message that is too large to be held ends the connection."""
+    connection, layer = websocket.WebsocketConnection, websocket.WebsocketLayer
+    relay_messages = stock(layer, "relay_messages", "self", "event")
+    receive_events = stock(connection, "events", "self")
+    send2 = stock(connection, "send2", "self", "event")
+    deflate = wsproto.extensions.PerMessageDeflate
+    inflate = stock(deflate, "frame_inbound_payload_data", "self", "proto", "data")
+
+    def events_but_the_last(self):
+        for event in receive_events(self):
+            if isinstance(event, Message):
+                self.egress_held += len(event.data) + FRAME_COST
+                if self.egress_held > MESSAGE_MAX:
+                    event = CloseConnection(CloseReason.MESSAGE_TOO_BIG, "message too big")
+                elif event.message_finished:
+                    self.egress_held = 0
+            if isinstance(event, CloseConnection):
+                self.egress_close = event
+                return
+            yield event
+
+    def send(self, event):
+        if isinstance(event, Ping):
+            self.egress_pings.append(event.payload)
+            return send2(self, Ping())
+        if isinstance(event, Pong):
+            # One pong may be for several pings (RFC 6455, 5.5.3), or for none.
+            pings = self.egress_other.egress_pings
+            answers = [self.send(Pong(payload)) for payload in pings or [b""]]
+            pings.clear()
+            return commands.SendData(self.conn, b"".join(answers))
+        return send2(self, event)
+
+    def relay(self, event):
+        sides = self.client_ws, self.server_ws
+        if not hasattr(self.client_ws, "egress_other"):
+            for side, other in zip(sides, reversed(sides)):
+                side.egress_other = other
+                side.egress_pings = collections.deque(maxlen=PINGS_MAX)  # that it has to answer
+        yield from relay_messages(self, event)
+        for side in sides:
+            if side.egress_close:
+                yield from end_by(self, side)
+                return
+
+    def end_by(self, side):
+        data, event = self.flow.websocket, side.egress_close
+        data.timestamp_end, data.closed_by_client = time.time(), side is self.client_ws
+        data.close_code, data.close_reason = event.code, event.reason
+        yield websocket.WebsocketEndHook(self.flow)
+        event = CloseConnection(data.close_code, data.close_reason)
+        for ws in (self.server_ws, self.client_ws):
+            if ws.state in (wsproto.ConnectionState.OPEN, wsproto.ConnectionState.REMOTE_CLOSING):
+                yield send2(ws, event)
+            yield commands.CloseConnection(ws.conn)
+        self.flow.live = False
+        self._handle_event = self.done
+
+    def inflate_some(self, proto, data):
+        """What a few bytes may become at once is bounded as well."""
+        if not self._inbound_compressed or not self._inbound_is_compressible:
+            return inflate(self, proto, data)
+        try:
+            inflated = self._decompressor.decompress(bytes(data), MESSAGE_MAX)
+        except zlib.error:
+            return CloseReason.INVALID_FRAME_PAYLOAD_DATA
+        return CloseReason.MESSAGE_TOO_BIG if self._decompressor.unconsumed_tail else inflated
+
+    connection.egress_held, connection.egress_close = 0, None
+    connection.events, connection.send2 = events_but_the_last, send
+    layer.relay_messages = relay
+    deflate.frame_inbound_payload_data = inflate_some
+
+
 def codings(**_):
     """What addons read as the content of a body is made of all of its bytes, by a coding of HTTP, or
     it is none. mitmproxy takes any codec of Python's for a coding, and leaves out what follows the
@@ -600,6 +687,7 @@ PIECES = [
     bounded_queues,
     request_hook_first,
     bounded_bodies,
+    websockets,
     codings,
     addon_errors,
 ]

@@ -62,7 +62,7 @@ observe() {
   await_exit "$SPAWNED" 6
   fake_mitmdump <<FAKE
 #!/bin/sh
-exec "$MITMDUMP" "\$@" --set egress_without=validation,same_version,framing,http1_answers,bounded_heads,bounded_queues,request_hook_first,bounded_bodies,codings,addon_errors
+exec "$MITMDUMP" "\$@" --set egress_without=validation,same_version,framing,http1_answers,bounded_heads,bounded_queues,request_hook_first,bounded_bodies,websockets,codings,addon_errors
 FAKE
   up
   observe >"$LAB/without"

@@ -63,6 +63,7 @@ logged() {
 # variables starts healthd anew.
 
 @test "mitmproxy 11, A16: what has no end: memory grows by less than 64 MiB" { bounded growth 64 11 A16; }
+@test "mitmproxy 11, A21: WebSockets without an end: memory grows by less than 128 MiB" { bounded growth 128 11 A21; }
 @test "mitmproxy 11, control: ordinary requests arrive at every origin, seen" { table 11 control; }
 @test "mitmproxy 11, A2: split, fragmented, slow and odd beginnings; what is no HTTP" { table 11 A2; }
 @test "mitmproxy 11, A3: uploads: refused ones leave no byte, allowed ones arrive whole" { table 11 A3; }
@@ -81,6 +82,7 @@ logged() {
 @test "mitmproxy 11, log: NON_HTTP=log passes them, and says so" { logged 11; }
 
 @test "mitmproxy 12, A16: what has no end: memory grows by less than 64 MiB" { bounded growth 64 12 A16; }
+@test "mitmproxy 12, A21: WebSockets without an end: memory grows by less than 128 MiB" { bounded growth 128 12 A21; }
 @test "mitmproxy 12, control: ordinary requests arrive at every origin, seen" { table 12 control; }
 @test "mitmproxy 12, A2: split, fragmented, slow and odd beginnings; what is no HTTP" { table 12 A2; }
 @test "mitmproxy 12, A3: uploads: refused ones leave no byte, allowed ones arrive whole" { table 12 A3; }
@@ -141,6 +143,7 @@ FAKE
   sabotaged addon_errors A13 'raised in request raw'
   sabotaged bounded_bodies A20 'waits for room, declared'
   sabotaged 's/size <= self.SMALL or //' A20 'needs no room, declared'
+  sabotaged websockets A15 'a (ping of|pong)' A15 'end with a reason (80|443)$' A21 '200 MiB in 200 kB'
   sabotaged codings A14 'hex, as it stands' A14 'deflate, as it stands'
   sabotaged 's/or objection_to_handshake(request)/or None/' A15 'websocket by (GET|POST) with a length'
   sabotaged 's/request.is_http2 and re.fullmatch(.*/"application\/grpc" in media_type/' A14 'application/grpcXYZ in'

@@ -1094,34 +1094,131 @@ def upgraded(path, host, port, lines):
         wire.close()
 
 
-def websocket(path, host, port, more=b""):
+TEXT, BINARY, CLOSE, PING, PONG = 0x81, 0x82, 0x88, 0x89, 0x8A
+
+
+def masked(first, data):
+    size = len(data)
+    length = bytes([0x80 + size]) if size < 126 else struct.pack(">BH", 0xFE, size) if size < 65536 else struct.pack(">BQ", 0xFF, size)
+    return bytes([first]) + length + bytes(4) + data
+
+
+def websocket(path, host, port, talk, more=b""):
+    """A WebSocket, in which `talk` sends and expects frames."""
     wire = link(host, port)
     if isinstance(wire, Outcome):
         return wire
     try:
-        key = client.websocket_key()
         wire.send(
             fill(b"GET %T HTTP/1.1\r\nHost: %H\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n", host, path)
-            + b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: " + key + b"\r\n" + more + b"\r\n"
+            + b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: " + client.websocket_key() + b"\r\n" + more + b"\r\n"
         )
         reader = Reader(wire)
         outcome = reader.answer()
-        if outcome.what != "101":
-            return outcome
-        mask = b"abcd"
-        for text in (b"hello", b"again"):
-            wire.send(b"\x81" + bytes([0x80 + len(text)]) + mask + bytes(c ^ mask[i % 4] for i, c in enumerate(text)))
-            deadline = time.monotonic() + client.PATIENCE
-            while len(reader.buffer) < 2 + len(text):
-                reader.more(deadline)
-            if reader.buffer[: 2 + len(text)] != b"\x81" + bytes([len(text)]) + text:
-                return Outcome("another echo", reader.buffer)
-            reader.buffer = reader.buffer[2 + len(text) :]
-        return Outcome("200", b"websocket")
+        return outcome if outcome.what != "101" else talk(wire, reader)
     except (EOFError, TimeoutError):
-        return Outcome("closed", note="in the WebSocket")
+        return Outcome("open", note="in the WebSocket")
     finally:
         wire.close()
+
+
+def frame_of(reader, seconds=client.PATIENCE):
+    deadline = time.monotonic() + seconds
+    while len(reader.buffer) < 2 or len(reader.buffer) < 2 + reader.buffer[1]:
+        reader.more(deadline)
+    size = 2 + reader.buffer[1]
+    frame, reader.buffer = reader.buffer[:size], reader.buffer[size:]
+    return frame[0], frame[2:]
+
+
+def talked(*turns):
+    """Frames in turn: (what is sent, [what then comes])."""
+
+    def talk(wire, reader):
+        for sent, expected in turns:
+            wire.send(sent)
+            for frame in expected:
+                if (came := frame_of(reader)) != frame:
+                    return Outcome("another frame", repr(came).encode())
+        return Outcome("200", b"websocket")
+
+    return talk
+
+
+def too_large(*pieces, compressed=False):
+    """A message that is not passed on: the proxy says so (1009, RFC 6455, 7.4.1)."""
+
+    def talk(wire, reader):
+        for piece in pieces:
+            if not wire.send(piece):
+                break
+        first, data = frame_of(reader, 15)
+        return Outcome("200") if (first, data[:2]) == (CLOSE, b"\x03\xf1") else Outcome("another frame", data)
+
+    more = b"Sec-WebSocket-Extensions: permessage-deflate\r\n" if compressed else b""
+    return lambda path, host, port: websocket(path, host, port, talk, more)
+
+
+def deflated(size):
+    packed = zlib.compressobj(9, zlib.DEFLATED, -15)
+    return packed.compress(bytes(size)) + packed.flush(zlib.Z_SYNC_FLUSH)[:-4]
+
+
+@kind("A15")
+def websockets():
+    """Nothing goes on that no hook has seen, and both sides still learn what they asked for."""
+    hello = (masked(TEXT, b"hello"), [(TEXT, b"hello")])
+    again = (masked(TEXT, b"again"), [(TEXT, b"again")])
+    ping = (masked(PING, b"SECRET ping"), [(PONG, b"SECRET ping")])
+    pings = (b"".join(masked(PING, b"SECRET %d" % n) for n in range(3)), [(PONG, b"SECRET %d" % n) for n in range(3)])
+    within = (masked(TEXT - 0x80, b"in ") + masked(PING, b"SECRET"), [(PONG, b"SECRET")])
+    end = b"\x10\xe1"  # 4321
+    rows = {
+        "a real WebSocket": (hello, again),
+        "a ping is answered by its payload": (hello, ping, again, ping),
+        "a ping that is empty": ((masked(PING, b""), [(PONG, b"")]), again),
+        "a ping of 125 bytes": ((masked(PING, b"S" * 125), [(PONG, b"S" * 125)]), again),
+        "a ping within a message": (within, ping, (masked(0x80, b"two"), [(0x01, b"in "), (0x80, b"two")])),
+        "a pong that nobody asked for": ((masked(PONG, b"SECRET pong"), [(TEXT, b"ponged")]), again),
+        "the origin pings": ((masked(TEXT, b"ping me"), [(PING, b"")]), (masked(PONG, b""), [(TEXT, b"ponged")]), again),
+        "the origin pings, another payload comes back": ((masked(TEXT, b"ping me"), [(PING, b"")]), (masked(PONG, b"SECRET"), [(TEXT, b"ponged")])),
+        "an end with a reason": (hello, (masked(CLOSE, end + b"SECRET reason"), [(CLOSE, end)])),
+        "an end without a code": (hello, (masked(CLOSE, b""), [(CLOSE, b"")])),
+    }
+    for host, port in RAW:
+
+        def row(name, talk, prefix="/websocket", more=b""):
+            return Row(name, port, "ok", lambda path, host=host, port=port: websocket(path, host, port, talk, more), prefix)
+
+        for name, turns in rows.items():
+            yield row(name, talked(*turns))
+        # In a moment, not for as long as the origin needs for each.
+        yield row("many pings", many_pings)
+        yield row("an end with a reason that the addon leaves", talked((masked(CLOSE, end + b"reason"), [(CLOSE, end + b"reason")])), "/websocket-reason")
+        yield row("a WebSocket, length 0", talked(hello, again), more=b"Content-Length: 0\r\n")
+
+
+@kind("A21")
+def endless_messages():
+    piece = bytes(65000)
+    within, first = masked(0, piece), masked(BINARY - 0x80, b"x")
+    plays = {
+        "endless WebSocket message": too_large(first, *[within] * 400),
+        "endless WebSocket message of small frames": too_large(first, *[masked(0, b"") * 10000] * 30),
+        "endless WebSocket frame": too_large(b"\x82\xff" + struct.pack(">Q", 1 << 40) + bytes(4), *[piece] * 400),
+        "WebSocket message of 200 MiB in 200 kB": too_large(masked(BINARY + 0x40, deflated(200 * MIB)), compressed=True),
+    }
+    for name, play in plays.items():
+        for host, port in RAW:
+            yield Row(name, port, "ok", lambda path, host=host, port=port, play=play: play(path, host, port), "/websocket")
+
+
+def many_pings(wire, reader):
+    """Only the latest must be answered (RFC 6455, 5.5.3)."""
+    wire.send(b"".join(masked(PING, b"%d" % n) for n in range(1000)))
+    while frame_of(reader) != (PONG, b"999"):
+        pass
+    return Outcome("200")
 
 
 @kind("A15")
@@ -1165,10 +1262,6 @@ def tunnels():
                 yield from written(f"{upgrade.decode()} by {method.decode()} with {name}", data, "400", RAW + SECURE[1:], prefix="/websocket")
         data = shake % (b"POST", upgrade) + b"\r\n"
         yield from written(f"{upgrade.decode()} by POST", data, "400", RAW + SECURE[1:], prefix="/websocket")
-    for name, more in (("a real WebSocket", b""), ("a WebSocket, length 0", b"Content-Length: 0\r\n")):
-        for host, port in RAW:
-            play = lambda path, host=host, port=port, more=more: websocket(path, host, port, more)
-            yield Row(name, port, "ok", play, "/websocket")
     for target in (b"raw.escape.test:443", b"other.test:443", b"%H:80"):
         yield from written(f"CONNECT {target.decode()}", b"CONNECT " + target + b" HTTP/1.1\r\nHost: " + target + b"\r\n\r\n", "refused", PLAIN + SECURE)
 
