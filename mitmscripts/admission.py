@@ -32,8 +32,8 @@ from started import is_watching
 
 VARIABLE = "OPENSANDBOX_EGRESS_MITMPROXY_NON_HTTP"
 
-# Seconds after which the start counts as over: an addon may never finish starting.
-START_MAX = 10
+# Seconds after which a start has failed: an addon's `running` may never end.
+START_MAX = 20
 # The largest ClientHello. OpenSSL takes 128 KiB; real ones stay below 4 KiB.
 HELLO_MAX = 32 * 1024
 # A longer first line is left to the HTTP layer, which has a limit of its own.
@@ -343,7 +343,7 @@ class Admission:
     def __init__(self):
         self.bodies = Bodies(close)
         self.ignored = []
-        self.running_since = None
+        self.start = None
 
     # The options that healthd sets, and has checked.
     def load(self, loader):
@@ -372,16 +372,22 @@ class Admission:
         ctx.master.addons.add(LastWord(self))
 
     def running(self):
-        self.running_since = time.monotonic()
+        self.start = asyncio.get_running_loop().create_task(self.limit_start())
 
-    def has_started(self):
-        if self.running_since is None:
-            return False
-        return not is_watching() or time.monotonic() - self.running_since > START_MAX
+    async def limit_start(self):
+        """Rather no mitmdump than one that holds all connections for ever."""
+        latest = time.monotonic() + START_MAX
+        while is_watching():
+            if time.monotonic() > latest:
+                patches.end(
+                    f"has an addon that has not started within {START_MAX} s: what its hook "
+                    "`running` does without an end belongs in a task of its own"
+                )
+            await asyncio.sleep(0.005)
 
     async def client_connected(self, client):
         """Hold connections that mitmproxy accepts before its addons are ready."""
-        while not self.has_started():
+        while self.start is None or not self.start.done():
             await asyncio.sleep(0.005)
 
     def next_layer(self, nextlayer):
