@@ -31,8 +31,6 @@ from mitmproxy.utils import human
 
 VARIABLE = "OPENSANDBOX_EGRESS_MITMPROXY_NON_HTTP"
 
-# Seconds after which the start counts as over: an addon may never finish starting.
-START_MAX = 10
 # The largest ClientHello. OpenSSL takes 128 KiB; real ones stay below 4 KiB.
 HELLO_MAX = 32 * 1024
 # A longer first line is left to the HTTP layer, which has a limit of its own.
@@ -100,10 +98,13 @@ HOP_BY_HOP = {b"connection", b"keep-alive", b"proxy-connection", b"transfer-enco
 # field of that name, which an addon may have set (RFC 9110, 7.6.1).
 CONNECTION_OPTIONS = {"close", "keep-alive", "te", "upgrade"}
 
+METHODS = {b"GET", b"HEAD", b"POST", b"PUT", b"DELETE", b"CONNECT", b"OPTIONS", b"TRACE", b"PATCH"}
 CONTROL = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
 TARGET = rb"[^\x00-\x20\x7f#]+"
+# Empty only as a whole. An empty port, or one with zeros before it, would be part of the host's name
+# to addons (pretty_host).
 AUTHORITY = re.compile(
-    rb"(?:\[[0-9A-Fa-f:.%]+\]|[^\x00-\x20\x7f@,/?#\\\"<>\[\]:]*)(?::([0-9]{0,5}))?"
+    rb"(?:(?:\[[0-9A-Fa-f:.%]+\]|[^\x00-\x20\x7f@,/?#\\\"<>\[\]:]+)(?::([1-9][0-9]{0,4}))?)?"
 )
 REQUEST_LINE = re.compile(TOKEN + rb" " + TARGET + rb" HTTP/1\.[01]")
 
@@ -173,8 +174,8 @@ def objection_to(request):
     data = request.data
     if not re.fullmatch(TOKEN, data.method):
         return "method"
-    # mitmproxy compares these two without regard to case, servers do not.
-    if data.method.upper() in (b"HEAD", b"CONNECT") and not data.method.isupper():
+    # mitmproxy shows addons a method in upper case; to servers the case counts (RFC 9110, 9.1).
+    if data.method.upper() in METHODS and not data.method.isupper():
         return "method"
     if not re.fullmatch(rb"/(?:" + TARGET + rb")?|\*", data.path):
         return "target"
@@ -182,14 +183,31 @@ def objection_to(request):
         objection_to_fields(request.headers.fields)
         or objection_to_framing(request)
         or objection_to_authority(request)
+        or objection_to_handshake(request)
     )
+
+
+def asks_for_websocket(request):
+    return request.headers.get("upgrade", "").strip().lower() == "websocket"
+
+
+def objection_to_handshake(request):
+    """To an origin that expects no body here, its bytes are messages (RFC 6455, 4.1), of which no
+    hook would know."""
+    if not asks_for_websocket(request):
+        return None
+    if request.data.method != b"GET":
+        return "method of a WebSocket's handshake"
+    if "transfer-encoding" in request.headers or int(request.headers.get("content-length", 0)):
+        return "body of a WebSocket's handshake"
+    return None
 
 
 def reduce_connection(request):
     """Remove from Connection what a client may not say, and every upgrade but WebSocket, whose
     messages addons see. Without an upgrade a server goes on in HTTP (RFC 9110, 7.8)."""
     headers = request.headers
-    upgrades = "upgrade" in headers and headers["upgrade"].strip().lower() == "websocket"
+    upgrades = asks_for_websocket(request)
     if not upgrades:
         headers.pop("upgrade", None)
         headers.pop("http2-settings", None)
@@ -210,27 +228,93 @@ def reduce_connection(request):
 
 
 def is_grpc(request):
-    return request.headers.get("content-type", "").lower().startswith("application/grpc")
+    """Exactly that: whatever else is taken for it, addons would not see its body. There is none in
+    HTTP/1.1."""
+    media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    return request.is_http2 and re.fullmatch(r"application/grpc(\+[\w.+-]+)?", media_type) is not None
+
+
+class Room:
+    """What a body takes of the memory for bodies."""
+
+    def __init__(self, flow, size):
+        self.client, self.size = flow.client_conn, size
+        self.since = time.monotonic()
+        self.is_whole = self.is_closed = False
 
 
 class Bodies:
-    """Counts the bytes of all request bodies that are held for addons."""
+    """The memory for request bodies that are held for addons.
 
+    A small body takes no room: nobody else's uploads decide whether addons see it. How many there
+    are is bounded by the number of connections. A larger one needs room for all that it may
+    become before more of it is read: so whoever has room needs nobody else's to come to an end.
+    Who finds none waits in line. There is no way around: passed on in pieces, the body would be
+    unseen because others have sent much.
+    """
+
+    SMALL = 64 * 1024
     TOTAL_MAX = 128 * 1024 * 1024
+    # Seconds: how long one waits for room, and after which time one that is still not whole gives
+    # way to those who wait. Or uploads that stop before their end would keep all room.
+    WAIT_MAX = 30
+    GIVE_WAY = 20
 
-    def __init__(self):
+    def __init__(self, close):
         self.limit = 0  # of one body
-        self.held = {}  # bytes by the flow's id
+        self.rooms = {}  # by the flow's id, oldest first
         self.total = 0
+        self.waiting = {}  # clients by the flow's id, in line
+        self.close = close  # a client's connection
 
-    def hold(self, flow, size):
-        """Count a body. False if it must go on in pieces."""
-        self.total += size - self.held.get(flow.id, 0)
-        self.held[flow.id] = size
-        return size <= self.limit and self.total <= self.TOTAL_MAX
+    def has_room(self, flow, size):
+        """May a body of which so much has come be held? Take room for it if nobody waits."""
+        return size <= self.SMALL or flow.id in self.rooms or (not self.waiting and self.take(flow))
+
+    def take(self, flow):
+        declared = flow.request.headers.get("content-length", "")
+        size = min(int(declared), self.limit) if declared.isdigit() else self.limit
+        if self.total + size > self.TOTAL_MAX:
+            return False
+        self.rooms[flow.id] = Room(flow, size)
+        self.total += size
+        return True
+
+    async def wait(self, flow):
+        latest = time.monotonic() + self.WAIT_MAX
+        self.waiting[flow.id] = flow.client_conn
+        try:
+            while time.monotonic() < latest and flow.client_conn.connected:
+                if next(iter(self.waiting)) == flow.id and self.take(flow):
+                    return
+                self.make_way()
+                await asyncio.sleep(0.02)
+        finally:
+            del self.waiting[flow.id]
+
+    def make_way(self):
+        """Close the connection of the oldest body that has had its time."""
+        for room in self.rooms.values():
+            if not (room.is_whole or room.is_closed) and time.monotonic() - room.since > self.GIVE_WAY:
+                room.is_closed = True
+                self.close(room.client)
+                return
+
+    def stop(self, client):
+        """Is a connection not to be read, because it waits? One that has room as well is read: or
+        that body would never end (HTTP/2)."""
+        return client in self.waiting.values() and all(room.client is not client for room in self.rooms.values())
+
+    def settle(self, flow):
+        """The body is whole: it takes as much room as there is of it."""
+        if room := self.rooms.get(flow.id):
+            size = len(flow.request.raw_content or b"")
+            self.total += size - room.size
+            room.size, room.is_whole = size, True
 
     def release(self, flow):
-        self.total -= self.held.pop(flow.id, 0)
+        if room := self.rooms.pop(flow.id, None):
+            self.total -= room.size
 
 
 # --- addons
@@ -255,9 +339,8 @@ class Admission:
     name = "egress_admission"
 
     def __init__(self):
-        self.bodies = Bodies()
+        self.bodies = Bodies(close)
         self.ignored = []
-        self.running_since = None
 
     # The options that healthd sets, and has checked.
     def load(self, loader):
@@ -284,19 +367,6 @@ class Admission:
             patches.refuse_to_run("it has no addon nextlayer, or does not watch its start")
         ctx.master.addons.remove(stock)
         ctx.master.addons.add(LastWord(self))
-
-    def running(self):
-        self.running_since = time.monotonic()
-
-    def has_started(self):
-        if self.running_since is None:
-            return False
-        return not patches.is_watching() or time.monotonic() - self.running_since > START_MAX
-
-    async def client_connected(self, client):
-        """Hold connections that mitmproxy accepts before its addons are ready."""
-        while not self.has_started():
-            await asyncio.sleep(0.005)
 
     def next_layer(self, nextlayer):
         context = nextlayer.context
@@ -373,6 +443,12 @@ class Admission:
         if declared > self.bodies.limit or is_grpc(request):
             request.stream = True
 
+    async def egress_room(self, flow):
+        await self.bodies.wait(flow)
+
+    def request(self, flow):
+        self.bodies.settle(flow)
+
     def response(self, flow):
         self.bodies.release(flow)
 
@@ -385,6 +461,13 @@ def compiled(pattern):
         return re.compile(pattern, re.IGNORECASE)
     except re.error as error:
         raise exceptions.OptionsError(f"MITMPROXY_IGNORE_HOSTS: {pattern!r}: {error}") from error
+
+
+def close(client):
+    """Close a client's connection, as if it had been idle for too long."""
+    for handler in ctx.master.addons.get("proxyserver").connections.values():
+        if handler.client is client and (transport := handler.transports.get(client)):
+            transport.handler.cancel("its bodies take too much memory for too long")
 
 
 def addresses(context):

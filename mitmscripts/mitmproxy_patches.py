@@ -8,8 +8,10 @@ in one order, after the same look at mitmproxy.
 """
 
 import asyncio
+import collections
 import contextlib
 import contextvars
+import dataclasses
 import inspect
 import logging
 import os
@@ -17,6 +19,7 @@ import pathlib
 import re
 import time
 import typing
+import zlib
 
 from cryptography import x509
 from mitmproxy import version
@@ -40,13 +43,18 @@ if not FIRST <= VERSION <= LAST:
     refuse_to_run("its version")
 
 try:
-    from mitmproxy import addonmanager, exceptions, http
+    import wsproto.extensions
+    from mitmproxy import addonmanager, exceptions, flow, http
     from mitmproxy.connection import Client
+    from mitmproxy.net import encoding
     from mitmproxy.net.http import http1
     from mitmproxy.proxy import commands, events, server
     from mitmproxy.proxy.layers import http as layers
+    from mitmproxy.proxy.layers import websocket
     from mitmproxy.proxy.layers.http import _http1, _http2
     from mitmproxy.proxy.layers.http._base import ReceiveHttp
+    from wsproto.events import CloseConnection, Message, Ping, Pong
+    from wsproto.frame_protocol import CloseReason
 except ImportError as error:
     refuse_to_run(str(error))
 
@@ -57,6 +65,10 @@ BAD_REQUEST = ErrorCode.GENERIC_CLIENT_ERROR if ErrorCode else 400
 
 HEAD_MAX = 256 * 1024
 WAITING_MAX = 4 * 1024 * 1024
+# A message of a WebSocket, for addons in one piece. Each of its frames takes memory by itself.
+MESSAGE_MAX = 16 * 1024 * 1024
+FRAME_COST = 64
+PINGS_MAX = 16
 END_OF_HEAD = re.compile(rb"\n\r?\n")
 
 AMBIGUOUS = "The proxy refuses this request, which two parsers could understand differently: {}."
@@ -327,9 +339,9 @@ def framing(**_):
     _http1.Http1Client.send = send_as_long_as_it_says
 
 
-def bounded_queues(**_):
+def bounded_queues(bodies, **_):
     """Stop reading from a connection while too much of its data waits inside mitmproxy: for a slow
-    connection or hook, for a window of HTTP/2, or for the answer to the request before."""
+    connection or hook, for a window of HTTP/2, for the answer to the request before, or for room for a body."""
     drain_writers = stock(server.ConnectionHandler, "drain_writers", "self")
 
     async def drain(self):
@@ -337,9 +349,12 @@ def bounded_queues(**_):
         task = asyncio.current_task()
         for connection, transport in list(self.transports.items()):
             if transport.handler is task:
-                while waiting(self.layer, connection) > WAITING_MAX:
+                while waiting(self.layer, connection) > limit(connection):
                     await asyncio.sleep(0.02)
                 return
+
+    def limit(connection):
+        return bodies.SMALL if bodies.stop(connection) else WAITING_MAX
 
     server.ConnectionHandler.drain_writers = drain
 
@@ -379,7 +394,6 @@ def request_hook_first(bodies, **_):
     wait_for_headers = stock(stream, "state_wait_for_request_headers", "self", "event")
     start_request_stream = stock(stream, "start_request_stream", "self")
     stream_body = stock(stream, "state_stream_request_body", "self", "event")
-    check_body_size = stock(stream, "check_body_size", "self", "request")
 
     def start(self):
         bodies.release(self.flow)
@@ -438,25 +452,196 @@ def request_hook_first(bodies, **_):
         if not isinstance(event, layers.RequestTrailers):
             yield from without(layers.HttpRequestHook, stream_body(self, event))
 
+    stream.state_wait_for_request_headers = wait
+    stream.start_request_stream = start
+    stream.state_stream_request_body = stream_without_hook
+    stream.state_discard_request_body = discard
+
+
+@dataclasses.dataclass
+class EgressRoomHook(commands.StartHook):
+    """A body needs room (admission.Bodies): the flow stands still until there is some, or there
+    was none for too long."""
+
+    flow: http.HTTPFlow
+
+
+def bounded_bodies(bodies, **_):
+    """A request's body is collected up to the limit for requests, and goes on in pieces above it.
+    (mitmproxy has one limit for both directions.) It is answered where there is no room for it."""
+    stream = layers.HttpStream
+    check_body_size = stock(stream, "check_body_size", "self", "request")
+
     def check(self, request):
-        """The stock function has one limit for both directions; this adds that of requests."""
         if (yield from check_body_size(self, request)):
             return True
         size = len(self.request_body_buf)
-        if not request or size == 0 or bodies.hold(self.flow, size):
+        if not request or size == 0:
             return False
+        if size > bodies.limit:
+            yield from go_on_in_pieces(self)
+            return False
+        if bodies.has_room(self.flow, size):
+            return False
+        yield EgressRoomHook(self.flow)
+        if (yield from self.check_killed(True)):
+            return True
+        if bodies.has_room(self.flow, size):
+            return False
+        yield from refuse(self)
+        return True
+
+    def go_on_in_pieces(self):
         self.flow.request.stream = True
         body = bytes(self.request_body_buf)
         self.request_body_buf.clear()
         yield from self.start_request_stream()
         yield from self.client_state(layers.RequestData(self.stream_id, body))
-        return False
 
-    stream.state_wait_for_request_headers = wait
-    stream.start_request_stream = start
-    stream.state_stream_request_body = stream_without_hook
-    stream.state_discard_request_body = discard
+    def refuse(self):
+        """Before any hook but `requestheaders` has run. What still comes is thrown away."""
+        why = "other request bodies take all the memory that there is for them"
+        say_refused("request", f"{self.flow.request.pretty_host}: {why}")
+        self.request_body_buf.clear()
+        self.client_state, self.server_state = self.state_discard_request_body, self.state_done
+        self.flow.error = flow.Error(why)
+        yield layers.HttpErrorHook(self.flow)
+        self.flow.live = False
+        response = http.Response.make(503, f"The proxy refuses this request: {why}.\n", {"Retry-After": "10"})
+        client = self.context.client
+        yield layers.SendHttp(layers.ResponseHeaders(self.stream_id, response), client)
+        yield layers.SendHttp(layers.ResponseData(self.stream_id, response.raw_content), client)
+        yield layers.SendHttp(layers.ResponseEndOfMessage(self.stream_id), client)
+
     stream.check_body_size = check
+
+
+def websockets(**_):
+    """Nothing goes from one side of a WebSocket to the other that no hook has seen. A ping goes on
+    empty, and when it is answered, so is the one that came, by its own payload: both sides still
+    learn whether the other one is there. `websocket_end` runs before a close goes on, with the
+    reason that it leaves. And a message that is too large to be held ends the connection."""
+    connection, layer = websocket.WebsocketConnection, websocket.WebsocketLayer
+    relay_messages = stock(layer, "relay_messages", "self", "event")
+    receive_events = stock(connection, "events", "self")
+    send2 = stock(connection, "send2", "self", "event")
+    deflate = wsproto.extensions.PerMessageDeflate
+    inflate = stock(deflate, "frame_inbound_payload_data", "self", "proto", "data")
+
+    def events_but_the_last(self):
+        for event in receive_events(self):
+            if isinstance(event, Message):
+                self.egress_held += len(event.data) + FRAME_COST
+                if self.egress_held > MESSAGE_MAX:
+                    event = CloseConnection(CloseReason.MESSAGE_TOO_BIG, "message too big")
+                elif event.message_finished:
+                    self.egress_held = 0
+            if isinstance(event, CloseConnection):
+                self.egress_close = event
+                return
+            yield event
+
+    def send(self, event):
+        if isinstance(event, Ping):
+            self.egress_pings.append(event.payload)
+            return send2(self, Ping())
+        if isinstance(event, Pong):
+            # One pong may be for several pings (RFC 6455, 5.5.3), or for none.
+            pings = self.egress_other.egress_pings
+            answers = [self.send(Pong(payload)) for payload in pings or [b""]]
+            pings.clear()
+            return commands.SendData(self.conn, b"".join(answers))
+        return send2(self, event)
+
+    def relay(self, event):
+        sides = self.client_ws, self.server_ws
+        if not hasattr(self.client_ws, "egress_other"):
+            for side, other in zip(sides, reversed(sides)):
+                side.egress_other = other
+                side.egress_pings = collections.deque(maxlen=PINGS_MAX)  # that it has to answer
+        yield from relay_messages(self, event)
+        for side in sides:
+            if side.egress_close:
+                yield from end_by(self, side)
+                return
+
+    def end_by(self, side):
+        data, event = self.flow.websocket, side.egress_close
+        data.timestamp_end, data.closed_by_client = time.time(), side is self.client_ws
+        data.close_code, data.close_reason = event.code, event.reason
+        yield websocket.WebsocketEndHook(self.flow)
+        event = CloseConnection(data.close_code, data.close_reason)
+        for ws in (self.server_ws, self.client_ws):
+            if ws.state in (wsproto.ConnectionState.OPEN, wsproto.ConnectionState.REMOTE_CLOSING):
+                yield send2(ws, event)
+            yield commands.CloseConnection(ws.conn)
+        self.flow.live = False
+        self._handle_event = self.done
+
+    def inflate_some(self, proto, data):
+        """What a few bytes may become at once is bounded as well."""
+        if not self._inbound_compressed or not self._inbound_is_compressible:
+            return inflate(self, proto, data)
+        try:
+            inflated = self._decompressor.decompress(bytes(data), MESSAGE_MAX)
+        except zlib.error:
+            return CloseReason.INVALID_FRAME_PAYLOAD_DATA
+        return CloseReason.MESSAGE_TOO_BIG if self._decompressor.unconsumed_tail else inflated
+
+    connection.egress_held, connection.egress_close = 0, None
+    connection.events, connection.send2 = events_but_the_last, send
+    layer.relay_messages = relay
+    deflate.frame_inbound_payload_data = inflate_some
+
+
+def codings(**_):
+    """What addons read as the content of a body is made of all of its bytes, by a coding of HTTP, or
+    it is none. mitmproxy takes any codec of Python's for a coding, and leaves out what follows the
+    first end in a compressed body."""
+    decode = stock(encoding, "decode", "encoded", "encoding", "errors")
+    encode = stock(encoding, "encode", "decoded", "encoding", "errors")
+    decoders, encoders = encoding.custom_decode, encoding.custom_encode
+
+    def known(data, name, errors="strict"):
+        """Text has charsets, which are codecs; bytes that become other bytes are a coding's."""
+        if isinstance(data, bytes) and name.lower() not in decoders:
+            try:
+                b"x".decode(name)
+            except UnicodeError:
+                pass  # a charset in which this is no text
+            except LookupError as error:
+                raise ValueError(f"no content coding: {name!r}") from error
+        return decode(data, name, errors)
+
+    def encode_known(data, name, errors="strict"):
+        if isinstance(data, bytes) and name.lower() not in encoders:
+            raise ValueError(f"no content coding: {name!r}")
+        return encode(data, name, errors)
+
+    def gzip(content):
+        """All members of it (RFC 1952, 2.2), and zeros, with which some fill it up."""
+        members = []
+        while content := content.lstrip(b"\0"):
+            member = zlib.decompressobj(47)  # with the head of gzip or of zlib
+            members.append(member.decompress(content) + member.flush())
+            content = member.unused_data
+        return b"".join(members)
+
+    def deflate(content):
+        """Some send it without the head that RFC 9110, 8.4.1.2 asks for."""
+        for bits in (15, -15) if content else ():
+            stream = zlib.decompressobj(bits)
+            with contextlib.suppress(zlib.error):
+                decoded = stream.decompress(content) + stream.flush()
+                if stream.eof and not stream.unused_data:
+                    return decoded
+        if content:
+            raise ValueError("neither one stream of deflate nor one of zlib")
+        return b""
+
+    decoders.update({"gzip": gzip, "x-gzip": gzip, "deflate": deflate})
+    encoders["x-gzip"] = encoders["gzip"]  # the same (RFC 9110, 8.4.1.3)
+    encoding.decode, encoding.encode = known, encode_known
 
 
 def addon_errors(**_):
@@ -511,6 +696,9 @@ PIECES = [
     bounded_heads,
     bounded_queues,
     request_hook_first,
+    bounded_bodies,
+    websockets,
+    codings,
     addon_errors,
 ]
 

@@ -21,8 +21,8 @@ from mitmproxy.proxy import mode_servers
 
 PULSE = 3
 SOCKETS = (4, 5)
-# An addon may never end its start.
-START_MAX = 10
+# Seconds after which a start has failed: an addon's `running` may never end. healthd waits 20 s.
+START_MAX = 15
 QUEUE = 4096
 
 
@@ -88,7 +88,12 @@ class Pulse:
 
     async def beat(self):
         latest = time.monotonic() + START_MAX
-        while patches.is_watching() and time.monotonic() < latest:
+        while patches.is_watching():
+            if time.monotonic() > latest:
+                patches.end(
+                    f"has an addon that has not started within {START_MAX} s: what its hook "
+                    "`running` does without an end belongs in a task of its own"
+                )
             await asyncio.sleep(0.001)
         ctx.options.server = True
         while not is_listening():

@@ -62,7 +62,7 @@ observe() {
   await_exit "$SPAWNED" 6
   fake_mitmdump <<FAKE
 #!/bin/sh
-exec "$MITMDUMP" "\$@" --set egress_without=validation,same_version,framing,http1_answers,bounded_heads,bounded_queues,request_hook_first,addon_errors
+exec "$MITMDUMP" "\$@" --set egress_without=validation,same_version,framing,http1_answers,bounded_heads,bounded_queues,request_hook_first,bounded_bodies,websockets,codings,addon_errors
 FAKE
   up
   observe >"$LAB/without"
@@ -72,7 +72,7 @@ FAKE
   has "$(<"$LAB/with")" '^http2 /answered-in-request, with a body: 418 2 6$'
 }
 
-@test "STREAM_REQUESTS: up to that size addons get the body whole, above it in time, gRPC always" {
+@test "STREAM_REQUESTS: up to that size addons get the body whole, above it in time, gRPC in HTTP/2 always" {
   local size version
   hooks_addon
   give MITMPROXY_STREAM_REQUESTS=64k
@@ -82,7 +82,7 @@ FAKE
       head -c $size /dev/zero >"$LAB/body"
       app_curl --$version -so /dev/null --data-binary @"$LAB/body" "https://shop.example.test/$version-$size"
       app_curl --$version -so /dev/null -T - "https://shop.example.test/$version-chunked-$size" <"$LAB/body"
-      app_curl --$version -so /dev/null -H 'Content-Type: application/grpc' --data-binary @"$LAB/body" \
+      app_curl --$version -so /dev/null -H 'Content-Type: application/grpc+proto; a=b' --data-binary @"$LAB/body" \
         "https://shop.example.test/$version-grpc-$size"
     done
   done
@@ -90,16 +90,58 @@ FAKE
     for size in 1 65536; do
       has "$(<"$LAB/home/hooks")" "^/$version-$size request $size\$"
       has "$(<"$LAB/home/hooks")" "^/$version-chunked-$size request $size\$"
-      has "$(<"$LAB/home/hooks")" "^/$version-grpc-$size request none\$"
     done
     for size in 65537 1000000; do
       has "$(<"$LAB/home/hooks")" "^/$version-$size request none\$"
       has "$(<"$LAB/home/hooks")" "^/$version-chunked-$size request none\$"
     done
   done
+  for size in 1 65536; do
+    has "$(<"$LAB/home/hooks")" "^/http1.1-grpc-$size request $size\$"
+    has "$(<"$LAB/home/hooks")" "^/http2-grpc-$size request none\$"
+  done
   # Each hook once.
   same 'hooks of a streamed request' $'requestheaders\nrequest\nresponseheaders\nresponse' \
     "$(sed -n 's|^/http2-1000000 \([a-z]*\) .*|\1|p' "$LAB/home/hooks")"
+}
+
+@test "memory for bodies: who finds none waits, gets 503 in the end; uploads that do not end give way" {
+  local version
+  hooks_addon
+  cp -r "$STAGE/usr/share/opensandbox/mitmscripts" "$LAB/scripts"
+  sed -i 's/WAIT_MAX = 30/WAIT_MAX = 1/; s/GIVE_WAY = 20/GIVE_WAY = 5/' "$LAB/scripts/admission.py"
+  grep -q 'WAIT_MAX = 1$' "$LAB/scripts/admission.py"
+  grep -q 'GIVE_WAY = 5$' "$LAB/scripts/admission.py"
+  cat >"$LAB/hold.py" <<'PYTHON'
+import socket
+held = []
+for _ in range(16):
+    connection = socket.create_connection(("203.0.113.10", 80), 5)
+    connection.sendall(b"POST /held HTTP/1.1\r\nHost: shop.example.test\r\nContent-Length: 8388608\r\n\r\n")
+    connection.sendall(bytes(8388607))
+    held.append(connection)
+print("held", flush=True)
+held[0].settimeout(20)
+assert held[0].recv(1) == b""
+print("closed", flush=True)
+PYTHON
+  give MITMPROXY_SCRIPTS_DIR="$LAB/scripts"
+  up
+  as_app /usr/bin/python3 "$LAB/hold.py" >"$LAB/hold.log" 2>&1 3>&- &
+  wait_until 5 grep -q held "$LAB/hold.log"
+  head -c 65537 /dev/zero >"$LAB/body"
+  for version in http1.1 http2; do
+    same "status in $version" 503 "$(app_curl --$version -so /dev/null -w '%{http_code}' --data-binary @"$LAB/body" https://shop.example.test/$version-refused)"
+    same 'small body' 200 "$(app_curl --$version -so /dev/null -w '%{http_code}' -d small https://shop.example.test/$version-small)"
+    same 'hooks' $'requestheaders none\nerror none' "$(sed -n "s|^/$version-refused ||p" "$LAB/home/hooks")"
+    has "$(<"$LAB/home/hooks")" "^/$version-small request 5\$"
+  done
+  same refused 2 "$(refused request)"
+  room_again() { [[ $(app_curl -so /dev/null -w '%{http_code}' --data-binary @"$LAB/body" http://shop.example.test/again) == 200 ]]; }
+  wait_until 15 room_again
+  wait_until 5 grep -q closed "$LAB/hold.log"
+  has "$(<"$LAB/home/hooks")" '^/again request 65537$'
+  has "$(<"$LAB/up.log")" 'refused request: shop.example.test: other request bodies take all the memory'
 }
 
 @test "what is refused is counted by its kind, a line in the log each" {

@@ -63,6 +63,7 @@ logged() {
 # variables starts healthd anew.
 
 @test "mitmproxy 11, A16: what has no end: memory grows by less than 64 MiB" { bounded growth 64 11 A16; }
+@test "mitmproxy 11, A21: WebSockets without an end: memory grows by less than 128 MiB" { bounded growth 128 11 A21; }
 @test "mitmproxy 11, control: ordinary requests arrive at every origin, seen" { table 11 control; }
 @test "mitmproxy 11, A2: split, fragmented, slow and odd beginnings; what is no HTTP" { table 11 A2; }
 @test "mitmproxy 11, A3: uploads: refused ones leave no byte, allowed ones arrive whole" { table 11 A3; }
@@ -72,6 +73,7 @@ logged() {
 @test "mitmproxy 11, A14: what two parsers could understand differently" { table 11 A14; }
 @test "mitmproxy 11, A15: no tunnel behind a 101" { table 11 A15; }
 @test "mitmproxy 11, A18: DNS over TCP on a redirected port is as any other bytes" { table 11 A18; }
+@test "mitmproxy 11, A20: others' uploads that take all memory for bodies hide none from addons" { table 11 A20; }
 @test "mitmproxy 11, memory: 50 uploads of 60 MiB at once stay within 512 MiB" { bounded peak 512 11 memory; }
 @test "mitmproxy 11, A9: IGNORE_HOSTS is decided by the ClientHello and the address" { ignored 11; }
 @test "mitmproxy 11, allow: NON_HTTP=allow passes other protocols" { table 11 allow MITMPROXY_NON_HTTP=allow; }
@@ -80,6 +82,7 @@ logged() {
 @test "mitmproxy 11, log: NON_HTTP=log passes them, and says so" { logged 11; }
 
 @test "mitmproxy 12, A16: what has no end: memory grows by less than 64 MiB" { bounded growth 64 12 A16; }
+@test "mitmproxy 12, A21: WebSockets without an end: memory grows by less than 128 MiB" { bounded growth 128 12 A21; }
 @test "mitmproxy 12, control: ordinary requests arrive at every origin, seen" { table 12 control; }
 @test "mitmproxy 12, A2: split, fragmented, slow and odd beginnings; what is no HTTP" { table 12 A2; }
 @test "mitmproxy 12, A3: uploads: refused ones leave no byte, allowed ones arrive whole" { table 12 A3; }
@@ -89,6 +92,7 @@ logged() {
 @test "mitmproxy 12, A14: what two parsers could understand differently" { table 12 A14; }
 @test "mitmproxy 12, A15: no tunnel behind a 101" { table 12 A15; }
 @test "mitmproxy 12, A18: DNS over TCP on a redirected port is as any other bytes" { table 12 A18; }
+@test "mitmproxy 12, A20: others' uploads that take all memory for bodies hide none from addons" { table 12 A20; }
 @test "mitmproxy 12, memory: 50 uploads of 60 MiB at once stay within 512 MiB" { bounded peak 512 12 memory; }
 @test "mitmproxy 12, A9: IGNORE_HOSTS is decided by the ClientHello and the address" { ignored 12; }
 @test "mitmproxy 12, allow: NON_HTTP=allow passes other protocols" { table 12 allow MITMPROXY_NON_HTTP=allow; }
@@ -137,6 +141,14 @@ FAKE
   sabotaged bounded_heads A16 'endless request line 80'
   sabotaged request_hook_first A3 'declared, refused in request 80-9437184'
   sabotaged addon_errors A13 'raised in request raw'
+  sabotaged bounded_bodies A20 'waits for room, declared'
+  sabotaged 's/size <= self.SMALL or //' A20 'needs no room, declared'
+  sabotaged websockets A15 'a (ping of|pong)' A15 'end with a reason (80|443)$' A21 '200 MiB in 200 kB'
+  sabotaged codings A14 'hex, as it stands' A14 'deflate, as it stands'
+  sabotaged 's/or objection_to_handshake(request)/or None/' A15 'websocket by (GET|POST) with a length'
+  sabotaged 's/request.is_http2 and re.fullmatch(.*/"application\/grpc" in media_type/' A14 'application/grpcXYZ in'
+  sabotaged 's/\[1-9\]\[0-9\]{0,4}/[0-9]{0,5}/' A14 'Host with an empty port'
+  sabotaged 's/data.method.upper() in METHODS/data.method.upper() in (b"HEAD", b"CONNECT")/' A2 'method gEt'
   sabotaged 's/self.take_place_of_next_layer()/pass/' A2 'ClientHello in two segments [12]$'
   sabotaged 's/establish_server_tls_first = .*/establish_server_tls_first = False/' control 'both versions offered'
   sabotaged 's/data.ignore_connection = True/pass/' A9 'by name'

@@ -324,6 +324,25 @@ PYTHON
   has "$OUTPUT" '^User-Agent: in time$'
 }
 
+@test "an addon that does not end its start: no request is served without it, and the log says why" {
+  cp -r "$STAGE/usr/share/opensandbox/mitmscripts" "$LAB/scripts"
+  sed -i 's/^START_MAX = 15$/START_MAX = 1/' "$LAB/scripts/worker.py"
+  grep -q '^START_MAX = 1$' "$LAB/scripts/worker.py"
+  printf 'import asyncio\nasync def running():\n    await asyncio.sleep(5)\n' >"$LAB/addons/endless.py"
+  give MITMPROXY_SCRIPTS_DIR="$LAB/scripts" MITMPROXY_SCRIPT="$LAB/addons/endless.py"
+  in_pod setup
+  spawn healthd healthd
+  local deadline=$(($(milliseconds) + 20000))
+  until grep -q 'has an addon that has not started within 1 s' "$LAB/healthd.log"; do
+    attempt app_curl --max-time 2 http://shop.example.test/
+    [[ $STATUS != 0 ]] || fault "served: $OUTPUT"
+    (($(milliseconds) < deadline)) || fault 'no line says why'
+    ((FAULTS == 0)) || break
+  done
+  has "$(healthz)" '^503'
+  no_faults
+}
+
 @test "an addon that takes its time to start: 200 only then" {
   printf 'import asyncio\nasync def running():\n    await asyncio.sleep(2)\n    print("now", flush=True)\n' >"$LAB/addons/slow.py"
   give MITMPROXY_SCRIPT="$LAB/addons/slow.py"

@@ -90,6 +90,10 @@ class Judge:
         if line.get("sha256") and line.get("complete") and saw["sha256"] and not saw["streamed"]:
             if saw["sha256"] != line["sha256"]:
                 yield f"a body of {line['length']} bytes was seen as one of {saw['length']}"
+        # What addons shall have read of it: the origin's bytes, or what the row says by a sum.
+        if content := re.match("/content-([0-9a-f]+|raw)/", line["target"]):
+            if saw["read"] is None or not saw["read"].startswith(content[1].replace("raw", line["sha256"])):
+                yield f"a body of {line['length']} bytes was read as something else"
         egress = values(line["headers"], "x-opensandbox-egress")
         if egress != ["1"]:
             yield f"X-OpenSandbox-Egress is {egress}"

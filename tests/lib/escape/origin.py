@@ -274,7 +274,8 @@ class Raw:
             accept = base64.b64encode(hashlib.sha1(key.encode()).digest()).decode()
             self.send(
                 b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-                b"Sec-WebSocket-Accept: %b\r\n\r\n" % accept.encode()
+                b"Sec-WebSocket-Accept: %b\r\n%b\r\n"
+                % (accept.encode(), b"Sec-WebSocket-Extensions: permessage-deflate\r\n" if "deflate" in str(headers) else b"")
             )
             # What looks like a masked frame is sent back unmasked, as WebSocket asks.
             while True:
@@ -289,7 +290,7 @@ class Raw:
                 mask, data = self.buffer[2:6], self.buffer[6 : 6 + size]
                 opcode, self.buffer = self.buffer[:1], self.buffer[6 + size :]
                 data = bytes(byte ^ mask[index % 4] for index, byte in enumerate(data))
-                self.send(opcode + bytes([size]) + data)
+                self.frame(target, opcode, data)
         upgrade = "" if target.startswith("/101-bare") else f"Upgrade: {headers.get('upgrade', 'raw')}\r\nConnection: Upgrade\r\n"
         self.send(b"HTTP/1.1 101 Switching Protocols\r\n%b\r\ntunnel open\r\n" % upgrade.encode())
         while True:
@@ -297,6 +298,24 @@ class Raw:
             echo = self.buffer
             self.bytes_came("behind a 101")
             self.send(b"echo " + echo)
+
+
+    def frame(self, target, opcode, data):
+        """A WebSocket's frame: answered as RFC 6455 asks for, or with what it is. No hook knows what
+        a ping or a pong holds; a close has a reason only where an addon has left it."""
+        known = {b"\x88": data if target.startswith("/websocket-reason") else data[:2], b"\x89": b"", b"\x8a": b"own"}
+        unseen = data.removeprefix(known.get(opcode, data))
+        if unseen:
+            note(origin=self.origin, conn=self.conn, client=self.client, raw=text(unseen), count=len(unseen), what="in a control frame")
+        if opcode == b"\x8a":
+            opcode, data = b"\x81", b"ponged"
+        elif opcode == b"\x89":
+            opcode = b"\x8a"
+        elif data == b"ping me":
+            opcode, data = b"\x89", b"own"
+        self.send(opcode + bytes([len(data)]) + data)
+        if opcode == b"\x88":
+            raise Closed
 
 
 def two(origin, port, client, stream):

@@ -1,6 +1,7 @@
 """Addon: raises in the hook that a path names (/raise-request/...), and reads the text of
 those that begin with /text/, as addons do that look for secrets. Replaces the body of others
-(/replace/..., /text-in-requestheaders/...), or takes away its length (/no-length/...)."""
+(/replace/..., /text-in-requestheaders/...), or takes away its length (/no-length/...), or the reason
+of a WebSocket's end (/websocket/...)."""
 
 
 def fail(flow, hook):
@@ -26,3 +27,8 @@ def request(flow):
 
 def responseheaders(flow):
     fail(flow, "responseheaders")
+
+
+def websocket_end(flow):
+    if flow.request.path.startswith("/websocket/"):
+        flow.websocket.close_reason = ""

@@ -29,6 +29,7 @@ def fields(flow, hook):
         "streamed": bool(request.stream),
         "length": None if body is None else len(body),
         "sha256": None if body is None else hashlib.sha256(body).hexdigest(),
+        "read": None if body is None else hashlib.sha256(request.get_content(strict=False)).hexdigest(),
     }
 
 

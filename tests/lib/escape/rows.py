@@ -15,8 +15,11 @@ raw      passed as raw bytes (where MITMPROXY_NON_HTTP says so)
 passed   passed through undecrypted (where MITMPROXY_IGNORE_HOSTS says so)
 """
 
+import binascii
+import bz2
 import collections
 import concurrent.futures
+import gzip
 import hashlib
 import json
 import os
@@ -241,8 +244,10 @@ def request_line():
     yield from written("empty lines first", b"\r\n\r\n" + GET, "any", RAW + PLAIN[1:])
     yield from written("bare line feeds first", b"\n\n" + GET, "any", RAW + PLAIN[1:])
     yield from written("empty lines first, split", b"\r\n" + GET, "any", RAW, pieces=lambda data: (data[:1], data[1:2], data[2:]))
-    for method in (b"FOO", b"foo", b"M-SEARCH", b"PROPFIND", b"VERSION-CONTROL", b"get", b"Q" * 31):
+    for method in (b"FOO", b"foo", b"M-SEARCH", b"PROPFIND", b"VERSION-CONTROL", b"Q" * 31):
         yield from written(f"method {method.decode()}", GET.replace(b"GET", method), "ok", RAW)
+    for method in (b"get", b"gEt", b"Post", b"options", b"patch", b"delete"):
+        yield from written(f"method {method.decode()}", GET.replace(b"GET", method), "refused", RAW)
     for method in (b"a", b"A", b"1", b"!#$%&'*+-.^_`|~", b"G\xc3\xa9T", b"G(T", b"Q" * 5000, b"PRI", b"CONNECT"):
         yield from written(f"method {method[:12]!r}", GET.replace(b"GET", method), "any", RAW)
     yield from written("method split", GET.replace(b"GET", b"M-SEARCH"), "ok", RAW, pieces=lambda data: (data[:2], data[2:]))
@@ -477,10 +482,11 @@ def changed_bodies():
     filler = b"x" * 8
     for place in ("/replace", "/no-length", "/text-in-requestheaders"):
         for label, header in (("held", b""), ("grpc", b"Content-Type: application/grpc\r\n")):
+            # In HTTP/1.1 there is no gRPC: this one is held as well.
             data = b"POST %T HTTP/1.1\r\nHost: %H\r\n" + header
             length = b"Content-Length: %d\r\n\r\n" % len(filler + SMUGGLED)
             chunk = b"Transfer-Encoding: chunked\r\n\r\n%x\r\n%b\r\n0\r\n\r\n" % (len(filler + SMUGGLED), filler + SMUGGLED)
-            sha256 = replaced if place == "/replace" or (place != "/no-length" and label == "grpc") else None
+            sha256 = replaced if place == "/replace" else None
             expect = "ok" if place == "/replace" else "any"
             yield from written(f"{place} {label}", data + length + filler + SMUGGLED, expect, RAW, prefix=place, sha256=sha256)
             yield from written(f"{place} {label}, chunked", data + chunk, expect, RAW, prefix=place, sha256=sha256)
@@ -538,6 +544,62 @@ def all_uploads():
 def many_uploads():
     for index in range(50):
         yield Row("50 uploads at once", index, "ok", posted("raw.escape.test", 80, 60 * MIB, chunked=index % 2 == 0, seconds=60), "", sha256_of(60 * MIB) if index == 0 else None)
+
+
+@kind("A20")
+def others_hold_all():
+    """Uploads that stop just before their end take all memory that there is for bodies."""
+
+    def hold(host):
+        wires = []
+        for _ in range(16):
+            wire = Tcp(host, 80)
+            wire.send(fill(b"POST %T HTTP/1.1\r\nHost: %H\r\nContent-Length: 8388608\r\n\r\n", host, "/held"))
+            for piece in block(8 * MIB - 1):
+                wire.send(piece)
+            wires.append(wire)
+        # More than all: they wait in line, and are not collected.
+        for _ in range(4):
+            wire = Tcp(host, 80)
+            wire.send(fill(b"POST %T HTTP/1.1\r\nHost: %H\r\nContent-Length: 8388608\r\n\r\n", host, "/held"))
+            wire.send(b"a" * MIB)
+            wires.append(wire)
+        time.sleep(1)
+        return wires
+
+    def while_held(path, ask, waits):
+        wires = hold("raw.escape.test")
+        try:
+            with concurrent.futures.ThreadPoolExecutor(1) as asking:
+                family = client.thread.family
+
+                def in_family():
+                    client.thread.family = family
+                    return ask(path)
+
+                asked = asking.submit(in_family)
+                if waits and concurrent.futures.wait([asked], 1.5).done:
+                    return Outcome("no wait", note=str(asked.result()))
+                if not waits:
+                    return asked.result()
+                for wire in wires:
+                    wire.close()
+                return asked.result()
+        finally:
+            for wire in wires:
+                wire.close()
+
+    for size in (65536, 65537):
+        asks = {
+            "declared": posted("raw.escape.test", 80, size, seconds=15),
+            "chunked": posted("raw.escape.test", 443, size, chunked=True, seconds=15),
+            "http2": posted_h2("go.escape.test", size, seconds=15),
+        }
+        for label, ask in asks.items():
+            waits = size > 65536
+            play = lambda path, ask=ask, waits=waits: while_held(path, ask, waits)
+            name = "waits for room" if waits else "needs no room"
+            yield Row(f"{name}, {label}", size, "ok", play, "/content-raw", sha256_of(size))
 
 
 # --- A9: names that are passed through, and what only says that it has one
@@ -784,6 +846,13 @@ def hosts():
         "Host with a comma": (b"GET %T HTTP/1.1\r\nHost: %H, other.test\r\n\r\n", "refused"),
         "Host with a path": (b"GET %T HTTP/1.1\r\nHost: %H/other\r\n\r\n", "refused"),
         "Host with a bad port": (b"GET %T HTTP/1.1\r\nHost: %H:port\r\n\r\n", "refused"),
+        "Host with an empty port": (b"GET %T HTTP/1.1\r\nHost: %H:\r\n\r\n", "refused"),
+        "Host with port 0": (b"GET %T HTTP/1.1\r\nHost: %H:0\r\n\r\n", "refused"),
+        "Host with port 00080": (b"GET %T HTTP/1.1\r\nHost: %H:00080\r\n\r\n", "refused"),
+        "Host with port 65536": (b"GET %T HTTP/1.1\r\nHost: %H:65536\r\n\r\n", "refused"),
+        "Host with port 80": (b"GET %T HTTP/1.1\r\nHost: %H:80\r\n\r\n", "ok"),
+        "Host that is a port": (b"GET %T HTTP/1.1\r\nHost: :80\r\n\r\n", "refused"),
+        "absolute form, empty port": (b"GET http://%H:%T HTTP/1.1\r\nHost: %H:\r\n\r\n", "refused"),
         "empty Host": (b"GET %T HTTP/1.1\r\nHost:\r\n\r\n", "any"),
         "HTTP/1.1 without Host": (b"GET %T HTTP/1.1\r\nX-A: b\r\n\r\n", "refused"),
         "HTTP/1.0 without Host": (b"GET %T HTTP/1.0\r\n\r\n", "any"),
@@ -879,6 +948,69 @@ def framing():
 
 
 @kind("A14")
+def codings():
+    """What addons read of a body: as it stands if its coding is none of HTTP's, or all that is in it."""
+    secret, other = b"SECRET", b"harmless"
+    packed = zlib.compress(other)
+    bare = packed[2:-4]
+    squeezed = gzip.compress(secret)
+    raw = {
+        "hex": binascii.hexlify(secret),
+        "base64": binascii.b2a_base64(secret),
+        "quopri": b"=53ECRET",
+        "uu": b"begin 666 x\n" + binascii.b2a_uu(other) + b"\nend\n" + secret,
+        "bz2": bz2.compress(other),
+        "zlib": packed,
+        "zip": packed,
+        "rot13": secret,
+        "utf-16": secret,
+        "unicode_escape": secret,
+        "idna": secret,
+        "aws-chunked": secret,
+        "snappy": secret,
+        "gzip, gzip": gzip.compress(squeezed),
+        "deflate": packed + secret,
+        "Deflate": bare + secret,
+        "gzip": squeezed + secret,
+        "br": secret,
+        "identity": secret,
+    }
+    for name, body in raw.items():
+        data = with_lines(b"Content-Encoding: " + name.encode(), b"Content-Length: %d" % len(body), method=b"POST", body=body)
+        yield from written(f"{name}, as it stands", data, "ok", RAW, prefix="/content-raw")
+    decoded = {
+        "gzip": (squeezed, secret),
+        "GZIP": (squeezed, secret),
+        "x-gzip": (squeezed, secret),
+        "gzip in two members": (gzip.compress(other) + squeezed, other + secret),
+        "gzip and zeros": (squeezed + bytes(8), secret),
+        "deflate": (packed, other),
+        "deflate without a head": (bare, other),
+    }
+    for name, (body, content) in decoded.items():
+        prefix = "/content-" + hashlib.sha256(content).hexdigest()[:16]
+        coding = b"Content-Encoding: " + name.split()[0].encode()
+        data = with_lines(coding, b"Content-Length: %d" % len(body), method=b"POST", body=body)
+        yield from written(f"{name}, decoded", data, "ok", RAW, prefix=prefix)
+
+
+@kind("A14")
+def no_grpc():
+    """Only the body of gRPC goes on in pieces whatever its size, and gRPC is HTTP/2."""
+    for media_type in (b"application/grpc", b"application/grpc+proto", b"application/grpcXYZ", b"application/grpc-web"):
+        data = with_lines(b"Content-Type: " + media_type, b"Content-Length: 5", method=b"POST", body=b"hello")
+        yield from written(f"{media_type.decode()} in HTTP/1.1", data, "ok", RAW, prefix="/content-raw")
+    for media_type in (b"application/grpcXYZ", b"application/grpc-web", b"application/grpc+", b"application/grpc/x", b"text/plain, application/grpc"):
+        for origin in ("go", "two"):
+            host = f"{origin}.escape.test"
+
+            def play(path, host=host, media_type=media_type):
+                return ask_h2(host, h2_fields(b"POST", host.encode(), path.encode(), (b"content-type", media_type)), b"hello")
+
+            yield Row(f"{media_type.decode()}, http/2", origin, "ok", play, "/content-raw")
+
+
+@kind("A14")
 def lines():
     rows = {
         "line feeds alone": (b"GET %T HTTP/1.1\nHost: %H\n\n", "any"),
@@ -962,34 +1094,131 @@ def upgraded(path, host, port, lines):
         wire.close()
 
 
-def websocket(path, host, port):
+TEXT, BINARY, CLOSE, PING, PONG = 0x81, 0x82, 0x88, 0x89, 0x8A
+
+
+def masked(first, data):
+    size = len(data)
+    length = bytes([0x80 + size]) if size < 126 else struct.pack(">BH", 0xFE, size) if size < 65536 else struct.pack(">BQ", 0xFF, size)
+    return bytes([first]) + length + bytes(4) + data
+
+
+def websocket(path, host, port, talk, more=b""):
+    """A WebSocket, in which `talk` sends and expects frames."""
     wire = link(host, port)
     if isinstance(wire, Outcome):
         return wire
     try:
-        key = client.websocket_key()
         wire.send(
             fill(b"GET %T HTTP/1.1\r\nHost: %H\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n", host, path)
-            + b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: " + key + b"\r\n\r\n"
+            + b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: " + client.websocket_key() + b"\r\n" + more + b"\r\n"
         )
         reader = Reader(wire)
         outcome = reader.answer()
-        if outcome.what != "101":
-            return outcome
-        mask = b"abcd"
-        for text in (b"hello", b"again"):
-            wire.send(b"\x81" + bytes([0x80 + len(text)]) + mask + bytes(c ^ mask[i % 4] for i, c in enumerate(text)))
-            deadline = time.monotonic() + client.PATIENCE
-            while len(reader.buffer) < 2 + len(text):
-                reader.more(deadline)
-            if reader.buffer[: 2 + len(text)] != b"\x81" + bytes([len(text)]) + text:
-                return Outcome("another echo", reader.buffer)
-            reader.buffer = reader.buffer[2 + len(text) :]
-        return Outcome("200", b"websocket")
+        return outcome if outcome.what != "101" else talk(wire, reader)
     except (EOFError, TimeoutError):
-        return Outcome("closed", note="in the WebSocket")
+        return Outcome("open", note="in the WebSocket")
     finally:
         wire.close()
+
+
+def frame_of(reader, seconds=client.PATIENCE):
+    deadline = time.monotonic() + seconds
+    while len(reader.buffer) < 2 or len(reader.buffer) < 2 + reader.buffer[1]:
+        reader.more(deadline)
+    size = 2 + reader.buffer[1]
+    frame, reader.buffer = reader.buffer[:size], reader.buffer[size:]
+    return frame[0], frame[2:]
+
+
+def talked(*turns):
+    """Frames in turn: (what is sent, [what then comes])."""
+
+    def talk(wire, reader):
+        for sent, expected in turns:
+            wire.send(sent)
+            for frame in expected:
+                if (came := frame_of(reader)) != frame:
+                    return Outcome("another frame", repr(came).encode())
+        return Outcome("200", b"websocket")
+
+    return talk
+
+
+def too_large(*pieces, compressed=False):
+    """A message that is not passed on: the proxy says so (1009, RFC 6455, 7.4.1)."""
+
+    def talk(wire, reader):
+        for piece in pieces:
+            if not wire.send(piece):
+                break
+        first, data = frame_of(reader, 15)
+        return Outcome("200") if (first, data[:2]) == (CLOSE, b"\x03\xf1") else Outcome("another frame", data)
+
+    more = b"Sec-WebSocket-Extensions: permessage-deflate\r\n" if compressed else b""
+    return lambda path, host, port: websocket(path, host, port, talk, more)
+
+
+def deflated(size):
+    packed = zlib.compressobj(9, zlib.DEFLATED, -15)
+    return packed.compress(bytes(size)) + packed.flush(zlib.Z_SYNC_FLUSH)[:-4]
+
+
+@kind("A15")
+def websockets():
+    """Nothing goes on that no hook has seen, and both sides still learn what they asked for."""
+    hello = (masked(TEXT, b"hello"), [(TEXT, b"hello")])
+    again = (masked(TEXT, b"again"), [(TEXT, b"again")])
+    ping = (masked(PING, b"SECRET ping"), [(PONG, b"SECRET ping")])
+    pings = (b"".join(masked(PING, b"SECRET %d" % n) for n in range(3)), [(PONG, b"SECRET %d" % n) for n in range(3)])
+    within = (masked(TEXT - 0x80, b"in ") + masked(PING, b"SECRET"), [(PONG, b"SECRET")])
+    end = b"\x10\xe1"  # 4321
+    rows = {
+        "a real WebSocket": (hello, again),
+        "a ping is answered by its payload": (hello, ping, again, ping),
+        "a ping that is empty": ((masked(PING, b""), [(PONG, b"")]), again),
+        "a ping of 125 bytes": ((masked(PING, b"S" * 125), [(PONG, b"S" * 125)]), again),
+        "a ping within a message": (within, ping, (masked(0x80, b"two"), [(0x01, b"in "), (0x80, b"two")])),
+        "a pong that nobody asked for": ((masked(PONG, b"SECRET pong"), [(TEXT, b"ponged")]), again),
+        "the origin pings": ((masked(TEXT, b"ping me"), [(PING, b"")]), (masked(PONG, b""), [(TEXT, b"ponged")]), again),
+        "the origin pings, another payload comes back": ((masked(TEXT, b"ping me"), [(PING, b"")]), (masked(PONG, b"SECRET"), [(TEXT, b"ponged")])),
+        "an end with a reason": (hello, (masked(CLOSE, end + b"SECRET reason"), [(CLOSE, end)])),
+        "an end without a code": (hello, (masked(CLOSE, b""), [(CLOSE, b"")])),
+    }
+    for host, port in RAW:
+
+        def row(name, talk, prefix="/websocket", more=b""):
+            return Row(name, port, "ok", lambda path, host=host, port=port: websocket(path, host, port, talk, more), prefix)
+
+        for name, turns in rows.items():
+            yield row(name, talked(*turns))
+        # In a moment, not for as long as the origin needs for each.
+        yield row("many pings", many_pings)
+        yield row("an end with a reason that the addon leaves", talked((masked(CLOSE, end + b"reason"), [(CLOSE, end + b"reason")])), "/websocket-reason")
+        yield row("a WebSocket, length 0", talked(hello, again), more=b"Content-Length: 0\r\n")
+
+
+@kind("A21")
+def endless_messages():
+    piece = bytes(65000)
+    within, first = masked(0, piece), masked(BINARY - 0x80, b"x")
+    plays = {
+        "endless WebSocket message": too_large(first, *[within] * 400),
+        "endless WebSocket message of small frames": too_large(first, *[masked(0, b"") * 10000] * 30),
+        "endless WebSocket frame": too_large(b"\x82\xff" + struct.pack(">Q", 1 << 40) + bytes(4), *[piece] * 400),
+        "WebSocket message of 200 MiB in 200 kB": too_large(masked(BINARY + 0x40, deflated(200 * MIB)), compressed=True),
+    }
+    for name, play in plays.items():
+        for host, port in RAW:
+            yield Row(name, port, "ok", lambda path, host=host, port=port, play=play: play(path, host, port), "/websocket")
+
+
+def many_pings(wire, reader):
+    """Only the latest must be answered (RFC 6455, 5.5.3)."""
+    wire.send(b"".join(masked(PING, b"%d" % n) for n in range(1000)))
+    while frame_of(reader) != (PONG, b"999"):
+        pass
+    return Outcome("200")
 
 
 @kind("A15")
@@ -1020,8 +1249,19 @@ def tunnels():
                     return upgraded(path, host, port, sent)
 
                 yield Row(f"101 to {name}", f"{place[1:]}-{port}", expect, play, place)
-    for host, port in RAW:
-        yield Row("a real WebSocket", port, "ok", lambda path, host=host, port=port: websocket(path, host, port), "/websocket")
+    frame = b"\x81\x8cabcdSECRET IN WS"
+    shake = b"%%b %%%%T HTTP/1.1\r\nHost: %%%%H\r\nUpgrade: %%b\r\n%b\r\n%b\r\nSec-WebSocket-Version: 13\r\n" % (up, key)
+    for upgrade in (b"websocket", b"WebSocket"):
+        for name, framing, body in (
+            ("a length", b"Content-Length: %d\r\n\r\n" % len(frame), frame),
+            ("chunks", b"Transfer-Encoding: chunked\r\n\r\n", b"%x\r\n%b\r\n0\r\n\r\n" % (len(frame), frame)),
+            ("no chunk", b"Transfer-Encoding: chunked\r\n\r\n", b"0\r\n\r\n"),
+        ):
+            for method in (b"GET", b"POST"):
+                data = shake % (method, upgrade) + framing + body
+                yield from written(f"{upgrade.decode()} by {method.decode()} with {name}", data, "400", RAW + SECURE[1:], prefix="/websocket")
+        data = shake % (b"POST", upgrade) + b"\r\n"
+        yield from written(f"{upgrade.decode()} by POST", data, "400", RAW + SECURE[1:], prefix="/websocket")
     for target in (b"raw.escape.test:443", b"other.test:443", b"%H:80"):
         yield from written(f"CONNECT {target.decode()}", b"CONNECT " + target + b" HTTP/1.1\r\nHost: " + target + b"\r\n\r\n", "refused", PLAIN + SECURE)
 
@@ -1130,7 +1370,7 @@ def main(kind_name, first, pattern=""):
         [(row, family) for row in written(f"control {when}", GET, "ok", RAW) for family in client.HOSTS]
         for when in ("before", "behind")
     )
-    workers = {"memory": 50, "A16": 1, "A3": 4, "A2": 12}.get(kind_name, 8)
+    workers = {"memory": 50, "A16": 1, "A20": 1, "A21": 1, "A3": 4, "A2": 12}.get(kind_name, 8)
     workers = int(os.environ.get("WORKERS", workers))
     # What may get no answer waits for one in vain (client.PATIENCE): all of that at once.
     with concurrent.futures.ThreadPoolExecutor(workers) as busy, concurrent.futures.ThreadPoolExecutor(24) as waiting:
