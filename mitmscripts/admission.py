@@ -23,6 +23,7 @@ from collections.abc import Sequence
 
 import mitmproxy_patches as patches
 from mitmproxy import ctx, exceptions
+from mitmproxy.connection import ConnectionState
 from mitmproxy.proxy import commands, events, layer
 from mitmproxy.proxy.layers import ClientTLSLayer, HttpLayer, ServerTLSLayer, TCPLayer
 from mitmproxy.proxy.layers.http import HTTPMode
@@ -284,7 +285,7 @@ class Bodies:
         latest = time.monotonic() + self.WAIT_MAX
         self.waiting[flow.id] = flow.client_conn
         try:
-            while time.monotonic() < latest and flow.client_conn.connected:
+            while time.monotonic() < latest and flow.client_conn.state is not ConnectionState.CLOSED:
                 if next(iter(self.waiting)) == flow.id and self.take(flow):
                     return
                 self.make_way()

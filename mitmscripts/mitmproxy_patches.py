@@ -65,9 +65,10 @@ BAD_REQUEST = ErrorCode.GENERIC_CLIENT_ERROR if ErrorCode else 400
 
 HEAD_MAX = 256 * 1024
 WAITING_MAX = 4 * 1024 * 1024
-# A message of a WebSocket, for addons in one piece. Each of its frames takes memory by itself.
+# A message of a WebSocket, for addons in one piece. Each of its frames takes memory and time by
+# itself, also an empty one.
 MESSAGE_MAX = 16 * 1024 * 1024
-FRAME_COST = 64
+FRAME_COST = 512
 PINGS_MAX = 16
 END_OF_HEAD = re.compile(rb"\n\r?\n")
 
@@ -471,6 +472,12 @@ def bounded_bodies(bodies, **_):
     (mitmproxy has one limit for both directions.) It is answered where there is no room for it."""
     stream = layers.HttpStream
     check_body_size = stock(stream, "check_body_size", "self", "request")
+    handle_protocol_error = stock(stream, "handle_protocol_error", "self", "event")
+
+    def forget(self, event):
+        """What has no end is freed at once. Layers are freed later, by the garbage collector."""
+        yield from handle_protocol_error(self, event)
+        self.request_body_buf.clear()
 
     def check(self, request):
         if (yield from check_body_size(self, request)):
@@ -514,6 +521,7 @@ def bounded_bodies(bodies, **_):
         yield layers.SendHttp(layers.ResponseEndOfMessage(self.stream_id), client)
 
     stream.check_body_size = check
+    stream.handle_protocol_error = forget
 
 
 def websockets(**_):
