@@ -14,6 +14,8 @@
 const struct ruleset no_rules = {
     .lists = {{.table = TABLE_FILTER, .hook = HOOK_OUTPUT, .family = AF_INET},
               {.table = TABLE_FILTER, .hook = HOOK_OUTPUT, .family = AF_INET6},
+              {.table = TABLE_FILTER, .hook = HOOK_INPUT, .family = AF_INET},
+              {.table = TABLE_FILTER, .hook = HOOK_INPUT, .family = AF_INET6},
               {.table = TABLE_FILTER, .hook = HOOK_FORWARD, .family = AF_INET},
               {.table = TABLE_FILTER, .hook = HOOK_FORWARD, .family = AF_INET6},
               {.table = TABLE_NAT, .hook = HOOK_OUTPUT, .family = AF_INET6},
@@ -45,19 +47,14 @@ static void add_local(struct rule_list *list)
     rule->to_local = true;
 }
 
-static void add_exemptions(const struct config *config, struct rule_list *list)
-{
-    add_local(list);
-    exempt_owners(config, list);
-    exempt_destinations(config, list);
-}
-
 static void build_nat(const struct config *config, struct rule_list *list)
 {
     if (list->family == AF_INET6 && config->ipv6 != IPV6_REDIRECT)
         return;
     add_canary(list, VERDICT_REDIRECT, IPPROTO_TCP)->to_port = config->http.port;
-    add_exemptions(config, list);
+    add_local(list);
+    exempt_owners(config, list);
+    exempt_destinations(config, list);
     list_append_redirected(config, list,
                            &(struct rule){.verdict = VERDICT_REDIRECT,
                                           .protocol = IPPROTO_TCP,
@@ -96,21 +93,19 @@ static void add_replies(const struct config *config, struct rule_list *list)
         return;
     struct rule *reply = list_append(list, VERDICT_RETURN);
     reply->protocol = IPPROTO_UDP;
-    reply->is_reply = true;
+    reply->direction = DIRECTION_REPLY;
     add_dhcp(list);
 }
 
-/* A socket may bind an address that is not of this namespace (IPV6_FREEBIND) and pose as a server
- * outside. If it connects to another socket of the pod, the answer goes to the real server, and no
- * rule can tell that the connection began in here. So its SYN is dropped; a reset would go outside
- * as well. */
-static void add_foreign_source(struct rule_list *list)
+/* Whoever is foreign here poses as somebody outside: what the pod then sends to the real one would
+ * be an answer for connection tracking, and no rule could tell that all of it began in here.
+ * Answers from a foreign address may be those of a transparent proxy. */
+static struct rule *drop_foreign(struct rule_list *list)
 {
     struct rule *rule = list_append(list, VERDICT_DROP);
-    rule->protocol = IPPROTO_TCP;
-    rule->segment = SEGMENT_SYN;
-    rule->out_loopback = true;
+    rule->direction = DIRECTION_ORIGINAL;
     rule->from_foreign = true;
+    return rule;
 }
 
 static void refuse_redirected(const struct config *config, struct rule_list *list,
@@ -141,15 +136,14 @@ static void add_redirected(const struct config *config, struct rule_list *list)
  * pass. What the kernel sends by itself has no process (ICMP, neighbour discovery). */
 static void refuse_other(const struct config *config, struct rule_list *list)
 {
-    bool is_output = list->hook == HOOK_OUTPUT;
-    if (is_output)
+    if (list->hook == HOOK_OUTPUT)
         add_redirected(config, list);
     struct rule *begins = list_append(list, VERDICT_TCP_RESET);
     begins->protocol = IPPROTO_TCP;
     begins->segment = SEGMENT_SYN;
     list_append(list, VERDICT_RETURN)->protocol = IPPROTO_TCP;
-    list_append(list, VERDICT_RETURN)->is_reply = true;
-    list_append(list, VERDICT_PORT_UNREACHABLE)->from_socket = is_output;
+    list_append(list, VERDICT_RETURN)->direction = DIRECTION_REPLY;
+    list_append(list, VERDICT_PORT_UNREACHABLE)->from_socket = list->hook == HOOK_OUTPUT;
 }
 
 /* The guard. What nat has redirected no longer has a redirected port here. A SYN that has one was
@@ -158,18 +152,28 @@ static void refuse_other(const struct config *config, struct rule_list *list)
  * have no owner that could be exempt. */
 static void build_filter(const struct config *config, struct rule_list *list)
 {
+    bool rejects_ipv6 = list->family == AF_INET6 && config->ipv6 == IPV6_REJECT;
     if (!config_has_guard(config, list->family))
         return;
     add_canary(list, VERDICT_PORT_UNREACHABLE, IPPROTO_UDP);
-    add_foreign_source(list);
-    add_exemptions(config, list);
+    exempt_owners(config, list);
+    drop_foreign(list)->from_socket = true; /* IP_FREEBIND */
+    add_local(list);
+    exempt_destinations(config, list);
     add_replies(config, list);
-    bool rejects_ipv6 = list->family == AF_INET6 && config->ipv6 == IPV6_REJECT;
     refuse_redirected(config, list, rejects_ipv6 ? SEGMENT_ANY : SEGMENT_SYN);
     if (!rejects_ipv6)
         add_simultaneous_open(list);
     if (!config->other_traffic_allowed)
         refuse_other(config, list);
+}
+
+/* A frame that CAP_NET_RAW makes (AF_PACKET) for lo comes by no OUTPUT, and no gate stands there.
+ */
+static void build_input(const struct config *config, struct rule_list *list)
+{
+    if (config_has_guard(config, list->family))
+        drop_foreign(list)->in_loopback = true;
 }
 
 /* What the pod forwards for somebody else (containers in it, virtual machines) comes by no OUTPUT.
@@ -212,6 +216,8 @@ static void build(const struct config *config, struct rule_list *list)
 {
     if (list->hook == HOOK_FORWARD)
         build_forward(config, list);
+    else if (list->hook == HOOK_INPUT)
+        build_input(config, list);
     else if (list->table == TABLE_NAT)
         build_nat(config, list);
     else

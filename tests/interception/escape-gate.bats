@@ -68,6 +68,78 @@ guard() {
 @test "iptables, without the gate: packets of CAP_NET_RAW" { guard iptables; }
 @test "nft, without the gate: packets of CAP_NET_RAW" { guard nft; }
 
+# --- what poses as an answer
+
+# Without privileges, but for the raw socket and the frames.
+posed() {
+  local family
+  in_pod sysctl -qw net.ipv4.ip_unprivileged_port_start=0 || skip_or_fail '/proc/sys is read-only'
+  for family in 4 6; do frames "$1" $family $APP_UID "posed: ${2-}"; done
+}
+# The fence of frames.py goes to 8080.
+refuse_the_rest() {
+  give OTHER_TRAFFIC=reject MITMPROXY_EXCLUDE_PORTS=8080
+  install_rules "$1"
+}
+@test "without rules, what the pod answers to somebody who poses as the origin would arrive" {
+  posed free
+  no_faults
+}
+answers() {
+  refuse_the_rest "$1"
+  posed gate
+  without_gate
+  posed guard
+  # Ranges let answers pass as well; datagrams to 443 are none.
+  give OTHER_TRAFFIC=allow MITMPROXY_EXCLUDE_PORTS='' MITMPROXY_EXTRA_PORTS=5000-6000
+  in_pod setup redirect
+  without_gate
+  for family in 4 6; do frames guard $family $APP_UID 'posed: a '; done
+  no_faults
+}
+@test "iptables: what poses as coming from outside makes no answers" { answers iptables; }
+@test "nft: what poses as coming from outside makes no answers" { answers nft; }
+
+# The commands that take the rules for foreign addresses out of a chain of both families.
+foreign_away() {
+  local family program chain=OPENSANDBOX_EGRESS
+  if [[ $1 == nft ]]; then
+    for family in 4 6; do
+      in_pod nft -a list chain inet opensandbox_egress "${2}_ipv$family" | sed -n \
+        "s/.*fib saddr.* # handle \([0-9]*\)/nft delete rule inet opensandbox_egress ${2}_ipv$family handle \1/p"
+    done
+    return
+  fi
+  [[ $2 == filter ]] || chain+=_INPUT
+  for program in iptables-legacy ip6tables-legacy; do
+    in_pod $program -w -S | sed -n "/^-A $chain .*--src-type/s/^-A /$program -w -D /p"
+  done
+}
+
+answers_sabotaged() {
+  local chain deletion family before list
+  refuse_the_rest "$1"
+  in_pod sysctl -qw net.ipv4.ip_unprivileged_port_start=0 || skip_or_fail '/proc/sys is read-only'
+  for chain in filter input; do
+    mapfile -t list < <(foreign_away "$1" $chain)
+    ((${#list[@]} == 2))
+    for deletion in "${list[@]}"; do
+      # shellcheck disable=SC2086 # words
+      in_pod $deletion
+    done
+    for family in 4 6; do
+      before=$FAULTS
+      frames gate $family $APP_UID posed: >/dev/null
+      ((FAULTS > before)) || fault "no row of IPv$family sees that this is gone: ${list[*]}" || continue
+      FAULTS=$before
+    done
+    in_pod setup redirect
+  done
+  no_faults
+}
+@test "iptables: each rule for foreign addresses taken away makes rows fail" { answers_sabotaged iptables; }
+@test "nft: each rule for foreign addresses taken away makes rows fail" { answers_sabotaged nft; }
+
 # --- who is exempt
 
 exempt() {

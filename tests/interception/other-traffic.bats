@@ -18,12 +18,12 @@ furnish() {
   }
   printf 'nameserver %s\nnameserver %s\n' $DNS4 $DNS6 >"/etc/netns/$POD/resolv.conf"
   for port in 53 443 5353 6000; do
-    in_origin /usr/bin/python3 "$STAGE/lib/udp.py" serve $port "${addresses[@]}" 3>&- >"$LAB/udp-$port.log" 2>&1 &
+    in_origin /usr/bin/python3 "$STAGE/lib/udp.py" serve "$port" "${addresses[@]}" 3>&- >"$LAB/udp-$port.log" 2>&1 &
     disown
   done
   for port in 53 2222 6000; do
     for address in "${addresses[@]}"; do
-      in_origin /usr/bin/python3 -c "$TCP_SERVER" "$address" $port 3>&- >"$LAB/tcp.log" 2>&1 &
+      in_origin /usr/bin/python3 -c "$TCP_SERVER" "$address" "$port" 3>&- >"$LAB/tcp.log" 2>&1 &
       disown
     done
   done
@@ -164,6 +164,28 @@ except PermissionError:
 PYTHON
 )" || fault "$1: another protocol"
 }
+# DHCP begins without an address, from 0.0.0.0.
+without_address() {
+  ip -n "$POD" link add later type veth peer name later netns "$ORIGIN"
+  ip -n "$POD" link set later up
+  ip -n "$ORIGIN" link set later up
+  ip -n "$POD" -4 address flush dev eth0
+  in_origin nft -f - <<'NFT'
+table netdev watch {
+  chain ingress {
+    type filter hook ingress device later priority 0; policy accept;
+    ip saddr 0.0.0.0 udp dport 67 counter
+  }
+}
+NFT
+  as_app /usr/bin/python3 -c '
+import socket
+client = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+client.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
+client.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, b"later")
+client.sendto(b"discover", ("255.255.255.255", 67))' || fault 'DHCP is refused'
+  has "$(in_origin nft list table netdev watch)" 'counter packets 1 ' || fault 'DHCP does not arrive'
+}
 rest_refused() {
   need "${1/iptables/legacy}"
   furnish
@@ -174,6 +196,10 @@ rest_refused() {
   refute app_curl http://shop.example.test:8080/ || fault 'a port that is not redirected'
   all_is_well nothing_else
   # Taken away, it passes: the rows above can fail.
+  in_pod setup redirect
+  without_address
+  ip -n "$POD" address add 10.77.0.2/24 dev eth0
+  ip -n "$POD" route add default via 10.77.0.1
   in_pod env ${P}OTHER_TRAFFIC=allow setup redirect
   same 'TCP, allowed' hello "$(tcp $HOST4 2222)" || fault 'still refused'
   same 'UDP, allowed' "$HOST4 5353" "$(udp $HOST4 5353)" || fault 'UDP still refused'
