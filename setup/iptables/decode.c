@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "setup/iptables/layout.h"
+#include "setup/iptables/uid_map.h"
 
 static bool decode_interface(const char *name, const unsigned char mask[IFNAMSIZ],
                              bool *is_loopback)
@@ -76,7 +77,7 @@ static bool decode_owner(const struct xt_owner_match_info *owner, struct rule *r
 {
     if (owner->match != XT_OWNER_UID || owner->invert != 0 || rule->has_owner || rule->from_socket)
         return false;
-    rule->from_socket = owner->uid_min == 0 && owner->uid_max == (uid_t)UID_NUMBER_MAX;
+    rule->from_socket = owner->uid_min == 0 && owner->uid_max == uid_map_last();
     rule->has_owner = owner->uid_min == owner->uid_max;
     rule->owner = rule->has_owner ? owner->uid_min : 0;
     return rule->has_owner || rule->from_socket;

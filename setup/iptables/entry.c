@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "setup/iptables/layout.h"
+#include "setup/iptables/uid_map.h"
 
 struct xt_tcp entry_segment(enum tcp_segment segment)
 {
@@ -157,7 +158,7 @@ static void encode_matches(int family, const struct rule *rule, union entry *ent
             append(family, entry, "owner", OWNER_REVISION, sizeof(*owner));
         owner->match = XT_OWNER_UID;
         owner->uid_min = rule->has_owner ? rule->owner : 0;
-        owner->uid_max = rule->has_owner ? rule->owner : (uid_t)UID_NUMBER_MAX;
+        owner->uid_max = rule->has_owner ? rule->owner : uid_map_last();
     }
     if (rule->direction != DIRECTION_ANY) {
         struct xt_conntrack_mtinfo3 *conntrack =

@@ -2,6 +2,8 @@
 
 #include <arpa/inet.h>
 
+#include "setup/iptables/uid_map.h"
+
 static const struct {
     const char *name, *chain;
 } hooks[] = {
@@ -55,7 +57,7 @@ static void print_match(FILE *out, int family, const struct rule *rule)
     if (rule->has_owner)
         fprintf(out, " -m owner --uid-owner %u", rule->owner);
     if (rule->from_socket)
-        fprintf(out, " -m owner --uid-owner 0-%lld", UID_NUMBER_MAX);
+        fprintf(out, " -m owner --uid-owner 0-%u", uid_map_last());
     if (rule->direction != DIRECTION_ANY)
         fprintf(out, " -m conntrack --ctdir %s",
                 rule->direction == DIRECTION_REPLY ? "REPLY" : "ORIGINAL");

@@ -271,6 +271,22 @@ real_and_dry_runs_agree() {
   no_faults
 }
 
+# The kernel takes no rule with a user id that the pod's user namespace does not have.
+@test "a pod with a user namespace of its own has all rules, in both backends" {
+  local backend own=$LAB/own
+  mkdir -p "$own"
+  chown 1000000:1000000 "$own"
+  for backend in iptables nft; do
+    attempt env XTABLES_LOCKFILE="$own/lock" ${P}STATE_FILE="$own/run/state" ${P}EXPORT_DIR="$own/export" \
+      ${P}MITMPROXY_CONFDIR="$own/conf" ${P}OTHER_TRAFFIC=reject ${P}REDIRECT_BACKEND=$backend \
+      /usr/bin/python3 "$ROOT/tests/lib/user_namespace.py" bash -c 'ip link set lo up; setup redirect && setup status'
+    [[ $STATUS != 3 ]] || skip_or_fail 'no user namespaces'
+    has "$OUTPUT" "$backend: .* rules installed, canary proved" || fault "$backend"
+    lacks "$OUTPUT" '^  (MISSING|EXTRA) ' || fault "$backend: status"
+  done
+  no_faults
+}
+
 @test "--dry-run needs no privilege, changes nothing, and prints rules and nothing else" {
   local before backend text
   foreign_rules
