@@ -121,7 +121,7 @@ static void refuse_redirected(const struct config *config, struct rule_list *lis
 }
 
 /* A packet that nat has redirected is on its way to lo, but still counts as one that leaves by the
- * device that it was meant for. */
+ * device that it was meant for; and the port that it has now may be in a range of EXTRA_PORTS. */
 static void add_redirected(const struct config *config, struct rule_list *list)
 {
     struct port_set ports = {0};
@@ -134,10 +134,8 @@ static void add_redirected(const struct config *config, struct rule_list *list)
 
 /* With OTHER_TRAFFIC=reject: everything else that begins here. Replies to what came from outside
  * pass. What the kernel sends by itself has no process (ICMP, neighbour discovery). */
-static void refuse_other(const struct config *config, struct rule_list *list)
+static void refuse_other(struct rule_list *list)
 {
-    if (list->hook == HOOK_OUTPUT)
-        add_redirected(config, list);
     struct rule *begins = list_append(list, VERDICT_TCP_RESET);
     begins->protocol = IPPROTO_TCP;
     begins->segment = SEGMENT_SYN;
@@ -161,11 +159,13 @@ static void build_filter(const struct config *config, struct rule_list *list)
     add_local(list);
     exempt_destinations(config, list);
     add_replies(config, list);
+    if (!rejects_ipv6)
+        add_redirected(config, list);
     refuse_redirected(config, list, rejects_ipv6 ? SEGMENT_ANY : SEGMENT_SYN);
     if (!rejects_ipv6)
         add_simultaneous_open(list);
     if (!config->other_traffic_allowed)
-        refuse_other(config, list);
+        refuse_other(list);
 }
 
 /* A frame that CAP_NET_RAW makes (AF_PACKET) for lo comes by no OUTPUT, and no gate stands there.
@@ -190,7 +190,7 @@ static void build_forward(const struct config *config, struct rule_list *list)
     list_append_for_ports(
         list, &(struct rule){.verdict = VERDICT_TCP_RESET, .protocol = IPPROTO_TCP}, &web_ports);
     if (!config->other_traffic_allowed)
-        refuse_other(config, list);
+        refuse_other(list);
 }
 
 static int find_devices(struct devices *devices, struct error *error)

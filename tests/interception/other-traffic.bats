@@ -8,6 +8,8 @@ HOST4=203.0.113.10 HOST6=2001:db8::16
 # Two addresses of the origin that are no host of its: a nameserver each.
 DNS4=198.51.100.53 DNS6=2001:db8:53::53
 
+OWN_PORTS="9 $HEALTH_PORT $PROXY_PORT" # of canary, health and proxy; at other addresses they are like others
+
 # A UDP server for each port in the origin, and a TCP one; the pod's resolv.conf names one of them.
 furnish() {
   local port address addresses=("$HOST4" "$DNS4")
@@ -17,11 +19,11 @@ furnish() {
     addresses+=("$HOST6" "$DNS6")
   }
   printf 'nameserver %s\nnameserver %s\n' $DNS4 $DNS6 >"/etc/netns/$POD/resolv.conf"
-  for port in 53 443 5353 6000; do
+  for port in 53 443 5353 6000 $OWN_PORTS; do
     in_origin /usr/bin/python3 "$STAGE/lib/udp.py" serve "$port" "${addresses[@]}" 3>&- >"$LAB/udp-$port.log" 2>&1 &
     disown
   done
-  for port in 53 2222 6000; do
+  for port in 53 2222 6000 $OWN_PORTS; do
     for address in "${addresses[@]}"; do
       in_origin /usr/bin/python3 -c "$TCP_SERVER" "$address" "$port" 3>&- >"$LAB/tcp.log" 2>&1 &
       disown
@@ -120,7 +122,12 @@ exceptions() {
   same 'DNS elsewhere' refused "$(udp "$1" 53)" || fault "$1: another nameserver"
 }
 everything_redirected() {
+  local port
   exceptions "$@"
+  for port in $OWN_PORTS; do
+    same "TCP to $port" closed "$(tcp "$1" "$port")" || fault "$1: $port is not redirected"
+    same "UDP to $port" refused "$(udp "$1" "$port")" || fault "$1: $port, UDP"
+  done
   same 'TCP server that speaks first' closed "$(tcp "$1" 2222)" || fault "$1: not refused by the proxy"
   same 'DNS elsewhere, TCP' closed "$(tcp "$1" 53)" || fault "$1: another nameserver over TCP"
   same 'UDP to the nameserver' refused "$(udp "$2" 5353)" || fault "$2: another port"
