@@ -85,12 +85,17 @@ static void add_dhcp(struct rule_list *list)
     rule_add_port(rule, list->family == AF_INET ? 67 : 547);
 }
 
-/* The datagrams of a server in the pod go to whatever port its client has. Not of TCP: what answers
- * a SYN from outside is judged by add_simultaneous_open. */
+/* The datagrams of a server in the pod go to whatever port its client has, but for 80 and 443,
+ * which no client has as its own: these are refused here. Not of TCP: what answers a SYN from
+ * outside is judged by add_simultaneous_open. */
 static void add_replies(const struct config *config, struct rule_list *list)
 {
     if (!ports_refuse_replies(config))
         return;
+    if (!config->quic_allowed)
+        list_append_for_ports(
+            list, &(struct rule){.verdict = VERDICT_PORT_UNREACHABLE, .protocol = IPPROTO_UDP},
+            &web_ports);
     struct rule *reply = list_append(list, VERDICT_RETURN);
     reply->protocol = IPPROTO_UDP;
     reply->direction = DIRECTION_REPLY;
@@ -111,7 +116,8 @@ static struct rule *drop_foreign(struct rule_list *list)
 static void refuse_redirected(const struct config *config, struct rule_list *list,
                               enum tcp_segment segment)
 {
-    if (!config->quic_allowed)
+    bool is_done = ports_refuse_replies(config) && config->extra_ports.count == 0;
+    if (!config->quic_allowed && !is_done)
         list_append_redirected(
             config, list,
             &(struct rule){.verdict = VERDICT_PORT_UNREACHABLE, .protocol = IPPROTO_UDP});

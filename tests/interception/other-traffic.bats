@@ -112,6 +112,37 @@ servers_are_reached() {
   [[ -z $six ]] || is_reached "$six" "$HOST6"
 }
 
+# What a client that has a port of its own gets from a server of the pod.
+ASK='
+import socket, sys
+own, port, pod = sys.argv[1], int(sys.argv[2]), sys.argv[3]
+client = socket.socket(socket.AF_INET6 if ":" in pod else socket.AF_INET, socket.SOCK_DGRAM)
+client.settimeout(2)
+client.bind((own, port))
+client.sendto(b"?", (pod, 21000 + port))
+try:
+    print("answer" if client.recv(64) else "nothing")
+except OSError:
+    print("no answer")
+'
+clients_of_web_ports() {
+  local pod=$1 origin=$2 port answer
+  for port in 4500 80 443; do
+    as_app /usr/bin/python3 "$STAGE/lib/udp.py" serve $((21000 + port)) "$pod" 3>&- >"$LAB/server.log" 2>&1 &
+    wait_until 5 serves $((21000 + port)) "$pod"
+    answer='no answer'
+    [[ $port != 4500 ]] || answer=answer
+    same "client's port $port" "$answer" "$(in_origin /usr/bin/python3 -c "$ASK" "$origin" $port "$pod")" || fault "$pod: $port"
+  done
+}
+serves() { in_pod ss -Hlun "src [$2]:$1" | grep -q .; }
+# Nobody has 80 or 443 as his own. Without the gate, which drops what goes there as well.
+web_ports_have_no_clients() {
+  in_pod nft delete table netdev opensandbox_egress
+  clients_of_web_ports 10.77.0.2 10.77.0.1
+  ((IPV6 == 0)) || clients_of_web_ports fd77::2 fd77::1
+}
+
 # What holds with either: exclusions and the nameservers pass, other datagrams do not.
 exceptions() {
   same 'UDP' refused "$(udp "$1" 5353)" || fault "$1: UDP"
@@ -148,6 +179,7 @@ all_ports() {
   has "$(app_curl http://shop.example.test:8080/)" '^X-OpenSandbox-Egress: 1$' || fault 'HTTP on 8080'
   has "$(app_curl https://shop.example.test:8443/)" '^X-OpenSandbox-Egress: 1$' || fault 'HTTPS on 8443'
   all_is_well everything_redirected
+  web_ports_have_no_clients
   no_faults
 }
 @test "iptables: EXTRA_PORTS=all: every TCP port is redirected but those excluded and DNS at the nameservers" { all_ports iptables; }
@@ -202,6 +234,7 @@ rest_refused() {
   has "$(app_curl http://shop.example.test/)" '^X-OpenSandbox-Egress: 1$' || fault HTTP
   refute app_curl http://shop.example.test:8080/ || fault 'a port that is not redirected'
   all_is_well nothing_else
+  web_ports_have_no_clients
   # Taken away, it passes: the rows above can fail.
   in_pod setup redirect
   without_address
