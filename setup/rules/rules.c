@@ -150,10 +150,19 @@ static void refuse_other(struct rule_list *list)
     list_append(list, VERDICT_PORT_UNREACHABLE)->from_socket = list->hook == HOOK_OUTPUT;
 }
 
+/* A raw socket makes segments that nat does not redirect, because they begin no connection. */
+static void refuse_segments(struct rule_list *list)
+{
+    list_append_for_ports(
+        list,
+        &(struct rule){.verdict = VERDICT_TCP_RESET, .protocol = IPPROTO_TCP, .from_socket = true},
+        &web_ports);
+}
+
 /* The guard. What nat has redirected no longer has a redirected port here. A SYN that has one was
  * missed by nat: connection tracking knows its addresses and ports from a connection without NAT,
- * or does not track it. Only SYNs are refused: FINs and resets of sockets that mitmdump has closed
- * have no owner that could be exempt. */
+ * or does not track it. What comes from no socket is refused only if it is a SYN: FINs and resets
+ * of sockets that mitmdump has closed have no owner that could be exempt. */
 static void build_filter(const struct config *config, struct rule_list *list)
 {
     bool rejects_ipv6 = list->family == AF_INET6 && config->ipv6 == IPV6_REJECT;
@@ -168,8 +177,10 @@ static void build_filter(const struct config *config, struct rule_list *list)
     if (!rejects_ipv6)
         add_redirected(config, list);
     refuse_redirected(config, list, rejects_ipv6 ? SEGMENT_ANY : SEGMENT_SYN);
-    if (!rejects_ipv6)
+    if (!rejects_ipv6) {
         add_simultaneous_open(list);
+        refuse_segments(list);
+    }
     if (!config->other_traffic_allowed)
         refuse_other(list);
 }

@@ -10,6 +10,8 @@ frames.py play DEVICE OWN TARGET NEIGHBOUR WORD [PART]
       gate   all rules, and the gate
       guard  all rules without the gate: only what comes by OUTPUT must be as with it
 
+frames.py leave OWN TARGET KIND PORT
+    send a datagram ("UDP") or a raw segment ("SYN", "data") from port 20000, and be gone
 
 A row is stopped if no frame arrives that has its two ports. Each has a source port of its own.
 The rows "posed" are played only if PART says so.
@@ -381,10 +383,9 @@ def raw_rows(s):
 
 
 def raw_data_rows(s):
-    """Segments without a connection: the guard lets pass what connection tracking does not know, since
-    mitmdump sends such."""
+    """Segments without a connection, which nat does not redirect."""
     p = s.packets
-    for name, flags in (("ACK", ACK | PSH), ("FIN", FIN | ACK), ("RST", RST)):
+    for name, flags in (("ACK", ACK | PSH), ("FIN", FIN | ACK), ("RST", RST), ("no flag", 0)):
         yield "data in a raw segment: " + name, 443, lambda flags=flags: s.by_raw_socket(
             p.packet(TCP, p.tcp(443, flags, b"secret"))
         )
@@ -578,9 +579,7 @@ def expected(word, table):
         return False
     if word == "free" or table == "passing":
         return True
-    if table == "raw data" and word == "guard":
-        return None
-    if table in ("raw", "posed"):
+    if table in ("raw", "raw data", "posed"):
         return False
     return word == "guard"
 
@@ -615,6 +614,19 @@ def fence_by(sender, fence):
         sock.sendto(fence, (sender.address, OTHER))
 
 
+def leave(own, target, kind, port):
+    sender = Sender("eth0", own, target, "")
+    packets = sender.packets
+    packets.source_port = 20000
+    try:
+        if kind == "UDP":
+            sender.by_udp(int(port))
+        else:
+            sender.by_raw_socket(packets.packet(TCP, packets.tcp(int(port), SYN if kind == "SYN" else 0, b"data")))
+    except OSError as error:
+        print(error)
+
+
 def watch(device, command):
     sock = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(ALL))
     sock.bind((device, ALL))
@@ -625,5 +637,7 @@ def watch(device, command):
 if __name__ == "__main__":
     if sys.argv[1] == "watch":
         watch(sys.argv[2], sys.argv[3:])
+    elif sys.argv[1] == "leave":
+        leave(*sys.argv[2:])
     else:
         play(*sys.argv[2:])
