@@ -112,7 +112,7 @@ static int check_list(struct sockets *sockets, const struct rule_list *list, str
         if (check_extension(*fd, list->family, extension, error) != 0)
             return -1;
     for (size_t i = 0; i < list->count; i++)
-        if (list->rules[i].is_reply)
+        if (list->rules[i].direction != DIRECTION_ANY)
             return check_extension(*fd, list->family, &conntrack_extension, error);
     return 0;
 }

@@ -9,13 +9,14 @@
 #include <string.h>
 
 #include "setup/iptables/layout.h"
+#include "setup/iptables/uid_map.h"
 
 static bool decode_interface(const char *name, const unsigned char mask[IFNAMSIZ],
-                             struct rule *rule)
+                             bool *is_loopback)
 {
     static const unsigned char lo_mask[IFNAMSIZ] = {0xff, 0xff, 0xff};
-    rule->out_loopback = mask[0] != 0;
-    return !rule->out_loopback ||
+    *is_loopback = mask[0] != 0;
+    return !*is_loopback ||
            (strcmp(name, "lo") == 0 && memcmp(mask, lo_mask, sizeof(lo_mask)) == 0);
 }
 
@@ -44,15 +45,16 @@ static bool decode_header(int family, const union entry *entry, struct rule *rul
         const struct ipt_ip *ip = &entry->v4.ip;
         rule->protocol = (uint8_t)ip->proto;
         return ip->flags == 0 && ip->invflags == 0 && ip->smsk.s_addr == 0 &&
-               ip->iniface_mask[0] == 0 &&
-               decode_interface(ip->outiface, ip->outiface_mask, rule) &&
+               decode_interface(ip->iniface, ip->iniface_mask, &rule->in_loopback) &&
+               decode_interface(ip->outiface, ip->outiface_mask, &rule->out_loopback) &&
                decode_destination(family, &ip->dst, &ip->dmsk, sizeof(ip->dst), rule);
     }
     const struct ip6t_ip6 *ip6 = &entry->v6.ipv6;
     rule->protocol = (uint8_t)ip6->proto;
     return (ip6->flags & ~IP6T_F_PROTO) == 0 && ip6->invflags == 0 &&
-           IN6_IS_ADDR_UNSPECIFIED(&ip6->smsk) && ip6->iniface_mask[0] == 0 &&
-           decode_interface(ip6->outiface, ip6->outiface_mask, rule) &&
+           IN6_IS_ADDR_UNSPECIFIED(&ip6->smsk) &&
+           decode_interface(ip6->iniface, ip6->iniface_mask, &rule->in_loopback) &&
+           decode_interface(ip6->outiface, ip6->outiface_mask, &rule->out_loopback) &&
            decode_destination(family, &ip6->dst, &ip6->dmsk, sizeof(ip6->dst), rule);
 }
 
@@ -75,7 +77,7 @@ static bool decode_owner(const struct xt_owner_match_info *owner, struct rule *r
 {
     if (owner->match != XT_OWNER_UID || owner->invert != 0 || rule->has_owner || rule->from_socket)
         return false;
-    rule->from_socket = owner->uid_min == 0 && owner->uid_max == (uid_t)UID_NUMBER_MAX;
+    rule->from_socket = owner->uid_min == 0 && owner->uid_max == uid_map_last();
     rule->has_owner = owner->uid_min == owner->uid_max;
     rule->owner = rule->has_owner ? owner->uid_min : 0;
     return rule->has_owner || rule->from_socket;
@@ -93,13 +95,27 @@ static bool decode_segment(const struct xt_tcp *tcp, struct rule *rule)
     return rule->segment != SEGMENT_ANY;
 }
 
-static bool decode_address_type(const struct xt_addrtype_info_v1 *types, struct rule *rule)
+static bool decode_address_type(int family, const struct xt_addrtype_info_v1 *types,
+                                struct rule *rule)
 {
+    struct xt_addrtype_info_v1 from_foreign = entry_from_foreign(family);
     if (rule->to_local || rule->from_foreign)
         return false;
     rule->to_local = memcmp(types, &entry_to_local, sizeof(*types)) == 0;
-    rule->from_foreign = memcmp(types, &entry_from_foreign, sizeof(*types)) == 0;
+    rule->from_foreign = memcmp(types, &from_foreign, sizeof(*types)) == 0;
     return rule->to_local || rule->from_foreign;
+}
+
+static bool decode_direction(const struct xt_conntrack_mtinfo3 *conntrack, struct rule *rule)
+{
+    if (rule->direction != DIRECTION_ANY)
+        return false;
+    for (enum direction direction = DIRECTION_ORIGINAL; direction <= DIRECTION_REPLY; direction++) {
+        struct xt_conntrack_mtinfo3 known = entry_direction(direction);
+        if (memcmp(conntrack, &known, sizeof(known)) == 0)
+            rule->direction = direction;
+    }
+    return rule->direction != DIRECTION_ANY;
 }
 
 static bool is_match(const struct xt_entry_match *match, const char *name, uint8_t revision)
@@ -107,22 +123,18 @@ static bool is_match(const struct xt_entry_match *match, const char *name, uint8
     return strcmp(match->u.user.name, name) == 0 && match->u.user.revision == revision;
 }
 
-static bool decode_match(const struct xt_entry_match *match, struct rule *rule)
+static bool decode_match(int family, const struct xt_entry_match *match, struct rule *rule)
 {
     const void *data = match->data;
     if (is_match(match, "tcp", TCP_REVISION))
         return decode_segment(data, rule);
     if (is_match(match, "addrtype", ADDRTYPE_REVISION))
-        return decode_address_type(data, rule);
+        return decode_address_type(family, data, rule);
     if (is_match(match, "multiport", MULTIPORT_REVISION))
         return decode_ports(data, rule);
     if (is_match(match, "owner", OWNER_REVISION))
         return decode_owner(data, rule);
-    if (is_match(match, "conntrack", CONNTRACK_REVISION) && !rule->is_reply) {
-        rule->is_reply = memcmp(data, &entry_reply, sizeof(entry_reply)) == 0;
-        return rule->is_reply;
-    }
-    return false;
+    return is_match(match, "conntrack", CONNTRACK_REVISION) && decode_direction(data, rule);
 }
 
 static bool decode_matches(int family, union entry *entry, struct rule *rule)
@@ -130,7 +142,7 @@ static bool decode_matches(int family, union entry *entry, struct rule *rule)
     size_t offset = entry_header_size(family);
     while (offset < *entry_target_offset(family, entry)) {
         const struct xt_entry_match *match = (const void *)((const unsigned char *)entry + offset);
-        if (!decode_match(match, rule))
+        if (!decode_match(family, match, rule))
             return false;
         offset += match->u.match_size;
     }

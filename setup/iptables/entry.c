@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "setup/iptables/layout.h"
+#include "setup/iptables/uid_map.h"
 
 struct xt_tcp entry_segment(enum tcp_segment segment)
 {
@@ -25,8 +26,15 @@ struct xt_tcp entry_segment(enum tcp_segment segment)
 }
 
 const struct xt_addrtype_info_v1 entry_to_local = {.dest = XT_ADDRTYPE_LOCAL};
-const struct xt_addrtype_info_v1 entry_from_foreign = {.source = XT_ADDRTYPE_LOCAL,
-                                                       .flags = XT_ADDRTYPE_INVERT_SOURCE};
+
+/* 0.0.0.0 counts as broadcast, which IPv6 does not have. */
+struct xt_addrtype_info_v1 entry_from_foreign(int family)
+{
+    return (struct xt_addrtype_info_v1){
+        .source = family == AF_INET ? XT_ADDRTYPE_LOCAL | XT_ADDRTYPE_BROADCAST : XT_ADDRTYPE_LOCAL,
+        .flags = XT_ADDRTYPE_INVERT_SOURCE,
+    };
+}
 
 /* The two members that both kinds of entry have, at different places. */
 uint16_t *entry_target_offset(int family, union entry *entry)
@@ -79,10 +87,9 @@ void entry_prefix_to_mask(uint8_t prefix, struct in6_addr *mask)
         mask->s6_addr[bit / 8] |= (uint8_t)(0x80 >> (bit % 8));
 }
 
-static void encode_interface(const struct rule *rule, char name[IFNAMSIZ],
-                             unsigned char mask[IFNAMSIZ])
+static void encode_interface(bool is_loopback, char name[IFNAMSIZ], unsigned char mask[IFNAMSIZ])
 {
-    if (!rule->out_loopback)
+    if (!is_loopback)
         return;
     strlcpy(name, "lo", IFNAMSIZ);
     memset(mask, 0xff, sizeof("lo"));
@@ -97,7 +104,8 @@ static void encode_header(int family, const struct rule *rule, union entry *entr
         ip->proto = rule->protocol;
         memcpy(&ip->dst, &rule->destination.address, sizeof(ip->dst));
         memcpy(&ip->dmsk, &mask, sizeof(ip->dmsk));
-        encode_interface(rule, ip->outiface, ip->outiface_mask);
+        encode_interface(rule->in_loopback, ip->iniface, ip->iniface_mask);
+        encode_interface(rule->out_loopback, ip->outiface, ip->outiface_mask);
         return;
     }
     struct ip6t_ip6 *ip6 = &entry->v6.ipv6;
@@ -105,7 +113,8 @@ static void encode_header(int family, const struct rule *rule, union entry *entr
     ip6->flags = rule->protocol != 0 ? IP6T_F_PROTO : 0;
     ip6->dst = rule->destination.address;
     ip6->dmsk = mask;
-    encode_interface(rule, ip6->outiface, ip6->outiface_mask);
+    encode_interface(rule->in_loopback, ip6->iniface, ip6->iniface_mask);
+    encode_interface(rule->out_loopback, ip6->outiface, ip6->outiface_mask);
 }
 
 /* A range is two ports, of which the first one is marked. */
@@ -121,18 +130,21 @@ static void encode_ports(const struct rule *rule, struct xt_multiport_v1 *ports)
     }
 }
 
-/* In the words of iptables "--ctdir REPLY": not the original direction. */
-const struct xt_conntrack_mtinfo3 entry_reply = {
-    .match_flags = XT_CONNTRACK_DIRECTION,
-    .invert_flags = XT_CONNTRACK_DIRECTION,
-};
+/* "--ctdir REPLY" of iptables is: not the original direction. */
+struct xt_conntrack_mtinfo3 entry_direction(enum direction direction)
+{
+    return (struct xt_conntrack_mtinfo3){
+        .match_flags = XT_CONNTRACK_DIRECTION,
+        .invert_flags = direction == DIRECTION_REPLY ? XT_CONNTRACK_DIRECTION : 0,
+    };
+}
 
 static void encode_matches(int family, const struct rule *rule, union entry *entry)
 {
     if (rule->to_local || rule->from_foreign) {
         struct xt_addrtype_info_v1 *types =
             append(family, entry, "addrtype", ADDRTYPE_REVISION, sizeof(*types));
-        *types = rule->to_local ? entry_to_local : entry_from_foreign;
+        *types = rule->to_local ? entry_to_local : entry_from_foreign(family);
     }
     if (rule->segment != SEGMENT_ANY) {
         struct xt_tcp *tcp = append(family, entry, "tcp", TCP_REVISION, sizeof(*tcp));
@@ -146,12 +158,12 @@ static void encode_matches(int family, const struct rule *rule, union entry *ent
             append(family, entry, "owner", OWNER_REVISION, sizeof(*owner));
         owner->match = XT_OWNER_UID;
         owner->uid_min = rule->has_owner ? rule->owner : 0;
-        owner->uid_max = rule->has_owner ? rule->owner : (uid_t)UID_NUMBER_MAX;
+        owner->uid_max = rule->has_owner ? rule->owner : uid_map_last();
     }
-    if (rule->is_reply) {
-        struct xt_conntrack_mtinfo3 *reply =
-            append(family, entry, "conntrack", CONNTRACK_REVISION, sizeof(*reply));
-        *reply = entry_reply;
+    if (rule->direction != DIRECTION_ANY) {
+        struct xt_conntrack_mtinfo3 *conntrack =
+            append(family, entry, "conntrack", CONNTRACK_REVISION, sizeof(*conntrack));
+        *conntrack = entry_direction(rule->direction);
     }
 }
 

@@ -27,10 +27,11 @@ enum {
 struct xt_tcp entry_segment(enum tcp_segment segment);
 
 /* The match for an address of this namespace as destination, and for a foreign one as source. */
-extern const struct xt_addrtype_info_v1 entry_to_local, entry_from_foreign;
+extern const struct xt_addrtype_info_v1 entry_to_local;
+struct xt_addrtype_info_v1 entry_from_foreign(int family);
 
-/* The match for the second direction of a connection. */
-extern const struct xt_conntrack_mtinfo3 entry_reply;
+/* The match for a direction of a connection. */
+struct xt_conntrack_mtinfo3 entry_direction(enum direction direction);
 
 /* The member that both kinds of entry have, at different places: where the target begins. */
 uint16_t *entry_target_offset(int family, union entry *entry);

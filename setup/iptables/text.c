@@ -2,14 +2,24 @@
 
 #include <arpa/inet.h>
 
+#include "setup/iptables/uid_map.h"
+
+static const struct {
+    const char *name, *chain;
+} hooks[] = {
+    [HOOK_OUTPUT] = {"OUTPUT", "OPENSANDBOX_EGRESS"},
+    [HOOK_INPUT] = {"INPUT", "OPENSANDBOX_EGRESS_INPUT"},
+    [HOOK_FORWARD] = {"FORWARD", "OPENSANDBOX_EGRESS_FORWARD"},
+};
+
 const char *iptables_chain(const struct rule_list *list)
 {
-    return list->hook == HOOK_FORWARD ? "OPENSANDBOX_EGRESS_FORWARD" : "OPENSANDBOX_EGRESS";
+    return hooks[list->hook].chain;
 }
 
 const char *iptables_hook(const struct rule_list *list)
 {
-    return list->hook == HOOK_FORWARD ? "FORWARD" : "OUTPUT";
+    return hooks[list->hook].name;
 }
 
 static void print_start(FILE *out, const struct rule_list *list)
@@ -18,13 +28,15 @@ static void print_start(FILE *out, const struct rule_list *list)
             table_name(list->table));
 }
 
-static void print_match(FILE *out, const struct rule *rule)
+static void print_match(FILE *out, int family, const struct rule *rule)
 {
     char address[INET6_ADDRSTRLEN];
     const struct cidr *to = &rule->destination;
     if (rule->has_destination)
         fprintf(out, " -d %s/%u", inet_ntop(to->family, &to->address, address, sizeof(address)),
                 to->prefix);
+    if (rule->in_loopback)
+        fputs(" -i lo", out);
     if (rule->out_loopback)
         fputs(" -o lo", out);
     if (rule->protocol != 0)
@@ -32,7 +44,7 @@ static void print_match(FILE *out, const struct rule *rule)
     if (rule->to_local)
         fputs(" -m addrtype --dst-type LOCAL", out);
     if (rule->from_foreign)
-        fputs(" -m addrtype ! --src-type LOCAL", out);
+        fprintf(out, " -m addrtype ! --src-type LOCAL%s", family == AF_INET ? ",BROADCAST" : "");
     if (rule->segment != SEGMENT_ANY)
         fprintf(out, " -m tcp --tcp-flags SYN,RST,ACK SYN%s",
                 rule->segment == SEGMENT_SYN_ACK ? ",ACK" : "");
@@ -45,16 +57,17 @@ static void print_match(FILE *out, const struct rule *rule)
     if (rule->has_owner)
         fprintf(out, " -m owner --uid-owner %u", rule->owner);
     if (rule->from_socket)
-        fprintf(out, " -m owner --uid-owner 0-%lld", UID_NUMBER_MAX);
-    if (rule->is_reply)
-        fputs(" -m conntrack --ctdir REPLY", out);
+        fprintf(out, " -m owner --uid-owner 0-%u", uid_map_last());
+    if (rule->direction != DIRECTION_ANY)
+        fprintf(out, " -m conntrack --ctdir %s",
+                rule->direction == DIRECTION_REPLY ? "REPLY" : "ORIGINAL");
 }
 
 /* As iptables-save writes it. */
 static void print_rule(FILE *out, const struct rule_list *list, const struct rule *rule)
 {
     fprintf(out, "-A %s", iptables_chain(list));
-    print_match(out, rule);
+    print_match(out, list->family, rule);
     switch (rule->verdict) {
     case VERDICT_RETURN:
         fputs(" -j RETURN\n", out);

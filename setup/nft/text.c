@@ -27,8 +27,10 @@ static void print_frame(const struct rule *rule, FILE *out)
 {
     if (rule->from_socket)
         fputs("meta skuid >= 0 ", out); /* whoever it is: only a socket has an owner */
-    if (rule->is_reply)
-        fputs("ct direction reply ", out);
+    if (rule->in_loopback)
+        fputs("iifname \"lo\" ", out);
+    if (rule->direction != DIRECTION_ANY)
+        fprintf(out, "ct direction %s ", rule->direction == DIRECTION_REPLY ? "reply" : "original");
     if (rule->frame == FRAME_NOT_ARP)
         fputs("meta protocol != arp ", out);
     if (rule->frame == FRAME_IPV6)
@@ -73,7 +75,7 @@ static void print_match(const struct rule *rule, FILE *out)
     if (rule->to_local)
         fputs("fib daddr type local ", out);
     if (rule->from_foreign)
-        fputs("fib saddr type != local ", out);
+        fputs("fib saddr type != local fib saddr type != broadcast ", out); /* as 0.0.0.0 is */
     if (rule->has_owner)
         fprintf(out, "meta skuid %u ", rule->owner);
     if (rule->segment != SEGMENT_ANY)
@@ -129,7 +131,9 @@ static void print_rule(const struct rule *rule, FILE *out)
 /* The name of a list's chain, without the family. */
 static const char *list_name(const struct rule_list *list)
 {
-    return list->hook == HOOK_FORWARD ? "forward" : table_name(list->table);
+    if (list->hook == HOOK_OUTPUT)
+        return table_name(list->table);
+    return list->hook == HOOK_INPUT ? "input" : "forward";
 }
 
 static void print_rules(const struct rule_list *list, FILE *out)
@@ -156,6 +160,7 @@ static const struct base_chain {
     const char *declaration;
 } base_chains[] = {
     {"filter_output", TABLE_FILTER, HOOK_OUTPUT, "type filter hook output priority filter"},
+    {"filter_input", TABLE_FILTER, HOOK_INPUT, "type filter hook input priority filter"},
     {"filter_forward", TABLE_FILTER, HOOK_FORWARD, "type filter hook forward priority filter"},
     {"nat_output", TABLE_NAT, HOOK_OUTPUT, "type nat hook output priority " NFT_NAT_PRIORITY},
 };

@@ -17,8 +17,9 @@ enum { CONNECTIONS_MAX = 4096 }; /* at once */
 
 /* Connections that are to be closed, as the kernel names them. */
 struct search {
-    const struct rule_list *list;
+    const struct rule_list *list;    /* the guard */
     const struct ifaddrs *addresses; /* of this namespace */
+    const bool *servers;             /* by port: does somebody in the namespace listen there? */
     size_t count;
     struct inet_diag_msg found[CONNECTIONS_MAX];
 };
@@ -54,10 +55,14 @@ static bool is_in(const struct cidr *network, const unsigned char *address)
            (rest == 0 || ((bytes[whole] ^ address[whole]) >> (8 - rest)) == 0);
 }
 
-/* Would this rule of nat have matched the first packet of the connection? */
+/* Would this rule have matched the first packet of the connection? */
 static bool matches(const struct search *search, const struct rule *rule, uid_t uid, uint16_t port,
                     const void *address)
 {
+    if ((rule->protocol != 0 && rule->protocol != IPPROTO_TCP) ||
+        rule->segment == SEGMENT_SYN_ACK || rule->direction == DIRECTION_REPLY ||
+        rule->from_foreign)
+        return false;
     if (rule->has_owner && rule->owner != uid)
         return false;
     if (rule->to_local && !is_local(search, search->list->family, address))
@@ -65,6 +70,13 @@ static bool matches(const struct search *search, const struct rule *rule, uid_t 
     if (rule->has_destination && !is_in(&rule->destination, address))
         return false;
     return rule->range_count == 0 || port_is_in(rule->ranges, rule->range_count, port);
+}
+
+/* A rule for all ports refuses what begins in here: not what a server has accepted. */
+static bool is_refused(const struct search *search, const struct rule *rule, uint16_t own_port)
+{
+    return rule->verdict == VERDICT_TCP_RESET &&
+           (rule->range_count > 0 || !search->servers[own_port]);
 }
 
 static void consider(void *context, struct nlmsghdr *message)
@@ -84,28 +96,40 @@ static void consider(void *context, struct nlmsghdr *message)
         const struct rule *rule = &search->list->rules[i];
         if (!matches(search, rule, socket->idiag_uid, ntohs(socket->id.idiag_dport), address))
             continue;
-        if (rule->verdict == VERDICT_REDIRECT)
+        if (is_refused(search, rule, ntohs(socket->id.idiag_sport)))
             search->found[search->count++] = *socket;
         return;
     }
 }
 
-static struct request request_of(int family, uint16_t type)
+static void consider_server(void *context, struct nlmsghdr *message)
+{
+    const struct inet_diag_msg *socket = NLMSG_DATA(message);
+    bool *servers = context;
+    servers[ntohs(socket->id.idiag_sport)] = true;
+}
+
+static struct request request_of(int family, uint16_t type, uint32_t states)
 {
     return (struct request){
         .header = {.nlmsg_len = sizeof(struct request), .nlmsg_type = type},
         .query = {.sdiag_family = (uint8_t)family,
                   .sdiag_protocol = IPPROTO_TCP,
-                  .idiag_states = ~(1U << TCP_LISTEN | 1U << TCP_TIME_WAIT)},
+                  .idiag_states = states},
     };
 }
 
-static int find(int socket, struct search *search, struct error *error)
+/* Of sockets, by their states. */
+static const uint32_t all_servers = 1U << TCP_LISTEN,
+                      all_connections = ~(1U << TCP_LISTEN | 1U << TCP_TIME_WAIT);
+
+static int find(int socket, uint32_t states, netlink_visit *visit, void *context,
+                struct error *error)
 {
     static const int families[] = {AF_INET, AF_INET6};
     for (size_t i = 0; i < 2; i++) {
-        struct request request = request_of(families[i], SOCK_DIAG_BY_FAMILY);
-        if (netlink_dump(socket, &request.header, consider, search, error) != 0)
+        struct request request = request_of(families[i], SOCK_DIAG_BY_FAMILY, states);
+        if (netlink_dump(socket, &request.header, visit, context, error) != 0)
             return -1;
     }
     return 0;
@@ -114,7 +138,7 @@ static int find(int socket, struct search *search, struct error *error)
 /* 0, or -1 with errno: ENOENT if it has ended by itself. */
 static int destroy(int socket, const struct inet_diag_msg *connection)
 {
-    struct request request = request_of(connection->idiag_family, SOCK_DESTROY);
+    struct request request = request_of(connection->idiag_family, SOCK_DESTROY, 0);
     request.header.nlmsg_flags = NLM_F_ACK;
     request.query.id = connection->id;
     return netlink_ask(socket, &request.header);
@@ -143,7 +167,7 @@ static int close_all(int socket, struct search *search, struct error *error)
     int reason = 0;
     do {
         search->count = 0;
-        if (find(socket, search, error) != 0)
+        if (find(socket, all_connections, consider, search, error) != 0)
             return -1;
         now = close_found(socket, search, &left, &reason);
         closed += now;
@@ -156,26 +180,33 @@ static int close_all(int socket, struct search *search, struct error *error)
     return 0;
 }
 
-void close_connections(const struct ruleset *set)
+/* Those that the guards of both families refuse. */
+static int close_refused(int socket, const struct ruleset *set, const struct ifaddrs *addresses,
+                         struct error *error)
 {
     static struct search search; /* large */
+    static bool servers[UINT16_MAX + 1];
+    int result = find(socket, all_servers, consider_server, servers, error);
+    for (size_t i = 0; i < LISTS_COUNT && result == 0; i++) {
+        const struct rule_list *list = &set->lists[i];
+        if (list->table != TABLE_FILTER || list->hook != HOOK_OUTPUT || list->count == 0)
+            continue;
+        search = (struct search){.list = list, .addresses = addresses, .servers = servers};
+        result = close_all(socket, &search, error);
+    }
+    return result;
+}
+
+void close_connections(const struct ruleset *set)
+{
     struct error error;
     struct ifaddrs *addresses = NULL;
     int socket = netlink_open(NETLINK_SOCK_DIAG, &error);
-    if (socket < 0 || getifaddrs(&addresses) != 0) {
-        log_warn("connections from before the rules are not looked for: %s",
-                 socket < 0 ? error.text : strerror(errno));
-        if (socket >= 0)
-            close(socket);
-        return;
-    }
-    for (size_t i = 0; i < LISTS_COUNT; i++) {
-        if (set->lists[i].table != TABLE_NAT || set->lists[i].count == 0)
-            continue;
-        search = (struct search){.list = &set->lists[i], .addresses = addresses};
-        if (close_all(socket, &search, &error) != 0)
-            log_warn("connections from before the rules are not looked for: %s", error.text);
-    }
+    if (socket >= 0 && getifaddrs(&addresses) != 0)
+        error_set(&error, 1, "%s", strerror(errno));
+    if (addresses == NULL || close_refused(socket, set, addresses, &error) != 0)
+        log_warn("connections from before the rules are not looked for: %s", error.text);
     freeifaddrs(addresses);
-    close(socket);
+    if (socket >= 0)
+        close(socket);
 }

@@ -62,9 +62,12 @@ static void drop_unreadable(const struct config *config, struct rule_list *list)
 }
 
 /* The gate. Whoever has CAP_NET_RAW makes frames that come by no table but this one (AF_PACKET).
- * What the kernel sends by itself, or forwards, has no socket, and has been judged before. 80 and
- * 443 are no client's own ports: for these no segment passes. Other ports may be those of a client
- * of a server in the pod: a range leaves their datagrams to the guard, which knows a reply. */
+ * What the kernel sends by itself, or forwards, has no socket, and has been judged before; but who
+ * has closed his socket while a neighbour was looked for has none either. So what begins a
+ * connection and datagrams are dropped whoever sends them, unless what is forwarded may pass;
+ * mitmdump's have come to an end with their socket. 80 and 443 are no client's own ports: for these
+ * no segment passes. Other ports may be those of a client of a server in the pod: a range leaves
+ * their datagrams to the guard, which knows a reply. */
 void gate_build(const struct config *config, struct rule_list *list)
 {
     list->count = 0;
@@ -77,7 +80,8 @@ void gate_build(const struct config *config, struct rule_list *list)
     exempt_destinations(config, list);
     drop_tcp_fragments(list);
     pass_later_fragments(list);
-    struct rule drop = {.verdict = VERDICT_DROP, .from_socket = true, .protocol = IPPROTO_UDP};
+    struct rule drop = {
+        .verdict = VERDICT_DROP, .from_socket = config->forwarded_allowed, .protocol = IPPROTO_UDP};
     if (!config->quic_allowed && ports_refuse_replies(config))
         list_append_for_ports(list, &drop, &web_ports);
     else if (!config->quic_allowed)
@@ -89,6 +93,7 @@ void gate_build(const struct config *config, struct rule_list *list)
     else
         *list_append(list, VERDICT_DROP) = drop;
     drop.segment = SEGMENT_ANY;
+    drop.from_socket = true;
     list_append_for_ports(list, &drop, &web_ports);
     drop.family = AF_INET6;
     if (config->ipv6 == IPV6_REJECT)

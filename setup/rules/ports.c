@@ -2,8 +2,6 @@
 
 #include <string.h>
 
-#include "common/kernel/canary.h"
-
 const struct port_set web_ports = {2, {{80, 80}, {443, 443}}};
 
 static void insert(struct port_set *set, size_t place, struct port_range range)
@@ -39,21 +37,6 @@ void port_set_add(struct port_set *set, struct port_range range)
     insert(set, place, range);
 }
 
-void port_set_remove(struct port_set *set, uint16_t port)
-{
-    for (size_t i = 0; i < set->count; i++) {
-        struct port_range range = set->ranges[i];
-        if (port < range.first || port > range.last)
-            continue;
-        take_out(set, i);
-        if (range.last > port)
-            insert(set, i, (struct port_range){(uint16_t)(port + 1), range.last});
-        if (range.first < port)
-            insert(set, i, (struct port_range){range.first, (uint16_t)(port - 1)});
-        return;
-    }
-}
-
 bool port_is_in(const struct port_range *ranges, size_t count, uint16_t port)
 {
     for (size_t i = 0; i < count; i++)
@@ -67,9 +50,6 @@ void port_set_redirected(const struct config *config, struct port_set *set)
     *set = web_ports;
     for (size_t i = 0; i < config->extra_ports.count; i++)
         port_set_add(set, config->extra_ports.ranges[i]);
-    port_set_remove(set, config->port);
-    port_set_remove(set, config->http.port);
-    port_set_remove(set, CANARY_PORT);
 }
 
 bool ports_refuse_replies(const struct config *config)

@@ -13,11 +13,9 @@ struct port_set {
 
 /* What does not fit is left out: there is room for a variable's items and a few more. */
 void port_set_add(struct port_set *set, struct port_range range);
-void port_set_remove(struct port_set *set, uint16_t port);
 bool port_is_in(const struct port_range *ranges, size_t count, uint16_t port);
 
-/* The ports that are redirected: 80, 443 and MITMPROXY_EXTRA_PORTS. Ranges leave out the ports of
- * the proxy, of health and of the canary. */
+/* The ports that are redirected: 80, 443 and MITMPROXY_EXTRA_PORTS. */
 void port_set_redirected(const struct config *config, struct port_set *set);
 
 /* Always redirected. */

@@ -68,11 +68,12 @@ bool rule_equal(const struct rule *a, const struct rule *b)
            a->range_count == b->range_count &&
            memcmp(a->ranges, b->ranges, sizeof(a->ranges)) == 0 &&
            a->has_destination == b->has_destination &&
-           cidr_equal(&a->destination, &b->destination) && a->out_loopback == b->out_loopback &&
-           a->to_local == b->to_local && a->from_foreign == b->from_foreign &&
-           a->has_owner == b->has_owner && a->owner == b->owner && a->verdict == b->verdict &&
-           a->to_port == b->to_port && a->from_socket == b->from_socket &&
-           a->is_reply == b->is_reply; /* what HOOK_EGRESS alone has is compared as text */
+           cidr_equal(&a->destination, &b->destination) && a->in_loopback == b->in_loopback &&
+           a->out_loopback == b->out_loopback && a->to_local == b->to_local &&
+           a->from_foreign == b->from_foreign && a->has_owner == b->has_owner &&
+           a->owner == b->owner && a->verdict == b->verdict && a->to_port == b->to_port &&
+           a->from_socket == b->from_socket &&
+           a->direction == b->direction; /* what HOOK_EGRESS alone has is compared as text */
 }
 
 void list_append_redirected(const struct config *config, struct rule_list *list,

@@ -19,9 +19,9 @@ enum { RULE_PORTS_MAX = 15, RULES_MAX = 4 * CONFIG_LIST_MAX };
 
 enum table { TABLE_NAT, TABLE_FILTER };
 
-/* Where the kernel looks at a list: what the namespace sends, what it forwards for somebody else,
- * and what leaves by a device. */
-enum hook { HOOK_OUTPUT, HOOK_FORWARD, HOOK_EGRESS };
+/* Where the kernel looks at a list: what the namespace sends, what comes to it, what it forwards
+ * for somebody else, and what leaves by a device. */
+enum hook { HOOK_OUTPUT, HOOK_INPUT, HOOK_FORWARD, HOOK_EGRESS };
 
 enum verdict {
     VERDICT_RETURN,
@@ -40,6 +40,9 @@ enum tcp_segment { SEGMENT_ANY, SEGMENT_SYN, SEGMENT_SYN_ACK };
  * for the kernel than for whoever receives it. */
 enum frame { FRAME_ANY, FRAME_IPV6, FRAME_NOT_ARP, FRAME_MISNAMED };
 
+/* The direction of the connection's first packet, or the other: of an answer to it. */
+enum direction { DIRECTION_ANY, DIRECTION_ORIGINAL, DIRECTION_REPLY };
+
 /* Which part of a packet: a fragment; a fragment but the first; or one in which the kernel
  * finds the protocol, or the ports if there is a protocol. */
 enum part { PART_ANY, PART_FRAGMENT, PART_LATER_FRAGMENT, PART_READABLE };
@@ -52,13 +55,14 @@ struct rule {
     struct port_range ranges[RULE_PORTS_MAX]; /* destination ports, sorted */
     bool has_destination;
     struct cidr destination;
-    bool out_loopback; /* leaves by the interface lo */
+    bool in_loopback;  /* comes by the interface lo */
+    bool out_loopback; /* leaves by it */
     bool to_local;     /* goes to an address of this namespace */
-    bool from_foreign; /* comes from an address that is not of this namespace */
+    bool from_foreign; /* comes from an address that is not of this namespace, nor 0.0.0.0 */
     bool has_owner;
     uid_t owner;      /* of the sending socket */
     bool from_socket; /* of a process: not what the kernel sends by itself, or forwards */
-    bool is_reply;    /* to what came from outside */
+    enum direction direction;
     /* HOOK_EGRESS only: */
     enum part part;
     int family; /* of the packet, AF_INET or AF_INET6 */
@@ -76,7 +80,7 @@ struct rule_list {
     struct rule rules[RULES_MAX];
 };
 
-enum { LISTS_COUNT = 6 };
+enum { LISTS_COUNT = 8 };
 
 /* All lists, in the order in which they are replaced: first those that refuse, last those that let
  * through to the proxy, so that a failure in between fails closed. */

@@ -14,6 +14,8 @@
 const struct ruleset no_rules = {
     .lists = {{.table = TABLE_FILTER, .hook = HOOK_OUTPUT, .family = AF_INET},
               {.table = TABLE_FILTER, .hook = HOOK_OUTPUT, .family = AF_INET6},
+              {.table = TABLE_FILTER, .hook = HOOK_INPUT, .family = AF_INET},
+              {.table = TABLE_FILTER, .hook = HOOK_INPUT, .family = AF_INET6},
               {.table = TABLE_FILTER, .hook = HOOK_FORWARD, .family = AF_INET},
               {.table = TABLE_FILTER, .hook = HOOK_FORWARD, .family = AF_INET6},
               {.table = TABLE_NAT, .hook = HOOK_OUTPUT, .family = AF_INET6},
@@ -45,19 +47,14 @@ static void add_local(struct rule_list *list)
     rule->to_local = true;
 }
 
-static void add_exemptions(const struct config *config, struct rule_list *list)
-{
-    add_local(list);
-    exempt_owners(config, list);
-    exempt_destinations(config, list);
-}
-
 static void build_nat(const struct config *config, struct rule_list *list)
 {
     if (list->family == AF_INET6 && config->ipv6 != IPV6_REDIRECT)
         return;
     add_canary(list, VERDICT_REDIRECT, IPPROTO_TCP)->to_port = config->http.port;
-    add_exemptions(config, list);
+    add_local(list);
+    exempt_owners(config, list);
+    exempt_destinations(config, list);
     list_append_redirected(config, list,
                            &(struct rule){.verdict = VERDICT_REDIRECT,
                                           .protocol = IPPROTO_TCP,
@@ -88,35 +85,39 @@ static void add_dhcp(struct rule_list *list)
     rule_add_port(rule, list->family == AF_INET ? 67 : 547);
 }
 
-/* The datagrams of a server in the pod go to whatever port its client has. Not of TCP: what answers
- * a SYN from outside is judged by add_simultaneous_open. */
+/* The datagrams of a server in the pod go to whatever port its client has, but for 80 and 443,
+ * which no client has as its own: these are refused here. Not of TCP: what answers a SYN from
+ * outside is judged by add_simultaneous_open. */
 static void add_replies(const struct config *config, struct rule_list *list)
 {
     if (!ports_refuse_replies(config))
         return;
+    if (!config->quic_allowed)
+        list_append_for_ports(
+            list, &(struct rule){.verdict = VERDICT_PORT_UNREACHABLE, .protocol = IPPROTO_UDP},
+            &web_ports);
     struct rule *reply = list_append(list, VERDICT_RETURN);
     reply->protocol = IPPROTO_UDP;
-    reply->is_reply = true;
+    reply->direction = DIRECTION_REPLY;
     add_dhcp(list);
 }
 
-/* A socket may bind an address that is not of this namespace (IPV6_FREEBIND) and pose as a server
- * outside. If it connects to another socket of the pod, the answer goes to the real server, and no
- * rule can tell that the connection began in here. So its SYN is dropped; a reset would go outside
- * as well. */
-static void add_foreign_source(struct rule_list *list)
+/* Whoever is foreign here poses as somebody outside: what the pod then sends to the real one would
+ * be an answer for connection tracking, and no rule could tell that all of it began in here.
+ * Answers from a foreign address may be those of a transparent proxy. */
+static struct rule *drop_foreign(struct rule_list *list)
 {
     struct rule *rule = list_append(list, VERDICT_DROP);
-    rule->protocol = IPPROTO_TCP;
-    rule->segment = SEGMENT_SYN;
-    rule->out_loopback = true;
+    rule->direction = DIRECTION_ORIGINAL;
     rule->from_foreign = true;
+    return rule;
 }
 
 static void refuse_redirected(const struct config *config, struct rule_list *list,
                               enum tcp_segment segment)
 {
-    if (!config->quic_allowed)
+    bool is_done = ports_refuse_replies(config) && config->extra_ports.count == 0;
+    if (!config->quic_allowed && !is_done)
         list_append_redirected(
             config, list,
             &(struct rule){.verdict = VERDICT_PORT_UNREACHABLE, .protocol = IPPROTO_UDP});
@@ -126,7 +127,7 @@ static void refuse_redirected(const struct config *config, struct rule_list *lis
 }
 
 /* A packet that nat has redirected is on its way to lo, but still counts as one that leaves by the
- * device that it was meant for. */
+ * device that it was meant for; and the port that it has now may be in a range of EXTRA_PORTS. */
 static void add_redirected(const struct config *config, struct rule_list *list)
 {
     struct port_set ports = {0};
@@ -139,37 +140,57 @@ static void add_redirected(const struct config *config, struct rule_list *list)
 
 /* With OTHER_TRAFFIC=reject: everything else that begins here. Replies to what came from outside
  * pass. What the kernel sends by itself has no process (ICMP, neighbour discovery). */
-static void refuse_other(const struct config *config, struct rule_list *list)
+static void refuse_other(struct rule_list *list)
 {
-    bool is_output = list->hook == HOOK_OUTPUT;
-    if (is_output)
-        add_redirected(config, list);
     struct rule *begins = list_append(list, VERDICT_TCP_RESET);
     begins->protocol = IPPROTO_TCP;
     begins->segment = SEGMENT_SYN;
     list_append(list, VERDICT_RETURN)->protocol = IPPROTO_TCP;
-    list_append(list, VERDICT_RETURN)->is_reply = true;
-    list_append(list, VERDICT_PORT_UNREACHABLE)->from_socket = is_output;
+    list_append(list, VERDICT_RETURN)->direction = DIRECTION_REPLY;
+    list_append(list, VERDICT_PORT_UNREACHABLE)->from_socket = list->hook == HOOK_OUTPUT;
+}
+
+/* A raw socket makes segments that nat does not redirect, because they begin no connection. */
+static void refuse_segments(struct rule_list *list)
+{
+    list_append_for_ports(
+        list,
+        &(struct rule){.verdict = VERDICT_TCP_RESET, .protocol = IPPROTO_TCP, .from_socket = true},
+        &web_ports);
 }
 
 /* The guard. What nat has redirected no longer has a redirected port here. A SYN that has one was
  * missed by nat: connection tracking knows its addresses and ports from a connection without NAT,
- * or does not track it. Only SYNs are refused: FINs and resets of sockets that mitmdump has closed
- * have no owner that could be exempt. */
+ * or does not track it. What comes from no socket is refused only if it is a SYN: FINs and resets
+ * of sockets that mitmdump has closed have no owner that could be exempt. */
 static void build_filter(const struct config *config, struct rule_list *list)
 {
+    bool rejects_ipv6 = list->family == AF_INET6 && config->ipv6 == IPV6_REJECT;
     if (!config_has_guard(config, list->family))
         return;
     add_canary(list, VERDICT_PORT_UNREACHABLE, IPPROTO_UDP);
-    add_foreign_source(list);
-    add_exemptions(config, list);
+    exempt_owners(config, list);
+    drop_foreign(list)->from_socket = true; /* IP_FREEBIND */
+    add_local(list);
+    exempt_destinations(config, list);
     add_replies(config, list);
-    bool rejects_ipv6 = list->family == AF_INET6 && config->ipv6 == IPV6_REJECT;
-    refuse_redirected(config, list, rejects_ipv6 ? SEGMENT_ANY : SEGMENT_SYN);
     if (!rejects_ipv6)
+        add_redirected(config, list);
+    refuse_redirected(config, list, rejects_ipv6 ? SEGMENT_ANY : SEGMENT_SYN);
+    if (!rejects_ipv6) {
         add_simultaneous_open(list);
+        refuse_segments(list);
+    }
     if (!config->other_traffic_allowed)
-        refuse_other(config, list);
+        refuse_other(list);
+}
+
+/* A frame that CAP_NET_RAW makes (AF_PACKET) for lo comes by no OUTPUT, and no gate stands there.
+ */
+static void build_input(const struct config *config, struct rule_list *list)
+{
+    if (config_has_guard(config, list->family))
+        drop_foreign(list)->in_loopback = true;
 }
 
 /* What the pod forwards for somebody else (containers in it, virtual machines) comes by no OUTPUT.
@@ -186,7 +207,7 @@ static void build_forward(const struct config *config, struct rule_list *list)
     list_append_for_ports(
         list, &(struct rule){.verdict = VERDICT_TCP_RESET, .protocol = IPPROTO_TCP}, &web_ports);
     if (!config->other_traffic_allowed)
-        refuse_other(config, list);
+        refuse_other(list);
 }
 
 static int find_devices(struct devices *devices, struct error *error)
@@ -212,6 +233,8 @@ static void build(const struct config *config, struct rule_list *list)
 {
     if (list->hook == HOOK_FORWARD)
         build_forward(config, list);
+    else if (list->hook == HOOK_INPUT)
+        build_input(config, list);
     else if (list->table == TABLE_NAT)
         build_nat(config, list);
     else

@@ -95,6 +95,7 @@ excluded() {
 
 # --- frames that its root makes
 
+FORWARDED_WORD=gate
 # forwarded_frames FAMILY PART...: rows of frames.py are stopped on their way by the pod. (Not those
 # of "short": connection tracking lets the first fragment go, and keeps the others.)
 forwarded_frames() {
@@ -108,7 +109,7 @@ forwarded_frames() {
   shift
   for part; do
     attempt in_origin /usr/bin/python3 "$STAGE/lib/frames.py" watch eth0 ip netns exec "$NESTED" \
-      /usr/bin/python3 "$STAGE/lib/frames.py" play eth0 $own $target "$gateway" gate "$part"
+      /usr/bin/python3 "$STAGE/lib/frames.py" play eth0 $own $target "$gateway" "$FORWARDED_WORD" "$part"
     has "$OUTPUT" '^0 wrong$' || fault "$part"
     refute test "$(wc -l <<<"$OUTPUT")" -le 1
   done
@@ -123,6 +124,28 @@ frames() {
 }
 @test "iptables: frames of a root behind the pod" { frames iptables; }
 @test "nft: frames of a root behind the pod" { frames nft; }
+
+# Who poses as the origin makes answers of what he sends, which ranges let pass: not to 80 and 443.
+posing() {
+  local family
+  in_pod sysctl -qw net.ipv4.conf.all.rp_filter=0 net.ipv4.conf.inner0.rp_filter=0
+  for family in 4 6; do forwarded_frames "$family" posed:; done
+}
+answers() {
+  nested_up
+  serve
+  install_rules "$1" MITMPROXY_EXTRA_PORTS=9000-9999
+  in_pod nft delete table netdev opensandbox_egress
+  posing
+  # They would arrive.
+  give MITMPROXY_FORWARDED=allow
+  in_pod setup redirect
+  FORWARDED_WORD=free
+  posing
+  no_faults
+}
+@test "iptables: what poses as coming from outside makes no answers to 80 and 443" { answers iptables; }
+@test "nft: what poses as coming from outside makes no answers to 80 and 443" { answers nft; }
 
 # Both ends connect at once, and the one behind the pod does not hear that it is refused.
 meeting() {

@@ -68,6 +68,153 @@ guard() {
 @test "iptables, without the gate: packets of CAP_NET_RAW" { guard iptables; }
 @test "nft, without the gate: packets of CAP_NET_RAW" { guard nft; }
 
+# --- what poses as an answer
+
+# Without privileges, but for the raw socket and the frames.
+posed() {
+  local family
+  in_pod sysctl -qw net.ipv4.ip_unprivileged_port_start=0 || skip_or_fail '/proc/sys is read-only'
+  for family in 4 6; do frames "$1" $family $APP_UID "posed: ${2-}"; done
+}
+# The fence of frames.py goes to 8080.
+refuse_the_rest() {
+  give OTHER_TRAFFIC=reject MITMPROXY_EXCLUDE_PORTS=8080
+  install_rules "$1"
+}
+@test "without rules, what the pod answers to somebody who poses as the origin would arrive" {
+  posed free
+  no_faults
+}
+answers() {
+  refuse_the_rest "$1"
+  posed gate
+  without_gate
+  posed guard
+  # Ranges let answers pass as well; datagrams to 443 are none.
+  give OTHER_TRAFFIC=allow MITMPROXY_EXCLUDE_PORTS='' MITMPROXY_EXTRA_PORTS=5000-6000
+  in_pod setup redirect
+  without_gate
+  for family in 4 6; do frames guard $family $APP_UID 'posed: a '; done
+  no_faults
+}
+@test "iptables: what poses as coming from outside makes no answers" { answers iptables; }
+@test "nft: what poses as coming from outside makes no answers" { answers nft; }
+
+# The commands that take the rules for foreign addresses out of a chain of both families.
+foreign_away() {
+  local family program chain=OPENSANDBOX_EGRESS
+  if [[ $1 == nft ]]; then
+    for family in 4 6; do
+      in_pod nft -a list chain inet opensandbox_egress "${2}_ipv$family" | sed -n \
+        "s/.*fib saddr.* # handle \([0-9]*\)/nft delete rule inet opensandbox_egress ${2}_ipv$family handle \1/p"
+    done
+    return
+  fi
+  [[ $2 == filter ]] || chain+=_INPUT
+  for program in iptables-legacy ip6tables-legacy; do
+    in_pod $program -w -S | sed -n "/^-A $chain .*--src-type/s/^-A /$program -w -D /p"
+  done
+}
+
+answers_sabotaged() {
+  local chain deletion family before list
+  refuse_the_rest "$1"
+  in_pod sysctl -qw net.ipv4.ip_unprivileged_port_start=0 || skip_or_fail '/proc/sys is read-only'
+  for chain in filter input; do
+    mapfile -t list < <(foreign_away "$1" $chain)
+    ((${#list[@]} == 2))
+    for deletion in "${list[@]}"; do
+      # shellcheck disable=SC2086 # words
+      in_pod $deletion
+    done
+    for family in 4 6; do
+      before=$FAULTS
+      frames gate $family $APP_UID posed: >/dev/null
+      ((FAULTS > before)) || fault "no row of IPv$family sees that this is gone: ${list[*]}" || continue
+      FAULTS=$before
+    done
+    in_pod setup redirect
+  done
+  no_faults
+}
+@test "iptables: each rule for foreign addresses taken away makes rows fail" { answers_sabotaged iptables; }
+@test "nft: each rule for foreign addresses taken away makes rows fail" { answers_sabotaged nft; }
+
+# --- who is gone when his packet comes to the gate
+
+# Whoever sends waits for the neighbour, which is looked for; the socket is closed before it answers.
+deaf_origin() {
+  in_origin nft -f - <<'NFT'
+table arp deaf { chain input { type filter hook input priority 0; policy drop; }; }
+table ip6 deaf { chain input { type filter hook input priority 0; icmpv6 type nd-neighbor-solicit drop; }; }
+NFT
+}
+# left_behind FAMILY ROW PORT EXPECTED: how many packets of a closed socket come to the origin.
+left_behind() {
+  local own=10.77.0.2 target=10.77.0.1
+  [[ $1 == 4 ]] || own=fd77::2 target=fd77::1
+  in_origin nft reset counters >/dev/null
+  deaf_origin
+  ip -n "$POD" neighbour flush dev eth0
+  attempt in_pod setpriv --reuid $APP_UID --regid $APP_UID --clear-groups --inh-caps -all,+net_raw --ambient-caps -all,+net_raw \
+    /usr/bin/python3 "$STAGE/lib/frames.py" leave $own $target "$2" "$3"
+  echo "$OUTPUT"
+  in_origin nft -f - <<<'delete table arp deaf; delete table ip6 deaf'
+  # Behind it, if it was sent at all.
+  in_pod bash -c "echo >/dev/udp/$target/8080"
+  wait_until 5 is_reachable $target
+  same "IPv$1: $2 to $3" "$4" "$(in_origin nft list counter netdev watch left | sed -n 's/.*packets \([0-9]*\) .*/\1/p')" ||
+    fault "IPv$1: $2 to $3"
+}
+is_reachable() { ip -n "$POD" neighbour show "$1" dev eth0 | grep -q lladdr; }
+watch_left() {
+  in_pod sysctl -qw net.ipv4.neigh.eth0.retrans_time_ms=200 net.ipv6.neigh.eth0.retrans_time_ms=200 ||
+    skip_or_fail '/proc/sys is read-only'
+  in_origin nft -f - <<'NFT'
+table netdev watch {
+  counter left {}
+  chain ingress {
+    type filter hook ingress device eth0 priority 0; policy accept;
+    udp sport 20000 counter name left
+    tcp sport 20000 tcp flags & rst == 0 counter name left
+  }
+}
+NFT
+}
+# With the guard or without it (then the gate alone is to be seen).
+each_left_behind() {
+  local family
+  for family in 4 6; do
+    left_behind $family UDP 443 "$1"
+    left_behind $family SYN 443 "$1"
+    left_behind $family SYN $EXTRA "$1"
+    left_behind $family UDP 8080 1
+    left_behind $family SYN 8080 1
+  done
+}
+closed() {
+  watch_left
+  install_rules "$1"
+  each_left_behind 0
+  for family in 4 6; do left_behind $family data 443 0; done
+  # Somebody else's packets, and the proxy's last ones, come without a socket as well.
+  if [[ $1 == nft ]]; then
+    in_pod nft delete table inet opensandbox_egress
+  else
+    in_pod iptables-legacy -w -t filter -F OPENSANDBOX_EGRESS
+    in_pod ip6tables-legacy -w -t filter -F OPENSANDBOX_EGRESS
+    in_pod iptables-legacy -w -t nat -F OPENSANDBOX_EGRESS
+    in_pod ip6tables-legacy -w -t nat -F OPENSANDBOX_EGRESS
+  fi
+  each_left_behind 0
+  for family in 4 6; do left_behind $family data 443 1; done
+  without_gate
+  each_left_behind 1
+  no_faults
+}
+@test "iptables: packets of sockets that are closed before they come to the gate" { closed iptables; }
+@test "nft: packets of sockets that are closed before they come to the gate" { closed nft; }
+
 # --- who is exempt
 
 exempt() {

@@ -8,6 +8,8 @@ HOST4=203.0.113.10 HOST6=2001:db8::16
 # Two addresses of the origin that are no host of its: a nameserver each.
 DNS4=198.51.100.53 DNS6=2001:db8:53::53
 
+OWN_PORTS="9 $HEALTH_PORT $PROXY_PORT" # of canary, health and proxy; at other addresses they are like others
+
 # A UDP server for each port in the origin, and a TCP one; the pod's resolv.conf names one of them.
 furnish() {
   local port address addresses=("$HOST4" "$DNS4")
@@ -17,13 +19,13 @@ furnish() {
     addresses+=("$HOST6" "$DNS6")
   }
   printf 'nameserver %s\nnameserver %s\n' $DNS4 $DNS6 >"/etc/netns/$POD/resolv.conf"
-  for port in 53 443 5353 6000; do
-    in_origin /usr/bin/python3 "$STAGE/lib/udp.py" serve $port "${addresses[@]}" 3>&- >"$LAB/udp-$port.log" 2>&1 &
+  for port in 53 443 5353 6000 $OWN_PORTS; do
+    in_origin /usr/bin/python3 "$STAGE/lib/udp.py" serve "$port" "${addresses[@]}" 3>&- >"$LAB/udp-$port.log" 2>&1 &
     disown
   done
-  for port in 53 2222 6000; do
+  for port in 53 2222 6000 $OWN_PORTS; do
     for address in "${addresses[@]}"; do
-      in_origin /usr/bin/python3 -c "$TCP_SERVER" "$address" $port 3>&- >"$LAB/tcp.log" 2>&1 &
+      in_origin /usr/bin/python3 -c "$TCP_SERVER" "$address" "$port" 3>&- >"$LAB/tcp.log" 2>&1 &
       disown
     done
   done
@@ -110,6 +112,37 @@ servers_are_reached() {
   [[ -z $six ]] || is_reached "$six" "$HOST6"
 }
 
+# What a client that has a port of its own gets from a server of the pod.
+ASK='
+import socket, sys
+own, port, pod = sys.argv[1], int(sys.argv[2]), sys.argv[3]
+client = socket.socket(socket.AF_INET6 if ":" in pod else socket.AF_INET, socket.SOCK_DGRAM)
+client.settimeout(2)
+client.bind((own, port))
+client.sendto(b"?", (pod, 21000 + port))
+try:
+    print("answer" if client.recv(64) else "nothing")
+except OSError:
+    print("no answer")
+'
+clients_of_web_ports() {
+  local pod=$1 origin=$2 port answer
+  for port in 4500 80 443; do
+    as_app /usr/bin/python3 "$STAGE/lib/udp.py" serve $((21000 + port)) "$pod" 3>&- >"$LAB/server.log" 2>&1 &
+    wait_until 5 serves $((21000 + port)) "$pod"
+    answer='no answer'
+    [[ $port != 4500 ]] || answer=answer
+    same "client's port $port" "$answer" "$(in_origin /usr/bin/python3 -c "$ASK" "$origin" $port "$pod")" || fault "$pod: $port"
+  done
+}
+serves() { in_pod ss -Hlun "src [$2]:$1" | grep -q .; }
+# Nobody has 80 or 443 as his own. Without the gate, which drops what goes there as well.
+web_ports_have_no_clients() {
+  in_pod nft delete table netdev opensandbox_egress
+  clients_of_web_ports 10.77.0.2 10.77.0.1
+  ((IPV6 == 0)) || clients_of_web_ports fd77::2 fd77::1
+}
+
 # What holds with either: exclusions and the nameservers pass, other datagrams do not.
 exceptions() {
   same 'UDP' refused "$(udp "$1" 5353)" || fault "$1: UDP"
@@ -120,7 +153,12 @@ exceptions() {
   same 'DNS elsewhere' refused "$(udp "$1" 53)" || fault "$1: another nameserver"
 }
 everything_redirected() {
+  local port
   exceptions "$@"
+  for port in $OWN_PORTS; do
+    same "TCP to $port" closed "$(tcp "$1" "$port")" || fault "$1: $port is not redirected"
+    same "UDP to $port" refused "$(udp "$1" "$port")" || fault "$1: $port, UDP"
+  done
   same 'TCP server that speaks first' closed "$(tcp "$1" 2222)" || fault "$1: not refused by the proxy"
   same 'DNS elsewhere, TCP' closed "$(tcp "$1" 53)" || fault "$1: another nameserver over TCP"
   same 'UDP to the nameserver' refused "$(udp "$2" 5353)" || fault "$2: another port"
@@ -141,6 +179,7 @@ all_ports() {
   has "$(app_curl http://shop.example.test:8080/)" '^X-OpenSandbox-Egress: 1$' || fault 'HTTP on 8080'
   has "$(app_curl https://shop.example.test:8443/)" '^X-OpenSandbox-Egress: 1$' || fault 'HTTPS on 8443'
   all_is_well everything_redirected
+  web_ports_have_no_clients
   no_faults
 }
 @test "iptables: EXTRA_PORTS=all: every TCP port is redirected but those excluded and DNS at the nameservers" { all_ports iptables; }
@@ -164,6 +203,28 @@ except PermissionError:
 PYTHON
 )" || fault "$1: another protocol"
 }
+# DHCP begins without an address, from 0.0.0.0.
+without_address() {
+  ip -n "$POD" link add later type veth peer name later netns "$ORIGIN"
+  ip -n "$POD" link set later up
+  ip -n "$ORIGIN" link set later up
+  ip -n "$POD" -4 address flush dev eth0
+  in_origin nft -f - <<'NFT'
+table netdev watch {
+  chain ingress {
+    type filter hook ingress device later priority 0; policy accept;
+    ip saddr 0.0.0.0 udp dport 67 counter
+  }
+}
+NFT
+  as_app /usr/bin/python3 -c '
+import socket
+client = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+client.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
+client.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, b"later")
+client.sendto(b"discover", ("255.255.255.255", 67))' || fault 'DHCP is refused'
+  has "$(in_origin nft list table netdev watch)" 'counter packets 1 ' || fault 'DHCP does not arrive'
+}
 rest_refused() {
   need "${1/iptables/legacy}"
   furnish
@@ -173,7 +234,12 @@ rest_refused() {
   has "$(app_curl http://shop.example.test/)" '^X-OpenSandbox-Egress: 1$' || fault HTTP
   refute app_curl http://shop.example.test:8080/ || fault 'a port that is not redirected'
   all_is_well nothing_else
+  web_ports_have_no_clients
   # Taken away, it passes: the rows above can fail.
+  in_pod setup redirect
+  without_address
+  ip -n "$POD" address add 10.77.0.2/24 dev eth0
+  ip -n "$POD" route add default via 10.77.0.1
   in_pod env ${P}OTHER_TRAFFIC=allow setup redirect
   same 'TCP, allowed' hello "$(tcp $HOST4 2222)" || fault 'still refused'
   same 'UDP, allowed' "$HOST4 5353" "$(udp $HOST4 5353)" || fault 'UDP still refused'

@@ -10,7 +10,11 @@ frames.py play DEVICE OWN TARGET NEIGHBOUR WORD [PART]
       gate   all rules, and the gate
       guard  all rules without the gate: only what comes by OUTPUT must be as with it
 
+frames.py leave OWN TARGET KIND PORT
+    send a datagram ("UDP") or a raw segment ("SYN", "data") from port 20000, and be gone
+
 A row is stopped if no frame arrives that has its two ports. Each has a source port of its own.
+The rows "posed" are played only if PART says so.
 Prints a line for each row, and "WRONG: " before those that are not right.
 """
 
@@ -22,13 +26,14 @@ import sys
 import time
 
 IP, IP6, ARP, ALL, VLAN, SERVICE_VLAN, UNKNOWN = 0x800, 0x86DD, 0x806, 3, 0x8100, 0x88A8, 0x1234
-ICMP, TCP, UDP, ICMP6 = 1, 6, 17, 58
+ICMP, TCP, UDP, ICMP6, UDP_LITE = 1, 6, 17, 58, 136
 HOP_BY_HOP, ROUTING, FRAGMENT, AUTHENTICATION, OPTIONS = 0, 43, 44, 51, 60
 FIN, SYN, RST, PSH, ACK, ECE, CWR = 1, 2, 4, 8, 16, 64, 128
 SOL_PACKET, TX_RING, VNET_HDR, QDISC_BYPASS = 263, 13, 15, 20
-IPV6_HDRINCL = 36
+IPV6_HDRINCL, IPV6_PKTINFO, IPV6_FREEBIND = 36, 50, 78
 EXTRA = 9443  # as in the suite: one of EXTRA_PORTS
 OTHER = 8080  # redirected by nobody
+THIRD = 5353  # neither; OTHER_TRAFFIC=reject refuses it
 WATCH = 9
 MORE = 1  # more fragments follow
 
@@ -113,6 +118,8 @@ class Sender:
         self.device, self.address = device, target
         self.sockets = {}
         self.packets = Packets(own, target)
+        self.own, self.posed = own, Packets(target, own)
+        self.is_behind = own.startswith(("10.79.", "fd79:"))  # the pod forwards what it sends
         self.neighbour = bytes.fromhex(neighbour.replace(":", ""))
         with open("/sys/class/net/%s/address" % device) as file:
             self.mac = bytes.fromhex(file.read().strip().replace(":", ""))
@@ -148,14 +155,19 @@ class Sender:
                 ring[:16] = struct.pack("LII", 1, len(data), 0)
                 sock.send(b"")
 
-    def by_raw_socket(self, packet):
+    def into_loopback(self, packet):
+        """As if it came by lo: not by OUTPUT."""
+        frame = bytes(12) + struct.pack("!H", self.packets.type) + packet
+        self.packet_socket(socket.SOCK_RAW, ()).sendto(frame, ("lo", self.packets.type))
+
+    def by_raw_socket(self, packet, address=None):
         """A whole packet, with its header, by a raw socket: it comes by OUTPUT."""
         with socket.socket(self.packets.family, socket.SOCK_RAW, socket.IPPROTO_RAW) as sock:
             if self.packets.is_v6:
                 sock.setsockopt(socket.IPPROTO_IPV6, IPV6_HDRINCL, 1)
             else:
                 sock.setsockopt(socket.IPPROTO_IP, socket.IP_HDRINCL, 1)
-            sock.sendto(packet, (self.address, 0))
+            sock.sendto(packet, (address or self.address, 0))
 
     def by_raw_protocol(self, protocol, data):
         """The kernel makes the header of IP, and the sender what is behind it."""
@@ -371,10 +383,9 @@ def raw_rows(s):
 
 
 def raw_data_rows(s):
-    """Segments without a connection: the guard lets pass what connection tracking does not know, since
-    mitmdump sends such."""
+    """Segments without a connection, which nat does not redirect."""
     p = s.packets
-    for name, flags in (("ACK", ACK | PSH), ("FIN", FIN | ACK), ("RST", RST)):
+    for name, flags in (("ACK", ACK | PSH), ("FIN", FIN | ACK), ("RST", RST), ("no flag", 0)):
         yield "data in a raw segment: " + name, 443, lambda flags=flags: s.by_raw_socket(
             p.packet(TCP, p.tcp(443, flags, b"secret"))
         )
@@ -436,6 +447,85 @@ def passing_rows(s):
     )
 
 
+def posed_rows(s):
+    """The application makes what seems to come from TARGET, and then whoever answers to it, the
+    application itself or the kernel, is an answer to connection tracking."""
+    p, posed = s.packets, s.posed
+
+    def forge(port, data):
+        posed.source_port = port
+        return posed.packet(UDP, posed.udp(p.source_port, data))
+
+    def by_free_bind(port, protocol=UDP, device=None, by_message=False, to=None):
+        with socket.socket(p.family, socket.SOCK_DGRAM, protocol) as sock:
+            sock.setsockopt(socket.IPPROTO_IPV6, IPV6_FREEBIND, 1)
+            if device:
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, device)
+            data, destination = mark(p) * 8, (s.own, to or p.source_port)
+            if by_message:
+                sock.bind(("::", port))
+                source = (socket.IPPROTO_IPV6, IPV6_PKTINFO, p.target + struct.pack("I", 0))
+                sock.sendmsg([data], [source], 0, destination)
+            else:
+                sock.bind((s.address, port))
+                sock.sendto(data, destination)
+
+    def answer(port, pose, protocol=UDP):
+        with socket.socket(p.family, socket.SOCK_DGRAM, protocol) as sock:
+            sock.settimeout(0.1)
+            sock.bind((s.own, p.source_port))
+            try:
+                pose()
+                sock.recv(64)
+            except OSError:
+                pass
+            sock.sendto(b"answer", (s.address, port))
+
+    def ping():
+        posed.source_port = p.source_port
+        return posed.packet(ICMP6 if p.is_v6 else ICMP, echo(posed))
+
+    def to_closed_port():
+        posed.source_port = THIRD
+        return posed.packet(UDP, posed.udp(9999, mark(p) * 8))
+
+    def accept(port):
+        with socket.create_server((s.own, p.source_port), family=p.family):
+            posed.source_port = port
+            s.into_loopback(posed.packet(TCP, posed.tcp(p.source_port)))
+            time.sleep(0.05)
+
+    def by_raw(packet):
+        s.by_raw_socket(packet, s.own)
+
+    if s.is_behind:
+        for port in (80, 443):
+            yield "by way of the pod, from %d" % port, port, lambda port=port: answer(
+                port, lambda: s.frame(s.ethernet(forge(port, b"question"), p.type))
+            )
+        return
+    for port in (443, THIRD):
+        for name, way in (("a raw packet", by_raw), ("a frame for lo", s.into_loopback)):
+            yield "%s, from %d" % (name, port), port, lambda port=port, way=way: answer(
+                port, lambda: way(forge(port, b"question"))
+            )
+    for name, way in (("a raw packet", by_raw), ("a frame for lo", s.into_loopback)):
+        yield "ping by " + name, None, lambda way=way: way(ping())
+        yield "to a closed port by " + name, None, lambda way=way: way(to_closed_port())
+    yield "SYN by a frame for lo", THIRD, lambda: accept(THIRD)
+    if not p.is_v6:
+        return
+    for port in (443, THIRD):
+        for name, more in (("", {}), (", at a device", {"device": b"eth0"}), (", by a message", {"by_message": True})):
+            yield "a socket with IPV6_FREEBIND%s, from %d" % (name, port), port, lambda port=port, more=more: answer(
+                port, lambda: by_free_bind(port, **more)
+            )
+    yield "UDP-Lite by a socket with IPV6_FREEBIND", THIRD, lambda: answer(
+        THIRD, lambda: by_free_bind(THIRD, UDP_LITE), UDP_LITE
+    )
+    yield "to a closed port by a socket with IPV6_FREEBIND", None, lambda: by_free_bind(THIRD, to=9999)
+
+
 def echo(packets):
     data = struct.pack("!BBHI", 128 if packets.is_v6 else 8, 0, 0, 0) + mark(packets) + bytes(4000)
     if packets.is_v6:
@@ -459,6 +549,7 @@ def rows(sender):
         ("raw", raw_rows),
         ("raw data", raw_data_rows),
         ("passing", passing_rows),
+        ("posed", posed_rows),
     ):
         for row, port, send in table(sender):
             yield name, "%s: %s" % (name, row), port, send
@@ -488,9 +579,7 @@ def expected(word, table):
         return False
     if word == "free" or table == "passing":
         return True
-    if table == "raw data" and word == "guard":
-        return None
-    if table == "raw":
+    if table in ("raw", "raw data", "posed"):
         return False
     return word == "guard"
 
@@ -501,7 +590,7 @@ def play(device, own, target, neighbour, word, part=""):
     sender = Sender(device, own, target, neighbour)
     wrong = 0
     for number, (table, name, port, send) in enumerate(rows(sender)):
-        if part not in name:
+        if part not in name or (table == "posed" and not part.startswith("posed")):
             continue
         sender.packets.source_port = 20000 + number
         error = ""
@@ -525,6 +614,19 @@ def fence_by(sender, fence):
         sock.sendto(fence, (sender.address, OTHER))
 
 
+def leave(own, target, kind, port):
+    sender = Sender("eth0", own, target, "")
+    packets = sender.packets
+    packets.source_port = 20000
+    try:
+        if kind == "UDP":
+            sender.by_udp(int(port))
+        else:
+            sender.by_raw_socket(packets.packet(TCP, packets.tcp(int(port), SYN if kind == "SYN" else 0, b"data")))
+    except OSError as error:
+        print(error)
+
+
 def watch(device, command):
     sock = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(ALL))
     sock.bind((device, ALL))
@@ -535,5 +637,7 @@ def watch(device, command):
 if __name__ == "__main__":
     if sys.argv[1] == "watch":
         watch(sys.argv[2], sys.argv[3:])
+    elif sys.argv[1] == "leave":
+        leave(*sys.argv[2:])
     else:
         play(*sys.argv[2:])

@@ -28,7 +28,7 @@ in_one_form() {
 # Listings of nft on standard input without the gate, and of both without all that is ours.
 without_gate() { sed '/^table netdev opensandbox_egress /,/^}/d'; }
 without_ours() {
-  sed -e '/\bOPENSANDBOX_EGRESS\(_FORWARD\)\?\b/d' -e '/^table \(inet\|netdev\) opensandbox_egress /,/^}/d'
+  sed -e '/\bOPENSANDBOX_EGRESS\(_INPUT\|_FORWARD\)\?\b/d' -e '/^table \(inet\|netdev\) opensandbox_egress /,/^}/d'
 }
 
 # inside CMD...: run a function of this file in the pod. One entering of the namespace is
@@ -57,6 +57,7 @@ COMMIT
 *filter
 :FOREIGN - [0:0]
 -A OUTPUT -d $address -j FOREIGN
+-A INPUT -s $address -j FOREIGN
 -A FORWARD -d $address -j FOREIGN
 -A FOREIGN -p tcp -m tcp --dport 82 -j DROP
 COMMIT

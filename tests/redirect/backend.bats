@@ -271,6 +271,22 @@ real_and_dry_runs_agree() {
   no_faults
 }
 
+# The kernel takes no rule with a user id that the pod's user namespace does not have.
+@test "a pod with a user namespace of its own has all rules, in both backends" {
+  local backend own=$LAB/own
+  mkdir -p "$own"
+  chown 1000000:1000000 "$own"
+  for backend in iptables nft; do
+    attempt env XTABLES_LOCKFILE="$own/lock" ${P}STATE_FILE="$own/run/state" ${P}EXPORT_DIR="$own/export" \
+      ${P}MITMPROXY_CONFDIR="$own/conf" ${P}OTHER_TRAFFIC=reject ${P}REDIRECT_BACKEND=$backend \
+      /usr/bin/python3 "$ROOT/tests/lib/user_namespace.py" bash -c 'ip link set lo up; setup redirect && setup status'
+    [[ $STATUS != 3 ]] || skip_or_fail 'no user namespaces'
+    has "$OUTPUT" "$backend: .* rules installed, canary proved" || fault "$backend"
+    lacks "$OUTPUT" '^  (MISSING|EXTRA) ' || fault "$backend: status"
+  done
+  no_faults
+}
+
 @test "--dry-run needs no privilege, changes nothing, and prints rules and nothing else" {
   local before backend text
   foreign_rules
@@ -655,29 +671,32 @@ all_is_right() {
 # Legacy tables: in the CHAIN that HOOK leads to, in IN_TABLE of FAMILY (nothing or 6).
 legacy() { in_pod "ip${FAMILY}tables-legacy" -w -t "$IN_TABLE" "$@"; }
 legacy_rule() { legacy -S "$CHAIN" | sed -n "$(($1 + 1))s/^-A $CHAIN //p"; }
-legacy_rule_removed() { legacy -D "$CHAIN" 2; }
+# (INPUT has one rule.)
+second() { [[ $HOOK == INPUT ]] && echo 1 || echo 2; }
+legacy_rule_removed() { legacy -D "$CHAIN" "$(second)"; }
 legacy_last_rule_removed() { legacy -D "$CHAIN" "$(legacy -S "$CHAIN" | grep -c '^-A')"; }
 legacy_rules_reordered() {
   local rule at=2
-  [[ $HOOK != FORWARD ]] || at=1
+  [[ $HOOK == OUTPUT ]] || at=1
   rule=$(legacy_rule $at)
   legacy -D "$CHAIN" $at
   # shellcheck disable=SC2086 # a rule is several words
   legacy -A "$CHAIN" $rule
+  [[ $HOOK != INPUT ]] || legacy -A "$CHAIN" -p tcp --dport 4444 -j RETURN
 }
-legacy_rule_changed() { legacy -R "$CHAIN" 2 -o lo -p tcp --dport 4444 -j RETURN; }
-legacy_local_without_device() { legacy -R "$CHAIN" 2 -m addrtype --dst-type LOCAL -j RETURN; }
-legacy_local_without_address() { legacy -R "$CHAIN" 2 -o lo -j RETURN; }
-legacy_local_elsewhere() { legacy -R "$CHAIN" 2 -o lo -m addrtype --dst-type UNICAST -j RETURN; }
-# (A packet that is forwarded has no owner.)
+legacy_rule_changed() { legacy -R "$CHAIN" "$(second)" -o lo -p tcp --dport 4444 -j RETURN; }
+legacy_local_without_device() { legacy -R "$CHAIN" "$(second)" -m addrtype --dst-type LOCAL -j RETURN; }
+legacy_local_without_address() { legacy -R "$CHAIN" "$(second)" -o lo -j RETURN; }
+legacy_local_elsewhere() { legacy -R "$CHAIN" "$(second)" -o lo -m addrtype --dst-type UNICAST -j RETURN; }
+# (Only what is sent has an owner.)
 legacy_owner_with_flags() {
-  if [[ $HOOK == FORWARD ]]; then
+  if [[ $HOOK != OUTPUT ]]; then
     legacy -R "$CHAIN" 1 -p tcp -m tcp --tcp-flags SYN,ACK SYN -j RETURN
   else
     legacy -R "$CHAIN" 3 -p tcp -m tcp --tcp-flags SYN,ACK SYN -m owner --uid-owner $MITM_UID -j RETURN
   fi
 }
-legacy_verdict_changed() { legacy -R "$CHAIN" 2 -o lo -m addrtype --dst-type LOCAL -j ACCEPT; }
+legacy_verdict_changed() { legacy -R "$CHAIN" "$(second)" -o lo -m addrtype --dst-type LOCAL -j ACCEPT; }
 legacy_rule_added() { legacy -I "$CHAIN" 2 -p tcp --dport 4444 -j ACCEPT; }
 legacy_rule_appended() { legacy -A "$CHAIN" -p tcp --dport 4444 -j ACCEPT; }
 legacy_chain_flushed() { legacy -F "$CHAIN"; }
@@ -708,9 +727,9 @@ undo_foreign() {
   for drift in $(compgen -A function legacy_); do
     [[ $drift != legacy_rule && $drift != legacy_rules ]] || continue
     for FAMILY in '' 6; do
-      for where in nat:OUTPUT filter:OUTPUT filter:FORWARD; do
+      for where in nat:OUTPUT filter:OUTPUT filter:INPUT filter:FORWARD; do
         IN_TABLE=${where%:*} HOOK=${where#*:} CHAIN=OPENSANDBOX_EGRESS
-        [[ $HOOK != FORWARD ]] || CHAIN=OPENSANDBOX_EGRESS_FORWARD
+        [[ $HOOK == OUTPUT ]] || CHAIN=OPENSANDBOX_EGRESS_$HOOK
         $drift
         attempt in_pod setup status >/dev/null
         has "$OUTPUT" "ip${FAMILY}tables.* $IN_TABLE .*($CHAIN|$HOOK)\\b" >/dev/null || fault "$drift: table not named"
@@ -766,7 +785,7 @@ drifts() {
     for drift in $(compgen -A function nft_); do
       [[ $drift != nft_rule && $drift != nft_rules ]] || continue
       $drift
-      drifted "$drift: $IN" '(4444|return|jump|redirect|reject|chain|skuid)'
+      drifted "$drift: $IN" '(4444|return|jump|redirect|reject|drop|chain|skuid)'
     done
   done
   no_faults

@@ -94,13 +94,47 @@ without_ipv6() {
   keeping proxy $MITM_UID 2001:db8::16/443
   redirect
   # Other ports are as they were.
-  kept app '2001:db8::16/443: ECONNRESET
+  kept app '2001:db8::16/443: ECONNABORTED
 2001:db8::16/8080: alive'
   kept proxy '2001:db8::16/443: alive'
   no_faults
 }
-@test "iptables, IPV6=reject: connections from before the rules are reset" { without_ipv6 iptables; }
-@test "nft, IPV6=reject: connections from before the rules are reset" { without_ipv6 nft; }
+@test "iptables, IPV6=reject: connections from before the rules are closed" { without_ipv6 iptables; }
+@test "nft, IPV6=reject: connections from before the rules are closed" { without_ipv6 nft; }
+
+# With OTHER_TRAFFIC=reject: those to other ports as well, but not those from outside.
+all_others() {
+  local address
+  prepared "$1"
+  give OTHER_TRAFFIC=reject MITMPROXY_EXCLUDE_PORTS=8443
+  local_server 7000 10.77.0.2
+  local_server 7006 fd77::2
+  keeping app $APP_UID 203.0.113.10/8080 2001:db8::16/8080 ::ffff:203.0.113.10/8080 203.0.113.10/443 \
+    203.0.113.10/8443 2001:db8::16/8443 203.0.113.12/8080 2001:db8::40/8080 10.77.0.2/7000
+  keeping excluded $EXCLUDED_UID 203.0.113.10/8080 2001:db8::16/8080
+  # (From outside: /7000 and /7006 are servers of the pod.)
+  ip netns exec "$ORIGIN" /usr/bin/python3 "$STAGE/lib/kept.py" 10.77.0.2/7000 fd77::2/7006 3>&- >"$LAB/outside.log" 2>&1 &
+  # shellcheck disable=SC2034 # kept has its name
+  KEEPER_outside=$!
+  wait_until 10 grep -q connected "$LAB/outside.log"
+  redirect
+  kept app '203.0.113.10/8080: ECONNABORTED
+2001:db8::16/8080: ECONNABORTED
+::ffff:203.0.113.10/8080: ECONNABORTED
+203.0.113.10/443: ECONNABORTED
+203.0.113.10/8443: alive
+2001:db8::16/8443: alive
+203.0.113.12/8080: alive
+2001:db8::40/8080: alive
+10.77.0.2/7000: alive'
+  kept excluded '203.0.113.10/8080: alive
+2001:db8::16/8080: alive'
+  kept outside '10.77.0.2/7000: alive
+fd77::2/7006: alive'
+  no_faults
+}
+@test "iptables, OTHER_TRAFFIC=reject: connections from before the rules are closed, but not those from outside" { all_others iptables; }
+@test "nft, OTHER_TRAFFIC=reject: connections from before the rules are closed, but not those from outside" { all_others nft; }
 
 @test "5000 connections from before the rules are closed" {
   prepared nft

@@ -45,7 +45,7 @@ writers_have_their_rules() {
   done
 }
 # What is ours in the listing on standard input.
-ours() { grep -E "\\b$CHAIN(_FORWARD)?\\b|^ip6?tables -t"; }
+ours() { grep -E "\\b$CHAIN(_INPUT|_FORWARD)?\\b|^ip6?tables -t"; }
 
 # contend ROUNDS CONFIGURATION...: setup in turn with these, among the writers. (A
 # configuration: VARIABLE=VALUE, several separated by blanks.)
@@ -102,7 +102,7 @@ others() { counted | without_ours; }
 our_jump_is_first() {
   local family where table hook chain
   for family in '' 6; do
-    for where in nat:OUTPUT:$CHAIN filter:OUTPUT:$CHAIN filter:FORWARD:${CHAIN}_FORWARD; do
+    for where in nat:OUTPUT:$CHAIN filter:OUTPUT:$CHAIN filter:INPUT:${CHAIN}_INPUT filter:FORWARD:${CHAIN}_FORWARD; do
       IFS=: read -r table hook chain <<<"$where"
       same "ip${family}tables -t $table: first rule" "-A $hook -j $chain" \
         "$(in_pod "ip${family}tables-legacy" -w -t "$table" -S "$hook" | sed -n 2p)" || fault "ip${family}tables -t $where"

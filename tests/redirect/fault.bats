@@ -229,23 +229,24 @@ TABLE
   conclude 8
 }
 
-# Each table is entirely old or entirely new. (What is forwarded is a list of its own in its table.)
+# Each table is entirely old or entirely new. (What comes in, and what is forwarded, are lists of their own
+# in their table.)
 tables_are_whole() {
   local table is
-  for table in '4 nat' '4 filter' '4 filter FORWARD' '6 nat' '6 filter' '6 filter FORWARD' 'inet opensandbox_egress' 'netdev opensandbox_egress'; do
+  for table in '4 nat' '4 filter' '4 filter INPUT' '4 filter FORWARD' '6 nat' '6 filter' '6 filter INPUT' '6 filter FORWARD' 'inet opensandbox_egress' 'netdev opensandbox_egress'; do
     is=$(table_of "$table" "$NOW")
     [[ $is == "$(table_of "$table" "$OLD")" || $is == "$(table_of "$table" "$NEW")" ]] ||
       fault "$1: table $table is neither old nor new: $is"
   done
 }
-# table_of "FAMILY TABLE [FORWARD]" LISTING: that part of what `now` prints.
+# table_of "FAMILY TABLE [HOOK]" LISTING: that part of what `now` prints.
 table_of() {
   awk -v wanted="$1" '
     BEGIN { family = 4 }
     /^IPv6$/ { family = 6 }
     /^table \*/ { table = family " " substr($2, 2) }
     /^table (inet|netdev)/ { table = $2 " " $3 }
-    { list = table (table ~ /filter$/ && /OPENSANDBOX_EGRESS_FORWARD/ ? " FORWARD" : "") }
+    { list = table (table !~ /filter$/ ? "" : /OPENSANDBOX_EGRESS_FORWARD/ ? " FORWARD" : /OPENSANDBOX_EGRESS_INPUT/ ? " INPUT" : "") }
     list == wanted' <<<"$2"
 }
 
