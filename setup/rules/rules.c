@@ -186,11 +186,15 @@ static void build_filter(const struct config *config, struct rule_list *list)
 }
 
 /* A frame that CAP_NET_RAW makes (AF_PACKET) for lo comes by no OUTPUT, and no gate stands there.
- */
+ * What goes to the pod's own link-local address comes by lo as well, and from such an address,
+ * which nft then looks for at lo alone. */
 static void build_input(const struct config *config, struct rule_list *list)
 {
-    if (config_has_guard(config, list->family))
-        drop_foreign(list)->in_loopback = true;
+    if (!config_has_guard(config, list->family))
+        return;
+    if (list->family == AF_INET6)
+        rule_match_destination(list_append(list, VERDICT_RETURN), AF_INET6, "fe80::", 10);
+    drop_foreign(list)->in_loopback = true;
 }
 
 /* What the pod forwards for somebody else (containers in it, virtual machines) comes by no OUTPUT.
