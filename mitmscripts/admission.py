@@ -258,8 +258,8 @@ class Bodies:
     TOTAL_MAX = 128 * 1024 * 1024
     # Seconds: how long one waits for room, and after which time one that is still not whole gives
     # way to those who wait. Or uploads that stop before their end would keep all room.
-    WAIT_MAX = 30
-    GIVE_WAY = 20
+    WAIT_MAX = 120
+    GIVE_WAY = 60
 
     def __init__(self, close):
         self.limit = 0  # of one body

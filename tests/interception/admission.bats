@@ -109,9 +109,9 @@ FAKE
   local version
   hooks_addon
   cp -r "$STAGE/usr/share/opensandbox/mitmscripts" "$LAB/scripts"
-  sed -i 's/WAIT_MAX = 30/WAIT_MAX = 1/; s/GIVE_WAY = 20/GIVE_WAY = 5/' "$LAB/scripts/admission.py"
+  sed -i 's/WAIT_MAX = 120/WAIT_MAX = 1/; s/GIVE_WAY = 60/GIVE_WAY = 30/' "$LAB/scripts/admission.py"
   grep -q 'WAIT_MAX = 1$' "$LAB/scripts/admission.py"
-  grep -q 'GIVE_WAY = 5$' "$LAB/scripts/admission.py"
+  grep -q 'GIVE_WAY = 30$' "$LAB/scripts/admission.py"
   cat >"$LAB/hold.py" <<'PYTHON'
 import socket
 held = []
@@ -121,14 +121,14 @@ for _ in range(16):
     connection.sendall(bytes(8388607))
     held.append(connection)
 print("held", flush=True)
-held[0].settimeout(20)
+held[0].settimeout(60)
 assert held[0].recv(1) == b""
 print("closed", flush=True)
 PYTHON
   give MITMPROXY_SCRIPTS_DIR="$LAB/scripts"
   up
   as_app /usr/bin/python3 "$LAB/hold.py" >"$LAB/hold.log" 2>&1 3>&- &
-  wait_until 5 grep -q held "$LAB/hold.log"
+  wait_until 25 grep -q held "$LAB/hold.log"
   head -c 65537 /dev/zero >"$LAB/body"
   for version in http1.1 http2; do
     same "status in $version" 503 "$(app_curl --$version -so /dev/null -w '%{http_code}' --data-binary @"$LAB/body" https://shop.example.test/$version-refused)"
@@ -138,7 +138,7 @@ PYTHON
   done
   same refused 2 "$(refused request)"
   room_again() { [[ $(app_curl -so /dev/null -w '%{http_code}' --data-binary @"$LAB/body" http://shop.example.test/again) == 200 ]]; }
-  wait_until 15 room_again
+  wait_until 45 room_again
   wait_until 5 grep -q closed "$LAB/hold.log"
   has "$(<"$LAB/home/hooks")" '^/again request 65537$'
   has "$(<"$LAB/up.log")" 'refused request: shop.example.test: other request bodies take all the memory'
