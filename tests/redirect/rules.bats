@@ -416,8 +416,8 @@ PYTHON
 
 @test "redirect --wait: no rule before mitmdump listens, and none if it never does" {
   local none
-  give MITMPROXY_IPV6=off # the stand-in below has one listener
   none=$(rules)
+  in_pod setup prepare
   attempt in_pod setup redirect --wait=1
   [[ $STATUS == 69 ]]
   has "$OUTPUT" "$PROXY_PORT"
@@ -428,8 +428,15 @@ PYTHON
   same rules "$none" "$(rules)"
   [[ -e /proc/$SPAWNED ]]
   local waiting=$SPAWNED
+  # Somebody who only listens there is not mitmdump.
   hold_port $MITM_UID $PROXY_PORT
-  await_exit "$waiting" 3
+  local holder=$SPAWNED
+  sleep 0.5
+  same rules "$none" "$(rules)"
+  kill "$holder"
+  wait_until 5 gone "$holder"
+  spawn healthd healthd
+  await_exit "$waiting" 20
   [[ $STATUS == 0 ]]
   golden default "$(legacy_rules nat)"
 }
@@ -457,10 +464,13 @@ PYTHON
 @test "redirect --wait: somebody else's listener on the proxy port is not mitmdump" {
   local none
   none=$(rules)
+  in_pod setup prepare
   hold_port $OTHER_UID $PROXY_PORT
+  spawn healthd healthd
+  wait_until 5 state_is mitm.state backoff
   attempt in_pod setup redirect --wait=1
   [[ $STATUS == 69 ]]
-  has "$OUTPUT" $OTHER_UID
+  has "$OUTPUT" "port $PROXY_PORT of 127.0.0.1 is held by another process, of uid $OTHER_UID"
   same rules "$none" "$(rules)"
 }
 
