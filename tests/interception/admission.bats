@@ -136,7 +136,8 @@ PYTHON
     same 'hooks' $'requestheaders none\nerror none' "$(sed -n "s|^/$version-refused ||p" "$LAB/home/hooks")"
     has "$(<"$LAB/home/hooks")" "^/$version-small request 5\$"
   done
-  same refused 2 "$(refused request)"
+  refused_both() { [[ $(refused request) == 2 ]]; }
+  wait_until 3 refused_both
   room_again() { [[ $(app_curl -so /dev/null -w '%{http_code}' --data-binary @"$LAB/body" http://shop.example.test/again) == 200 ]]; }
   wait_until 45 room_again
   wait_until 5 grep -q closed "$LAB/hold.log"
