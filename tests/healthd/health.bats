@@ -126,7 +126,6 @@ FAKE
   same pid "$(mitmdump_pid)" "$(state mitm.pid)"
 }
 
-another_than() { [[ -n $(mitmdump_pid) && $(mitmdump_pid) != "$1" ]]; }
 @test "mitmdump killed: its restart counted, 200 again by itself" {
   up
   local first killed
@@ -135,7 +134,7 @@ another_than() { [[ -n $(mitmdump_pid) && $(mitmdump_pid) != "$1" ]]; }
     kill -KILL "$first"
     killed=$(milliseconds)
     # The next one is there soon: how long it was red, and that it was, truth.bats measures.
-    wait_until 10 another_than "$first"
+    wait_until 10 another_mitmdump_than "$first"
     wait_until 10 healthz_is '200 ok'
     echo "200 again within $(($(milliseconds) - killed)) ms"
   done
@@ -195,7 +194,7 @@ another_than() { [[ -n $(mitmdump_pid) && $(mitmdump_pid) != "$1" ]]; }
   local first
   first=$(mitmdump_pid)
   kill -KILL "$first" # healthd has something to write
-  wait_until 15 another_than "$first"
+  wait_until 15 another_mitmdump_than "$first"
   stays_unready 500 || fault 'ready without setup'
   restore gone
   : >"$STATE"
@@ -218,12 +217,13 @@ another_than() { [[ -n $(mitmdump_pid) && $(mitmdump_pid) != "$1" ]]; }
   not_ready 'state' || fault 'control characters'
   lacks "$(healthz)" $'\e' || fault 'control characters reach /healthz'
   restore 'control characters'
-  rm "$STATE"
-  mkfifo "$STATE"
+  # By rename: where there is none for a moment, healthd may put its own half there.
+  mkfifo "$LAB/other"
+  mv -fT "$LAB/other" "$STATE"
   not_ready 'state' || fault FIFO
   restore FIFO
-  rm "$STATE"
-  ln -s "$LAB/good" "$STATE"
+  ln -s "$LAB/good" "$LAB/other"
+  mv -fT "$LAB/other" "$STATE"
   not_ready 'state' || fault symlink
   restore symlink
   chmod 0600 "$STATE"

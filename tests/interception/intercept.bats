@@ -233,8 +233,7 @@ origin_lines() { grep -F "agent=\"$1\"" "$LAB/origin/access.log" | grep -c "egre
   local first
   first=$(mitmdump_pid)
   kill -KILL "$first"
-  another() { [[ -n $(mitmdump_pid) && $(mitmdump_pid) != "$first" ]]; }
-  wait_until 10 another
+  wait_until 10 another_mitmdump_than "$first"
   wait_until 10 healthz_is '200 ok'
   intercepted $SHOP/
   stop_client

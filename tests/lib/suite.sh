@@ -188,6 +188,7 @@ mitmdump_pid() {
     [[ $(cat "/proc/$pid/comm" 2>/dev/null) == launcher ]] || echo "$pid"
   done
 }
+another_mitmdump_than() { [[ -n $(mitmdump_pid) && $(mitmdump_pid) != "$1" ]]; }
 launcher_pid() {
   local pid
   for pid in $(processes "$MITM_UID" 'launch\.py '); do

@@ -142,7 +142,6 @@ worker_is_another() { [[ -n $(worker_pid "$1") && $(worker_pid "$1") != "$2" ]];
   # And most of them live.
   (($(sed -n 's/.* \([0-9]*\) ok.*/\1/p' "$LAB/summary") >= KILLS * 70))
 }
-another_mitmdump_than() { [[ -n $(mitmdump_pid) && $(mitmdump_pid) != "$1" ]]; }
 
 @test "nobody else gets the proxy's port while mitmdump is started again, nor does a client's own port matter" {
   need ipv6
