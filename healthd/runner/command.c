@@ -128,9 +128,9 @@ static void add_scripts(struct command *command, const struct config *config)
 static bool add_launcher(struct command *command, const struct config *config)
 {
     char interpreter[PATH_MAX] = "", script[PATH_MAX];
-    bool has_options = script_interpreter(config->bin, interpreter);
     if (!config->fast)
         return false;
+    bool has_options = script_interpreter(config->bin, interpreter);
     if (strstr(interpreter, "/python") == NULL || has_options) {
         log_info("no launcher: %s is not a script with a Python alone in its first line",
                  config->bin);
