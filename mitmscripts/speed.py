@@ -1,0 +1,265 @@
+"""Spend less processor time on each request, and change nothing of what mitmproxy does.
+
+apply() is called once, when mitmproxy has been imported and before it runs. Each piece replaces
+functions of mitmproxy by others that do the same. It first compares the source of all that it
+replaces or relies on with what it was written for: 11.0.2 and 12.3.1. If something differs, in a
+newer mitmproxy or by another hand, this piece steps aside, and a line says so. Without a piece,
+everything is as it was, only slower.
+
+mitmproxy_patches.py changes mitmproxy later, and what it replaces keeps its name and parameters.
+"""
+
+import dataclasses
+import functools
+import hashlib
+import inspect
+import linecache
+from collections.abc import Mapping
+from types import ModuleType
+
+from mitmproxy import addonmanager, exceptions, hooks, http, version
+from mitmproxy.coretypes import multidict
+from mitmproxy.utils import strutils
+
+NOTHING = object()
+
+
+class Unknown(Exception):
+    """Something is not as in the versions for which a piece was written."""
+
+
+def check(owner, **digests):
+    """Are these functions the known ones?"""
+    for name, known in digests.items():
+        if digest(vars(owner).get(name)) != known:
+            raise Unknown(f"{owner.__name__}.{name}")
+
+
+def digest(function):
+    """The beginning of the SHA-256 of a function's source, None if there is none."""
+    code = getattr(inspect.unwrap(getattr(function, "__func__", function)), "__code__", None)
+    if code is None:
+        return None
+    source, in_body = [], False
+    for line in linecache.getlines(code.co_filename)[code.co_firstlineno - 1 :]:
+        indentation = len(line) - len(line.lstrip())
+        if not source:
+            outermost = indentation
+        elif in_body and line.strip() and indentation <= outermost:
+            break
+        source.append(line)
+        in_body = in_body or line.endswith(":\n")
+    return hashlib.sha256("".join(source).rstrip().encode()).hexdigest()[:12]
+
+
+def dispatch():
+    """Of some forty addons a few have a given hook. Ask the others for no more than that.
+
+    mitmproxy enters a context manager, starts a coroutine and two generators for every addon. What
+    is cheap is to look: so each addon is asked each time, in the same order, and nothing has to be
+    remembered that a change of the addons could make wrong.
+    """
+    manager = addonmanager.AddonManager
+    check(
+        manager,
+        trigger_event="db74871d8e75",
+        trigger="3b1afc3b5605",
+        invoke_addon="cd1810258238",
+        _iter_hooks="6419d8290f54",
+    )
+    check(
+        addonmanager, safecall="d3efc056da12", cut_traceback="23623e26ba71", traverse="7235ad007525"
+    )
+    check(hooks.Hook, args="b4c12a0f0666")
+    stock_trigger_event, stock_trigger = manager.trigger_event, manager.trigger
+
+    async def trigger_event(self, event):
+        if not isinstance(event, hooks.Hook):
+            return await stock_trigger_event(self, event)
+        name = event.name
+        for addon in self.chain:
+            try:
+                if not getattr(addon, name, None) and not hasattr(addon, "addons"):
+                    continue
+            except Exception:
+                pass  # It comes again below, from where it is logged.
+            try:
+                await self.invoke_addon(addon, event)
+            except Exception:
+                try:
+                    with addonmanager.safecall():
+                        raise
+                except exceptions.AddonHalt:
+                    return
+
+    def trigger(self, event):
+        if not isinstance(event, hooks.Hook):
+            return stock_trigger(self, event)
+        name = event.name
+        for addon in self.chain:
+            try:
+                if not getattr(addon, name, None) and not hasattr(addon, "addons"):
+                    continue
+            except Exception:
+                pass  # as above
+            try:
+                self.invoke_addon_sync(addon, event)
+            except Exception:
+                try:
+                    with addonmanager.safecall():
+                        raise
+                except exceptions.AddonHalt:
+                    return
+
+    async def invoke_addon(self, addon, event):
+        """The name counts: a logged traceback begins behind it."""
+        assert isinstance(event, hooks.Hook)
+        name = event.name
+        pending = []  # the addons that are still to come, of each level
+        while addon is not NOTHING:
+            function = look_up(addon, name, None)
+            if function and (callable(function) or is_to_be_called(addon, function, name)):
+                result = function(*event.args())
+                if result is not None and inspect.isawaitable(result):
+                    await result
+            inside = look_up(addon, "addons", NOTHING)
+            if inside is not NOTHING:
+                pending.append(iter(inside))
+            addon = NOTHING
+            while pending and (addon := next(pending[-1], NOTHING)) is NOTHING:
+                pending.pop()
+
+    def look_up(addon, name, default):
+        """getattr, but where a module lacks an attribute, that would make an exception first."""
+        if type(addon) is ModuleType and "__getattr__" not in addon.__dict__:
+            return addon.__dict__.get(name, default)
+        return getattr(addon, name, default)
+
+    def is_to_be_called(addon, function, name):
+        if isinstance(function, ModuleType):
+            return False
+        raise exceptions.AddonManagerError(f"Addon handler {name} ({addon}) not callable")
+
+    @functools.lru_cache(256)
+    def names_of_fields(kind):
+        return tuple(field.name for field in dataclasses.fields(kind))
+
+    def args(self):
+        return [getattr(self, name) for name in names_of_fields(type(self))]
+
+    manager.trigger_event, manager.trigger = trigger_event, trigger
+    manager.invoke_addon = invoke_addon
+    hooks.Hook.args = args
+
+
+def type_checks():
+    """Look at the types of a new message at once. mitmproxy's own check has the last word on all
+    but what is plainly right."""
+    check(http.MessageData, __post_init__="dd16b76f0a3e")
+    stock = http.MessageData.__post_init__
+    plain = {kind: {kind} for kind in (bytes, str, int, float, http.Headers)}
+    plain |= {kind | None: {kind, type(None)} for kind in plain}
+    try:
+        expected = {
+            kind: [(field.name, plain[field.type]) for field in dataclasses.fields(kind)]
+            for kind in (http.RequestData, http.ResponseData)
+        }
+    except KeyError as error:
+        raise Unknown(f"type {error}") from error
+
+    def check_types(self):
+        values = self.__dict__
+        for name, kinds in expected.get(type(self), ((None, ()),)):
+            if type(values.get(name)) not in kinds:
+                stock(self)
+                return
+
+    http.MessageData.__post_init__ = check_types
+
+
+def header_index():
+    """Find fields by name in an index, which is made anew when a message has other fields.
+
+    They are a tuple of tuples of bytes, so a change of one is another tuple. What an addon has put
+    together otherwise is looked through as ever.
+    """
+    headers = http.Headers
+    check(http, _native="e102d06fbbf5", _always_bytes="4ee72ad9a86c")
+    check(strutils, always_bytes="91bf68568b3c")
+    check(headers, get_all="22e8cae87ac5", _kconv="7af08bc9667d", _reduce_values="883dffa03a29")
+    check(multidict._MultiDict, __getitem__="19362d8fb7e0", get_all="11e34ba8e42c")
+    if (headers.__contains__, headers.get) != (Mapping.__contains__, Mapping.get):
+        raise Unknown("Headers.get")
+    stock_get_all, stock_getitem = headers.get_all, headers.__getitem__
+    stock_contains, stock_get = headers.__contains__, headers.get
+
+    def values_of(self, name):
+        """The values of a field, None if only mitmproxy's own functions can tell."""
+        fields, index = self.__dict__.get("_speed_index", (None, None))
+        if fields is not self.fields:
+            fields = self.fields
+            index = index_of(fields) if type(self) is headers else None
+            self.__dict__["_speed_index"] = fields, index
+        if index is None:
+            return None
+        if type(name) is not str:
+            name = http._always_bytes(name)
+        else:
+            name = name.encode("utf-8", "surrogateescape")
+        return index.get(name.lower(), ())
+
+    def index_of(fields):
+        if type(fields) is not tuple:
+            return None
+        index = {}
+        for field in fields:
+            if type(field) is not tuple or len(field) != 2 or type(field[0]) is not bytes:
+                return None
+            index.setdefault(field[0].lower(), []).append(field[1])
+        return index
+
+    def get_all(self, name):
+        values = values_of(self, name)
+        if values is None:
+            return stock_get_all(self, name)
+        return [http._native(value) for value in values]
+
+    def getitem(self, key):
+        values = values_of(self, key)
+        if values is None:
+            return stock_getitem(self, key)
+        if not values:
+            raise KeyError(key)
+        return ", ".join([http._native(value) for value in values])
+
+    def contains(self, key):
+        values = values_of(self, key)
+        return stock_contains(self, key) if values is None else bool(values)
+
+    def get(self, key, default=None):
+        values = values_of(self, key)
+        if values is None:
+            return stock_get(self, key, default)
+        return ", ".join([http._native(value) for value in values]) if values else default
+
+    headers.get_all, headers.__getitem__ = get_all, getitem
+    headers.__contains__, headers.get = contains, get
+
+
+PIECES = [dispatch, type_checks, header_index]
+
+
+def apply(log, without=()):
+    """Apply the pieces but those that are named. The function `log` takes a line. Returns the names
+    of the pieces that are in place."""
+    applied = []
+    for piece in PIECES:
+        name = piece.__name__
+        if name in without:
+            continue
+        try:
+            piece()
+            applied.append(name)
+        except (Unknown, AttributeError) as error:
+            log(f"mitmproxy {version.VERSION} goes without the piece {name}: {error} is unknown")
+    return applied

@@ -1,0 +1,108 @@
+#!/usr/bin/env bats
+# mitmscripts/speed.py: mitmproxy does what it does without, sooner. In the version of the test
+# environment, and in the image's.
+
+source "$BATS_TEST_DIRNAME/../lib/suite.sh"
+source "$ROOT/tests/lib/hooks.sh"
+source "$ROOT/tests/lib/versions.sh"
+
+PIECES=(dispatch type_checks header_index)
+
+setup_file() {
+  suite_up
+  lab_for_file
+  VERSIONS=$MITMDUMP
+  image=$(mitmproxy_12) && [[ $image == "$MITMDUMP" ]] || VERSIONS+=" $image"
+  export VERSIONS
+  cp "$ROOT/tests/lib/speed_probe.py" "$LAB"
+}
+
+# probe MITMDUMP ARGUMENT...: see tests/lib/speed_probe.py.
+probe() {
+  local python
+  python=$(sed -n '1s/^#! *//p' "$1")
+  shift
+  attempt as_mitm env HOME="$LAB/home" PYTHONDONTWRITEBYTECODE=1 timeout 60 "$python" "$LAB/speed_probe.py" \
+    "$STAGE/usr/share/opensandbox/mitmscripts" "$@"
+  [[ $STATUS == 0 ]]
+}
+
+@test "addons, messages and fields are treated as without the pieces" {
+  local mitmdump patch without
+  for mitmdump in $VERSIONS; do
+    for patch in '' addon_errors; do
+      probe "$mitmdump" seen $patch
+      without=$OUTPUT
+      has "$without" '^  request: version 2$'
+      probe "$mitmdump" seen $patch "${PIECES[@]}"
+      same "$mitmdump $patch" "$without" "$OUTPUT"
+    done
+  done
+}
+
+@test "each piece spares most of the calls that it is about" {
+  local mitmdump piece without with
+  for mitmdump in $VERSIONS; do
+    for piece in "${PIECES[@]}"; do
+      probe "$mitmdump" counts
+      without=$(awk "/^$piece / { print \$2 }" <<<"$OUTPUT")
+      probe "$mitmdump" counts "$piece"
+      with=$(awk "/^$piece / { print \$2 }" <<<"$OUTPUT")
+      ((with * 2 < without)) || fault "$mitmdump: $piece: $with calls, $without without it"
+    done
+  done
+  no_faults
+}
+
+@test "a piece steps aside where something that it is written for is another, and says so" {
+  local mitmdump name
+  for mitmdump in $VERSIONS; do
+    probe "$mitmdump" guards
+    for name in trigger_event _iter_hooks safecall args; do
+      has "$OUTPUT" "^mitmproxy [0-9.]+ goes without the piece dispatch: .*$name is unknown$" || fault "$name: not said"
+      has "$OUTPUT" "^$name applied: type_checks header_index$" || fault "$name: not by itself"
+    done
+    has "$OUTPUT" '^__post_init__ applied: dispatch header_index$' || fault type_checks
+    for name in get_all _kconv _native; do
+      has "$OUTPUT" "^$name applied: dispatch type_checks$" || fault "$name"
+    done
+  done
+  no_faults
+}
+
+# A mitmdump with the pieces but those that are named, which says which there are.
+faster_without() {
+  cat >"$LAB/home/start.py" <<'PYTHON'
+import os, runpy, sys
+import mitmproxy.tools.dump
+scripts, without, *sys.argv = sys.argv[1:]
+sys.path.insert(0, scripts)
+import speed
+print("pieces:", *speed.apply(print, without.split(",")), flush=True)
+runpy.run_path(sys.argv[0], run_name="__main__")
+PYTHON
+  fake_mitmdump <<FAKE
+#!/bin/sh
+exec "$(sed -n '1s/^#! *//p' "$1")" "$LAB/home/start.py" "$STAGE/usr/share/opensandbox/mitmscripts" "$2" "$1" "\$@"
+FAKE
+}
+
+@test "hooks, their order, and what clients are answered: as without the pieces" {
+  local mitmdump
+  need legacy
+  hooks_addon
+  for mitmdump in $VERSIONS; do
+    faster_without "$mitmdump" ''
+    up
+    observe >"$LAB/with"
+    down
+    has "$(<"$LAB/up.log")" 'pieces: dispatch type_checks header_index$'
+    faster_without "$mitmdump" dispatch,type_checks,header_index
+    up
+    observe >"$LAB/without"
+    down
+    has "$(<"$LAB/up.log")" 'pieces:$'
+    same "$mitmdump" "$(<"$LAB/without")" "$(<"$LAB/with")"
+    has "$(<"$LAB/with")" '^/plain response '
+  done
+}

@@ -1,0 +1,460 @@
+"""What mitmscripts/speed.py must leave as it is, what it spares, and that it steps aside, as text.
+
+Usage, with a Python that has mitmproxy: speed_probe.py SCRIPTS_DIR seen|counts|guards PIECE...
+
+The pieces that are named are applied, and after them addon_errors of mitmproxy_patches.py if that is
+among them. `seen` has to print the same with pieces and without.
+"""
+
+import asyncio
+import contextlib
+import copy
+import logging
+import os
+import pathlib
+import pickle
+import sys
+import tempfile
+import traceback
+import types
+
+scripts, what, *pieces = sys.argv[1:]
+patched = "addon_errors" in pieces
+sys.path.insert(0, scripts)
+
+import mitmproxy.tools.dump
+from mitmproxy import addonmanager, exceptions, hooks, http, master, options
+from mitmproxy.addons import script
+from mitmproxy.proxy.layers.http import HttpRequestHook
+from mitmproxy.test import tflow
+
+import speed
+
+ALL = [piece.__name__ for piece in speed.PIECES]
+FIELDS = [(b"Host", b"a"), (b"X-Two", b"1"), (b"x-two", b"\xe4"), (b"Empty", b"")]
+
+
+def apply(chosen):
+    return speed.apply(print, [name for name in ALL if name not in chosen])
+
+
+def frames(trace):
+    """The functions of addons in a traceback; mitmproxy's own are not to be the same."""
+    return [frame.name for frame in traceback.extract_tb(trace) if frame.filename == __file__]
+
+
+class Log(logging.Handler):
+    """Prints what is logged."""
+
+    def emit(self, record):
+        print("  log:", record.levelname, record.getMessage())
+        if record.exc_info:
+            kind, value, trace = record.exc_info
+            print("    ", repr(value), frames(trace))
+
+
+class Addon:
+    """An addon with hooks, some addons inside, and a name."""
+
+    def __init__(self, name, *inside, **attributes):
+        self.name = name
+        if inside:
+            self.addons = list(inside)
+        self.__dict__.update(attributes)
+
+    def __repr__(self):
+        return self.name
+
+
+def says(name, then=None):
+    """A hook that prints its addon's name, and then does something."""
+
+    def request(flow):
+        print("  request:", name)
+        return then(flow) if then else None
+
+    return request
+
+
+def speaker(name, *inside, then=None, **attributes):
+    return Addon(name, *inside, request=says(name, then), **attributes)
+
+
+def fails(error):
+    def act(_):
+        raise error
+
+    return act
+
+
+async def slow(_):
+    await asyncio.sleep(0.001)
+    print("    after waiting in", asyncio.current_task() is not None)
+
+
+async def slow_and_fails(_):
+    await asyncio.sleep(0.001)
+    raise ValueError("late")
+
+
+def module(name, **attributes):
+    made = types.ModuleType(name)
+    made.__dict__.update(attributes)
+    made.name = name
+    return made
+
+
+class Property:
+    name = "property"
+
+    @property
+    def request(self):
+        raise ValueError("in a property")
+
+
+class NoList:
+    name = "nolist"
+
+    @property
+    def addons(self):
+        raise ValueError("no list")
+
+
+class Anything:
+    """Has every hook, but no addons."""
+
+    name = "anything"
+
+    def __getattr__(self, name):
+        if name == "addons":
+            raise AttributeError(name)
+        return lambda *_: print("  anything:", name)
+
+
+@contextlib.asynccontextmanager
+async def running(*addons):
+    made = master.Master(options.Options())
+    # An error while a line of the log is an event would be a line of the log again, and so on.
+    made._legacy_log_events.uninstall()
+    made.addons.add(*addons)
+    yield made
+    made.addons.chain = []
+
+
+async def trigger(made, flow, what=""):
+    """Every way in which a hook is run."""
+    manager = made.addons
+    for way in manager.trigger_event, manager.handle_lifecycle:
+        print(" ", way.__name__, what)
+        try:
+            await way(HttpRequestHook(flow))
+        except BaseException as error:
+            print("  raised:", repr(error), frames(error.__traceback__))
+        print("  flow:", flow.metadata, flow.response and flow.response.status_code)
+        flow.metadata, flow.response = {}, None
+    print("  trigger", what)
+    try:
+        manager.trigger(HttpRequestHook(flow))
+    except BaseException as error:
+        print("  raised:", repr(error))
+
+
+CHAINS = {
+    "in order, with addons inside": lambda: [
+        speaker("a"), Addon("none"), speaker("b", speaker("c"), Addon("d", speaker("e")), speaker("f")),
+        Addon("g", Addon("h", speaker("i"))), speaker("j"),
+    ],
+    "an error, and the next goes on": lambda: [
+        speaker("a", then=fails(ValueError("here"))), speaker("b", then=fails(KeyError("there"))), speaker("c"),
+    ],
+    "an error leaves out what is inside": lambda: [
+        speaker("a", speaker("b", then=fails(ValueError("b"))), speaker("c")), speaker("d"),
+    ],
+    "halt": lambda: [speaker("a"), speaker("b", speaker("c"), then=fails(exceptions.AddonHalt())), speaker("d")],
+    "halt inside": lambda: [speaker("a", speaker("b", then=fails(exceptions.AddonHalt())), speaker("c")), speaker("d")],
+    "an error of options": lambda: [speaker("a", then=fails(exceptions.OptionsError("options"))), speaker("b")],
+    "an end": lambda: [speaker("a", then=fails(asyncio.CancelledError("end"))), speaker("b")],
+    "asynchronous": lambda: [Addon("a", request=slow), speaker("b", then=slow), Addon("c", request=slow_and_fails), speaker("d")],
+    "modules": lambda: [
+        module("m", request=says("m"), addons=[speaker("n")]), module("o"),
+        Addon("p", module("q"), module("r", __getattr__=lambda name: says("r") if name == "request" else fails(AttributeError(name))(0))),
+    ],
+    "what is no function": lambda: [Addon("a", request=types), Addon("b", request=7), Addon("c", request=0), speaker("d")],
+    "odd attributes": lambda: [Property(), NoList(), Addon("p", Property(), speaker("q")), Anything(), Addon("list", addons=7), speaker("z")],
+}  # fmt: skip
+
+
+async def see_chains(flow):
+    for what, chain in CHAINS.items():
+        print(what)
+        async with running(*()) as made:
+            made.addons.chain = chain()  # without what add() itself would say of odd ones
+            await trigger(made, flow)
+    print("what is no hook")
+    async with running(speaker("a")) as made:
+        for way in made.addons.trigger_event, made.addons.trigger:
+            try:
+                result = way("request")
+                await result if asyncio.iscoroutine(result) else None
+            except Exception as error:
+                print("  raised:", repr(error))
+
+
+async def see_changes(flow):
+    print("attributes that come later")
+    plain, inside, unit = Addon("plain"), Addon("inside"), module("unit")
+    async with running(plain, Addon("outer", inside), unit) as made:
+        await trigger(made, flow, "before")
+        for addon in plain, inside, unit:
+            addon.request = says(addon.name)
+        await trigger(made, flow, "on objects")
+        plain.request, inside.addons = None, [speaker("deep")]
+        del unit.request
+        await trigger(made, flow, "changed again")
+        Addon.request = lambda self, flow: print("  class:", self)
+        try:
+            del plain.request
+            await trigger(made, flow, "on the class")
+        finally:
+            del Addon.request
+
+    print("addons that come and go while a hook runs")
+    for what, act in {
+        "added": lambda made, first, last: made.addons.add(speaker(f"new{len(made.addons)}")),
+        "removed": lambda made, first, last: last in made.addons and made.addons.remove(last),
+        "removes itself": lambda made, first, last: first in made.addons and made.addons.remove(first),
+        "all": lambda made, first, last: made.addons.clear(),
+        "gets one inside": lambda made, first, last: last.addons.append(speaker("inner")),
+        "loses one inside": lambda made, first, last: last.addons and last.addons.pop(),
+        "gives a hook to the next": lambda made, first, last: setattr(last, "request", says("given")),
+    }.items():
+        first, last = Addon("first"), Addon("last", speaker("x"), speaker("y"))
+        async with running(first, Addon("middle"), last) as made:
+            first.request = says("first", lambda _: act(made, first, last) and None)
+            await trigger(made, flow, what)
+            await trigger(made, flow, what + ", once more")
+
+    print("an addon inside that adds one beside itself")
+    inner = Addon("inner")
+    outer = Addon("outer", inner, speaker("x"))
+
+    def grow(_):
+        if len(outer.addons) < 5:
+            outer.addons.append(speaker(f"grown{len(outer.addons)}"))
+
+    inner.request = says("inner", grow)
+    async with running(outer) as made:
+        await trigger(made, flow)
+
+    print("options that change while a hook runs")
+
+    def configure(updated):
+        print("  configure:", sorted(updated))
+        if made.options.ssl_insecure:
+            raise exceptions.OptionsError("not that")
+
+    async with running(Addon("heeds", configure=configure)) as made:
+        changes = [{"rawtcp": False}, {"ssl_insecure": True}, {"rawtcp": True}]
+        made.addons.add(speaker("changes", then=lambda _: made.options.update(**changes.pop(0))))
+        await trigger(made, flow)
+        print(" ", made.options.ssl_insecure, made.options.rawtcp)
+
+
+async def see_scripts(flow):
+    print("a script that is loaded again, and removed")
+    text = "def request(flow): print('  request: version {}')\n"
+    with tempfile.TemporaryDirectory() as directory:
+        path = pathlib.Path(directory, "one.py")
+        path.write_text(text.format(1))
+        async with running(script.ScriptLoader()) as made:
+            script.ReloadInterval = 0.01
+            made.options.update(scripts=[str(path)])
+            await asyncio.sleep(0.1)
+            await trigger(made, flow, "first")
+            path.write_text(
+                text.format(2)
+                + "addons = []\nclass A:\n  def update(self, flows): print('  update: A')\naddons = [A()]\n"
+            )
+            os.utime(path, (path.stat().st_mtime + 5,) * 2)
+            await asyncio.sleep(0.2)
+            await trigger(made, flow, "second")
+            made.options.update(scripts=[])
+            await trigger(made, flow, "removed")
+
+
+def outcome(act):
+    try:
+        return repr(act())
+    except Exception as error:
+        return repr(error)
+
+
+def see_types():
+    print("types of messages")
+    good = {
+        "http_version": b"HTTP/1.1",
+        "headers": http.Headers(FIELDS),
+        "content": None,
+        "trailers": None,
+        "timestamp_start": 1.5,
+        "timestamp_end": None,
+    }
+    kinds = {
+        http.RequestData: {"host": "a", "port": 1, "method": b"GET", "scheme": b"", "authority": b"", "path": b"/"},
+        http.ResponseData: {"status_code": 200, "reason": b"OK"},
+    }
+    for kind, more in kinds.items():
+        other = type("Other", (kind,), {})
+        for name in (None, *good, *more):
+            for value in (None, 1, 1.5, True, "x", b"x", bytearray(b"x"), http.Headers(), ()):
+                arguments = {**good, **more}
+                if name is not None:
+                    arguments[name] = value
+                print(
+                    " ",
+                    kind.__name__,
+                    name,
+                    repr(value),
+                    outcome(lambda: kind(**arguments)),
+                    outcome(lambda: other(**arguments)),
+                )
+
+
+NAMES = ["host", "HOST", b"Host", "x-two", "X-Two", "empty", "none", "", "\udcff", 7, None, ["host"]]
+
+
+def see_headers(headers):
+    for name in NAMES:
+        print("   ", repr(name), *(outcome(lambda: act(name)) for act in (
+            headers.get_all, headers.__getitem__, headers.__contains__, headers.get, lambda n: headers.get(n, 5),
+        )))  # fmt: skip
+    print(
+        "   ",
+        outcome(
+            lambda: (list(headers), list(headers.items()), list(headers.items(True)), len(headers), bytes(headers))
+        ),
+    )
+
+
+class LastWins(http.Headers):
+    def get_all(self, name):
+        return super().get_all(name)[-1:]
+
+
+class CaseCounts(http.Headers):
+    @staticmethod
+    def _kconv(key):
+        return key
+
+
+def see_all_headers():
+    changes = {
+        "as made": lambda h: None,
+        "set": lambda h: h.__setitem__("x-two", "3"),
+        "added": lambda h: h.add("host", "b"),
+        "inserted": lambda h: h.insert(0, b"X-Two", "0"),
+        "deleted": lambda h: h.__delitem__("Host"),
+        "popped": lambda h: h.pop("x-two"),
+        "all set": lambda h: h.set_all("x-two", ["7", "8", "9"]),
+        "cleared": lambda h: h.clear(),
+        "list": lambda h: setattr(h, "fields", [list(field) for field in FIELDS]),
+        "lists in it": lambda h: setattr(h, "fields", tuple(list(field) for field in FIELDS)),
+        "text": lambda h: setattr(h, "fields", (("host", "a"),)),
+        "three": lambda h: setattr(h, "fields", ((b"host", b"a", b"b"),)),
+    }
+    for kind in http.Headers, LastWins, CaseCounts:
+        for what, change in changes.items():
+            print("headers:", kind.__name__, what)
+            headers = kind(FIELDS)
+            see_headers(headers)
+            change(headers)
+            see_headers(headers)
+            for made in (
+                headers.copy,
+                lambda: copy.copy(headers),
+                lambda: copy.deepcopy(headers),
+                lambda: pickle.loads(pickle.dumps(headers)),
+            ):
+                try:
+                    other = made()
+                except Exception as error:
+                    print("   ", repr(error))
+                    continue
+                see_headers(other)
+                print("   ", other == headers)
+            if what == "list":
+                headers.fields[0] = (b"Other", b"1")
+            elif what == "lists in it":
+                headers.fields[0][0] = b"Other"
+            see_headers(headers)
+
+
+async def see():
+    logging.getLogger().addHandler(Log())
+    logging.getLogger("asyncio").setLevel(logging.ERROR)
+    flow = tflow.tflow()
+    await see_chains(flow)
+    await see_changes(flow)
+    await see_scripts(flow)
+    see_types()
+    see_all_headers()
+
+
+def calls(act):
+    """How many functions of Python are called."""
+    count = 0
+
+    def notice(_, event, __):
+        nonlocal count
+        count += event == "call"
+
+    sys.setprofile(notice)
+    try:
+        act()
+    finally:
+        sys.setprofile(None)
+    return count
+
+
+async def count():
+    made = mitmproxy.tools.dump.DumpMaster(options.Options(), with_termlog=False)
+    flow = tflow.tflow()
+    headers = http.Headers(FIELDS)
+
+    def run():
+        with contextlib.suppress(StopIteration):
+            made.addons.trigger_event(hooks.UpdateHook([flow])).send(None)
+
+    print("dispatch", calls(run))
+    print("type_checks", calls(lambda: http.ResponseData(b"HTTP/1.1", headers, b"", None, 1.5, None, 200, b"OK")))
+    print("header_index", calls(lambda: [headers.get("x-two") for _ in range(20)]))
+
+
+def guard():
+    """Replace, one after the other, what the pieces rely on."""
+    for owner, name in (
+        (addonmanager.AddonManager, "trigger_event"), (addonmanager.AddonManager, "_iter_hooks"),
+        (addonmanager, "safecall"), (hooks.Hook, "args"), (http.MessageData, "__post_init__"),
+        (http.Headers, "get_all"), (http.Headers, "_kconv"), (http, "_native"),
+    ):  # fmt: skip
+        child = os.fork()
+        if child == 0:
+            stock = getattr(owner, name)
+            setattr(owner, name, lambda *args, **kwargs: stock(*args, **kwargs))
+            print(name, "applied:", *speed.apply(print), flush=True)
+            os._exit(0)
+        os.waitpid(child, 0)
+
+
+applied = apply(pieces)
+if patched:
+    import mitmproxy_patches as patches
+
+    patches.apply(None, None, [piece.__name__ for piece in patches.PIECES if piece is not patches.addon_errors])
+assert applied == [name for name in ALL if name in pieces], applied
+if what == "seen":
+    asyncio.run(see())
+elif what == "counts":
+    asyncio.run(count())
+else:
+    guard()
