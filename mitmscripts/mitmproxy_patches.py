@@ -343,21 +343,36 @@ def framing(**_):
 def bounded_queues(bodies, **_):
     """Stop reading from a connection while too much of its data waits inside mitmproxy: for a slow
     connection or hook, for a window of HTTP/2, for the answer to the request before, or for room for a body."""
-    drain_writers = stock(server.ConnectionHandler, "drain_writers", "self")
+    handler = server.ConnectionHandler
+    drain_writers = stock(handler, "drain_writers", "self")
+    server_event = stock(handler, "server_event", "self", "event")
+
+    async def count(self, event):
+        if isinstance(event, events.DataReceived):
+            known = vars(event.connection)
+            known["egress_unseen"] = known.get("egress_unseen", 0) + len(event.data)
+        await server_event(self, event)
 
     async def drain(self):
         await drain_writers(self)
         task = asyncio.current_task()
         for connection, transport in list(self.transports.items()):
             if transport.handler is task:
-                while waiting(self.layer, connection) > limit(connection):
-                    await asyncio.sleep(0.02)
+                if vars(connection)["egress_unseen"] > bodies.SMALL:
+                    await wait(self, connection)
                 return
+
+    async def wait(self, connection):
+        """The look at all layers takes time, so what waits without a look may be SMALL."""
+        while (size := waiting(self.layer, connection)) > limit(connection):
+            await asyncio.sleep(0.02)
+        vars(connection)["egress_unseen"] = size
 
     def limit(connection):
         return bodies.SMALL if bodies.stop(connection) else WAITING_MAX
 
-    server.ConnectionHandler.drain_writers = drain
+    handler.drain_writers = drain
+    handler.server_event = count
 
 
 def waiting(outermost, connection):

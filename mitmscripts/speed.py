@@ -9,19 +9,29 @@ everything is as it was, only slower.
 mitmproxy_patches.py changes mitmproxy later, and what it replaces keeps its name and parameters.
 """
 
+import asyncio
+import collections
+import contextvars
 import dataclasses
 import functools
 import hashlib
 import inspect
 import linecache
+import types
 from collections.abc import Mapping
 from types import ModuleType
 
-from mitmproxy import addonmanager, exceptions, hooks, http, version
+from mitmproxy import addonmanager, exceptions, flow, hooks, http, version
 from mitmproxy.coretypes import multidict
-from mitmproxy.utils import strutils
+from mitmproxy.proxy import commands, mode_servers, server
+from mitmproxy.utils import asyncio_utils, strutils
 
 NOTHING = object()
+NEEDS_TASK = object()
+# Hooks of one connection that run in a row, before others have their turn.
+AT_ONCE_MAX = 32
+
+without_task = False  # Does what runs now belong to no task of its own?
 
 
 class Unknown(Exception):
@@ -29,9 +39,9 @@ class Unknown(Exception):
 
 
 def check(owner, **digests):
-    """Are these functions the known ones?"""
+    """Are these functions the known ones? Digests of several versions stand side by side."""
     for name, known in digests.items():
-        if digest(vars(owner).get(name)) != known:
+        if digest(vars(owner).get(name)) not in known.split():
             raise Unknown(f"{owner.__name__}.{name}")
 
 
@@ -121,6 +131,8 @@ def dispatch():
             if function and (callable(function) or is_to_be_called(addon, function, name)):
                 result = function(*event.args())
                 if result is not None and inspect.isawaitable(result):
+                    if without_task:
+                        await a_task()
                     await result
             inside = look_up(addon, "addons", NOTHING)
             if inside is not NOTHING:
@@ -246,7 +258,134 @@ def header_index():
     headers.__contains__, headers.get = contains, get
 
 
-PIECES = [dispatch, type_checks, header_index]
+@types.coroutine
+def a_task():
+    """Wait until what runs has become a task."""
+    yield NEEDS_TASK
+
+
+@types.coroutine
+def rest_of(coroutine, waits_for):
+    """Go on with a coroutine that has begun without a task, and has come to where it waits."""
+    try:
+        if waits_for is NEEDS_TASK:
+            waits_for = coroutine.send(None)
+        while True:
+            try:
+                value = yield waits_for
+            except BaseException as error:
+                waits_for = coroutine.throw(error)
+            else:
+                waits_for = coroutine.send(value)
+    except StopIteration:
+        return
+
+
+def hooks_at_once():
+    """Run the hooks of a connection without a task for each, as long as no addon waits in one.
+
+    An asynchronous function of an addon begins in a task of its own, as ever. What runs in a row is
+    bounded, and what is above that gets its tasks.
+    """
+    handler = mode_servers.ProxyConnectionHandler
+    check(
+        server.ConnectionHandler,
+        hook_task="3b1a1629926a",
+        server_event="ac6e59393ecb fb648b86405f",
+    )
+    check(server.TimeoutWatchdog, disarm="16fa664ca42a")
+    check(handler, handle_hook="1444933f3c99")
+    check(addonmanager.AddonManager, handle_lifecycle="ed513d36fe20")
+    check(flow.Flow, wait_for_resume="0e751801ecae")
+    check(asyncio_utils, set_task_debug_info="b121f94e9a53")
+    if handler.server_event is not server.ConnectionHandler.server_event:
+        raise Unknown("ProxyConnectionHandler.server_event")
+    if addonmanager.AddonManager.invoke_addon.__module__ != __name__:
+        raise Unknown("AddonManager.invoke_addon")  # The piece dispatch knows of tasks.
+    tasks = set()  # The event loop alone would not keep them.
+
+    class WithoutHooks:
+        """A layer whose hooks are put aside, with the context in which they are wanted."""
+
+        def __init__(self, layer, hooks):
+            self.layer, self.hooks = layer, hooks
+
+        def handle_event(self, event):
+            for command in self.layer.handle_event(event):
+                if isinstance(command, commands.StartHook):
+                    self.hooks.append((command, contextvars.copy_context()))
+                else:
+                    yield command
+
+    class Pending:
+        """The hooks of a connection that have not begun yet."""
+
+        def __init__(self):
+            self.hooks = collections.deque()
+            self.tasks = 0  # have been made for hooks, and have not had their turn yet
+            self.at_work = False
+
+    async def server_event(self, event):
+        pending = self.__dict__.get("_speed_pending")
+        if pending is None:
+            pending = self._speed_pending = Pending()
+        layer = self.layer
+        self.layer = WithoutHooks(layer, pending.hooks)
+        try:
+            await server.ConnectionHandler.server_event(self, event)
+        finally:
+            self.layer = layer
+        if pending.at_work:
+            return  # This comes from a hook below, where the others are begun.
+        pending.at_work = True
+        try:
+            begun = 0
+            while pending.hooks:
+                begun += 1
+                hook, context = pending.hooks.popleft()
+                begin(self, hook, context, begun <= AT_ONCE_MAX and not pending.tasks)
+        finally:
+            pending.at_work = False
+
+    def begin(self, hook, context, at_once):
+        rest, waits_for = self.hook_task(hook), NEEDS_TASK
+        if at_once:
+            rest, waits_for = run(rest, context)
+        if rest is not None:
+            make_task(self, hook, context, go_on(self._speed_pending, rest, waits_for))
+
+    def make_task(self, hook, context, coroutine):
+        self._speed_pending.tasks += 1
+        task = asyncio.get_running_loop().create_task(coroutine, context=context)
+        name = f"handle_hook({hook.name})"
+        asyncio_utils.set_task_debug_info(task, name=name, client=self.client.peername)
+        tasks.add(task)
+        task.add_done_callback(tasks.discard)
+
+    def run(coroutine, context):
+        """What is left to be run, if it comes to where it waits, and what it waits for."""
+        global without_task
+        without_task = True
+        try:
+            return coroutine, context.run(coroutine.send, None)
+        except StopIteration:
+            return None, None
+        except Exception as error:
+            return fail(error), NEEDS_TASK
+        finally:
+            without_task = False
+
+    async def go_on(pending, coroutine, waits_for):
+        pending.tasks -= 1
+        await rest_of(coroutine, waits_for)
+
+    async def fail(error):
+        raise error
+
+    handler.server_event = server_event
+
+
+PIECES = [dispatch, hooks_at_once, type_checks, header_index]
 
 
 def apply(log, without=()):

@@ -112,7 +112,7 @@ struct config {
     char export_dir[PATH_MAX];
     char export_mount[PATH_MAX]; /* the export directory as applications see it */
     unsigned int workers;        /* mitmdump processes, 0: as many as there are processors */
-    bool fast;                   /* mitmdump is forked by the launcher */
+    bool fast;                   /* mitmdump is forked by the launcher, see speed.py */
     bool writable_scripts;       /* addons that others can write are accepted */
     enum log_level log_level;
     enum log_format log_format;

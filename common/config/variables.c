@@ -50,7 +50,7 @@ static const struct variable table[] = {
     {"MITMPROXY_WORKERS", parse_workers, FIELD(workers), "1", "1 to 64, or auto",
      "mitmdump processes; auto: as many as the processors that the container may use"},
     {"MITMPROXY_FAST", parse_switch, FIELD(fast), "on", "1 true yes y on, or 0 false no n off",
-     "fork mitmdump from a process that has imported it"},
+     "fork mitmdump from a process that has imported it, and spare processor time"},
     {"MITMPROXY_SET", parse_set_list, FIELD(set), NULL,
      "mitmproxy options as name=value, separated by \";\", at most 64", "further options"},
     {"MITMPROXY_EXTRA_PORTS", parse_ports_or_all, FIELD(extra_ports), NULL,

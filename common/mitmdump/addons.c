@@ -80,7 +80,7 @@ void shipped_addon_path(const struct config *config, enum addon addon, char path
     static const char *const names[] = {
         [ADDON_ADMISSION] = "admission.py", [ADDON_STREAM] = "stream.py",
         [ADDON_WORKER] = "worker.py",       [ADDON_PATCHES] = "mitmproxy_patches.py",
-        [ADDON_LAUNCH] = "launch.py",
+        [ADDON_LAUNCH] = "launch.py",       [ADDON_SPEED] = "speed.py",
     };
     snprintf(path, PATH_MAX, "%.4000s/%s", config->scripts_dir, names[addon]);
 }

@@ -8,7 +8,9 @@ among them. `seen` has to print the same with pieces and without.
 
 import asyncio
 import contextlib
+import contextvars
 import copy
+import dataclasses
 import logging
 import os
 import pathlib
@@ -25,7 +27,8 @@ sys.path.insert(0, scripts)
 import mitmproxy.tools.dump
 from mitmproxy import addonmanager, exceptions, hooks, http, master, options
 from mitmproxy.addons import script
-from mitmproxy.proxy.layers.http import HttpRequestHook
+from mitmproxy.proxy import commands, events, mode_servers, mode_specs, server
+from mitmproxy.proxy.layers.http import HttpRequestHeadersHook, HttpRequestHook, HttpResponseHook
 from mitmproxy.test import tflow
 
 import speed
@@ -282,6 +285,104 @@ async def see_scripts(flow):
             await trigger(made, flow, "removed")
 
 
+class Hooks:
+    """In the place of a connection's layers: begins hooks, and others when these are done."""
+
+    def __init__(self, flow):
+        self.flow, self.left = flow, 0
+
+    def handle_event(self, event):
+        hook = event.command if isinstance(event, events.HookCompleted) else None
+        print("  layer:", type(event).__name__, hook and hook.name)
+        self.left -= hook is not None
+        yield from self.begin(hook)
+
+    def begin(self, hook):
+        if hook is None:
+            made = [HttpRequestHeadersHook(self.flow), HttpRequestHook(self.flow)]
+        else:
+            made = [HttpResponseHook(self.flow)] if hook.name == "request" else []
+        self.left += len(made)
+        for hook in made:
+            yield hook
+            yield commands.Log(f"after {hook.name}", logging.WARNING)
+
+
+@dataclasses.dataclass
+class OddHook(commands.StartHook):
+    """Has not the one argument that a hook of a connection has."""
+
+
+class Writer:
+    @staticmethod
+    def get_extra_info(name, default=None):
+        return ("127.0.0.1", 1) if name.endswith("name") else default
+
+
+@contextlib.asynccontextmanager
+async def connection(hooks, *addons):
+    async with running(*addons) as made:
+        mode = mode_specs.ProxyMode.parse("regular")
+        handler = mode_servers.ProxyConnectionHandler(made, None, Writer(), made.options, mode)
+        handler.layer = hooks
+        yield handler
+
+
+async def see_connections():
+    variable = contextvars.ContextVar("variable", default="nothing")
+
+    def intercepts(flow):
+        flow.intercept()
+        asyncio.get_running_loop().call_later(0.01, lambda: print("  resumed") or flow.resume())
+
+    def remembers(flow):
+        print("  variable:", variable.get())
+        variable.set("something")
+
+    async def waits(flow):
+        async with asyncio.timeout(5):
+            print("  task:", asyncio.current_task().get_name())
+            await asyncio.sleep(0.001)
+        remembers(flow)
+        await asyncio.sleep(0.001)
+
+    async def waits_in_vain(flow):
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(0.001):
+                await asyncio.sleep(5)
+        print("  time is over")
+        raise ValueError("late")
+
+    every = lambda hook: {name: hook for name in ("requestheaders", "request", "response")}
+    for what, addons in {
+        "what addons do at once": [speaker("a", response=says("b")), speaker("c", then=fails(ValueError("c")))],
+        "what is asynchronous": [speaker("a"), Addon("w", **every(waits)), speaker("b", Addon("x", **every(waits))), speaker("c")],
+        "an error after waiting": [Addon("v", **every(waits_in_vain)), speaker("c", response=says("c"))],
+        "variables of a context": [Addon("r", **every(remembers))],
+        "a flow that is held": [Addon("i", request=intercepts), speaker("a", response=says("b"))],
+    }.items():  # fmt: skip
+        print("hooks of a connection:", what)
+        async with connection(Hooks(tflow.tflow()), *addons) as handler:
+            await handler.server_event(events.Start())
+            while handler.layer.left:
+                await asyncio.sleep(0.01)
+
+    print("hooks of a connection: one that fails by itself, and many")
+    async with connection(Hooks(tflow.tflow()), speaker("a")) as handler:
+        failed = asyncio.Future()
+        asyncio.get_running_loop().set_exception_handler(lambda _, seen: failed.set_result(seen["exception"]))
+        handler.layer.begin = lambda hook: iter([OddHook()] if hook is None else [])
+        await handler.server_event(events.Start())
+        print(" ", repr(await failed))
+        asyncio.get_running_loop().set_exception_handler(None)
+        handler.layer.left = 200
+        many = [HttpRequestHook(handler.layer.flow)] * 200
+        handler.layer.begin = lambda hook: iter(many if hook is None else [])
+        await handler.server_event(events.Start())
+        while handler.layer.left:
+            await asyncio.sleep(0.01)
+
+
 def outcome(act):
     try:
         return repr(act())
@@ -396,6 +497,7 @@ async def see():
     await see_chains(flow)
     await see_changes(flow)
     await see_scripts(flow)
+    await see_connections()
     see_types()
     see_all_headers()
 
@@ -416,6 +518,25 @@ def calls(act):
     return count
 
 
+async def tasks():
+    """How many tasks are made for the hooks of a connection."""
+    loop, count = asyncio.get_running_loop(), 0
+
+    def make(loop, coroutine, **others):
+        nonlocal count
+        count += 1
+        return asyncio.Task(coroutine, loop=loop, **others)
+
+    async with connection(Hooks(tflow.tflow())) as handler:
+        loop.set_task_factory(make)
+        with contextlib.redirect_stdout(None):
+            await handler.server_event(events.Start())
+            while handler.layer.left:
+                await asyncio.sleep(0.01)
+        loop.set_task_factory(None)
+    return count
+
+
 async def count():
     made = mitmproxy.tools.dump.DumpMaster(options.Options(), with_termlog=False)
     flow = tflow.tflow()
@@ -426,6 +547,7 @@ async def count():
             made.addons.trigger_event(hooks.UpdateHook([flow])).send(None)
 
     print("dispatch", calls(run))
+    print("hooks_at_once", await tasks())
     print("type_checks", calls(lambda: http.ResponseData(b"HTTP/1.1", headers, b"", None, 1.5, None, 200, b"OK")))
     print("header_index", calls(lambda: [headers.get("x-two") for _ in range(20)]))
 
@@ -434,7 +556,8 @@ def guard():
     """Replace, one after the other, what the pieces rely on."""
     for owner, name in (
         (addonmanager.AddonManager, "trigger_event"), (addonmanager.AddonManager, "_iter_hooks"),
-        (addonmanager, "safecall"), (hooks.Hook, "args"), (http.MessageData, "__post_init__"),
+        (addonmanager, "safecall"), (hooks.Hook, "args"), (server.ConnectionHandler, "hook_task"),
+        (server.ConnectionHandler, "server_event"), (http.MessageData, "__post_init__"),
         (http.Headers, "get_all"), (http.Headers, "_kconv"), (http, "_native"),
     ):  # fmt: skip
         child = os.fork()
