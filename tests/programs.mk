@@ -11,8 +11,7 @@ $(BUILD)/fuzz-config: $(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard tests/fuzz/conf
 .PHONY: bench-programs
 bench-programs: $(BUILD)/bench/minimum $(BUILD)/bench/health-go
 
-MINIMUM := $(addprefix $(BUILD)/obj/,tests/bench/minimum.o setup/iptables/text.o setup/rules/rules.o setup/rules/rule.o setup/rules/gate.o setup/rules/exemptions.o setup/rules/ports.o setup/rules/nameservers.o setup/iptables/xtc.o \
-             setup/iptables/entry.o common/kernel/canary.o common/base/error.o common/kernel/ipv6.o common/kernel/netlink.o common/kernel/devices.o)
+MINIMUM := $(patsubst %.c,$(BUILD)/obj/%.o,tests/bench/minimum.c $(wildcard setup/rules/*.c setup/iptables/*.c)) $(COMMON)
 $(BUILD)/bench/minimum: $(MINIMUM)
 	@mkdir -p $(@D)
 	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(call pkg,--libs,libip4tc libip6tc $(PACKAGES))
