@@ -110,7 +110,7 @@ static bool decode_direction(const struct xt_conntrack_mtinfo3 *conntrack, struc
 {
     if (rule->direction != DIRECTION_ANY)
         return false;
-    for (enum direction direction = DIRECTION_ORIGINAL; direction <= DIRECTION_REPLY; direction++) {
+    for (enum direction direction = DIRECTION_ORIGINAL; direction <= DIRECTION_NONE; direction++) {
         struct xt_conntrack_mtinfo3 known = entry_direction(direction);
         if (memcmp(conntrack, &known, sizeof(known)) == 0)
             rule->direction = direction;

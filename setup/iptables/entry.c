@@ -133,6 +133,11 @@ static void encode_ports(const struct rule *rule, struct xt_multiport_v1 *ports)
 /* "--ctdir REPLY" of iptables is: not the original direction. */
 struct xt_conntrack_mtinfo3 entry_direction(enum direction direction)
 {
+    if (direction == DIRECTION_NONE)
+        return (struct xt_conntrack_mtinfo3){
+            .match_flags = XT_CONNTRACK_STATE,
+            .state_mask = XT_CONNTRACK_STATE_INVALID | XT_CONNTRACK_STATE_UNTRACKED,
+        };
     return (struct xt_conntrack_mtinfo3){
         .match_flags = XT_CONNTRACK_DIRECTION,
         .invert_flags = direction == DIRECTION_REPLY ? XT_CONNTRACK_DIRECTION : 0,

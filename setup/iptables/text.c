@@ -58,9 +58,13 @@ static void print_match(FILE *out, int family, const struct rule *rule)
         fprintf(out, " -m owner --uid-owner %u", rule->owner);
     if (rule->from_socket)
         fprintf(out, " -m owner --uid-owner 0-%u", uid_map_last());
-    if (rule->direction != DIRECTION_ANY)
-        fprintf(out, " -m conntrack --ctdir %s",
-                rule->direction == DIRECTION_REPLY ? "REPLY" : "ORIGINAL");
+    static const char *const directions[] = {
+        [DIRECTION_ANY] = "",
+        [DIRECTION_ORIGINAL] = " -m conntrack --ctdir ORIGINAL",
+        [DIRECTION_REPLY] = " -m conntrack --ctdir REPLY",
+        [DIRECTION_NONE] = " -m conntrack --ctstate INVALID,UNTRACKED",
+    };
+    fputs(directions[rule->direction], out);
 }
 
 /* As iptables-save writes it. */

@@ -29,8 +29,13 @@ static void print_frame(const struct rule *rule, FILE *out)
         fputs("meta skuid >= 0 ", out); /* whoever it is: only a socket has an owner */
     if (rule->in_loopback)
         fputs("iifname \"lo\" ", out);
-    if (rule->direction != DIRECTION_ANY)
-        fprintf(out, "ct direction %s ", rule->direction == DIRECTION_REPLY ? "reply" : "original");
+    static const char *const directions[] = {
+        [DIRECTION_ANY] = "",
+        [DIRECTION_ORIGINAL] = "ct direction original ",
+        [DIRECTION_REPLY] = "ct direction reply ",
+        [DIRECTION_NONE] = "ct state invalid,untracked ",
+    };
+    fputs(directions[rule->direction], out);
     if (rule->frame == FRAME_NOT_ARP)
         fputs("meta protocol != arp ", out);
     if (rule->frame == FRAME_IPV6)

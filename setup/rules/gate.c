@@ -33,6 +33,13 @@ static void drop_tcp_fragments(struct rule_list *list)
     drop_fragments(list, AF_INET6, IPPROTO_TCP);
 }
 
+/* nat redirects what a socket sends that is bound to a device; it leaves by that all the same, with
+ * data if it is a SYN of TCP Fast Open. */
+static void drop_loopback(struct rule_list *list, int family, const char *network, uint8_t prefix)
+{
+    rule_match_destination(list_append(list, VERDICT_DROP), family, network, prefix);
+}
+
 static struct rule *append_part(struct rule_list *list, enum part part, uint8_t protocol)
 {
     struct rule *rule = list_append(list, VERDICT_RETURN);
@@ -75,8 +82,11 @@ void gate_build(const struct config *config, struct rule_list *list)
     drop_misnamed(list, AF_UNSPEC);
     drop_misnamed(list, AF_INET);
     drop_misnamed(list, AF_INET6);
+    drop_loopback(list, AF_INET, "127.0.0.0", 8);
     if (config->ipv6 == IPV6_OFF)
         list_append(list, VERDICT_RETURN)->frame = FRAME_IPV6;
+    else
+        drop_loopback(list, AF_INET6, "::1", 128);
     exempt_destinations(config, list);
     drop_tcp_fragments(list);
     pass_later_fragments(list);

@@ -40,8 +40,9 @@ enum tcp_segment { SEGMENT_ANY, SEGMENT_SYN, SEGMENT_SYN_ACK };
  * for the kernel than for whoever receives it. */
 enum frame { FRAME_ANY, FRAME_IPV6, FRAME_NOT_ARP, FRAME_MISNAMED };
 
-/* The direction of the connection's first packet, or the other: of an answer to it. */
-enum direction { DIRECTION_ANY, DIRECTION_ORIGINAL, DIRECTION_REPLY };
+/* The direction of the connection's first packet, or the other: of an answer to it; or the packet
+ * belongs to no connection that connection tracking knows, and begins none. */
+enum direction { DIRECTION_ANY, DIRECTION_ORIGINAL, DIRECTION_REPLY, DIRECTION_NONE };
 
 /* Which part of a packet: a fragment; a fragment but the first; or one in which the kernel
  * finds the protocol, or the ports if there is a protocol. */

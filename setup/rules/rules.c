@@ -113,6 +113,12 @@ static struct rule *drop_foreign(struct rule_list *list)
     return rule;
 }
 
+/* The socket is closed, and has no owner; connection tracking has forgotten it, so that nat does not
+ * see what is still sent of it, and sends again: data with a FIN, which begin no connection.
+ * Dropped, because what connection tracking does not know now it may know again. */
+static const struct rule drop_unknown = {
+    .verdict = VERDICT_DROP, .protocol = IPPROTO_TCP, .direction = DIRECTION_NONE};
+
 static void refuse_redirected(const struct config *config, struct rule_list *list,
                               enum tcp_segment segment)
 {
@@ -145,9 +151,15 @@ static void refuse_other(struct rule_list *list)
     struct rule *begins = list_append(list, VERDICT_TCP_RESET);
     begins->protocol = IPPROTO_TCP;
     begins->segment = SEGMENT_SYN;
+    *list_append(list, VERDICT_DROP) = drop_unknown;
     list_append(list, VERDICT_RETURN)->protocol = IPPROTO_TCP;
     list_append(list, VERDICT_RETURN)->direction = DIRECTION_REPLY;
-    list_append(list, VERDICT_PORT_UNREACHABLE)->from_socket = list->hook == HOOK_OUTPUT;
+    struct rule *rest = list_append(list, VERDICT_PORT_UNREACHABLE);
+    if (list->hook == HOOK_FORWARD)
+        return;
+    /* Datagrams also of the sockets that the kernel opens for a process (AF_RXRPC). */
+    rest->protocol = IPPROTO_UDP;
+    list_append(list, VERDICT_PORT_UNREACHABLE)->from_socket = true;
 }
 
 /* A raw socket makes segments that nat does not redirect, because they begin no connection. */
@@ -161,8 +173,9 @@ static void refuse_segments(struct rule_list *list)
 
 /* The guard. What nat has redirected no longer has a redirected port here. A SYN that has one was
  * missed by nat: connection tracking knows its addresses and ports from a connection without NAT,
- * or does not track it. What comes from no socket is refused only if it is a SYN: FINs and resets
- * of sockets that mitmdump has closed have no owner that could be exempt. */
+ * or does not track it. What comes from no socket is refused only if it is a SYN, or belongs to no
+ * connection: FINs and resets of sockets that mitmdump has closed have no owner that could be
+ * exempt. */
 static void build_filter(const struct config *config, struct rule_list *list)
 {
     bool rejects_ipv6 = list->family == AF_INET6 && config->ipv6 == IPV6_REJECT;
@@ -178,6 +191,7 @@ static void build_filter(const struct config *config, struct rule_list *list)
         add_redirected(config, list);
     refuse_redirected(config, list, rejects_ipv6 ? SEGMENT_ANY : SEGMENT_SYN);
     if (!rejects_ipv6) {
+        list_append_redirected(config, list, &drop_unknown);
         add_simultaneous_open(list);
         refuse_segments(list);
     }
@@ -210,6 +224,8 @@ static void build_forward(const struct config *config, struct rule_list *list)
     refuse_redirected(config, list, SEGMENT_SYN);
     list_append_for_ports(
         list, &(struct rule){.verdict = VERDICT_TCP_RESET, .protocol = IPPROTO_TCP}, &web_ports);
+    if (config->extra_ports.count > 0)
+        list_append_redirected(config, list, &drop_unknown);
     if (!config->other_traffic_allowed)
         refuse_other(list);
 }

@@ -118,8 +118,8 @@ frames() {
   nested_up
   serve
   install_rules "$1"
-  forwarded_frames 4 'frame: SYN' segment: fragment: header: 'passing: UDP to another port'
-  forwarded_frames 6 'frame: SYN' segment: fragment: header: 'passing: UDP to another port'
+  forwarded_frames 4 'frame: SYN' segment: ended: fragment: header: 'passing: UDP to another port'
+  forwarded_frames 6 'frame: SYN' segment: ended: fragment: header: 'passing: UDP to another port'
   no_faults
 }
 @test "iptables: frames of a root behind the pod" { frames iptables; }

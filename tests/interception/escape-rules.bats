@@ -30,6 +30,8 @@ table netdev watch {
   counter direct {}
   chain ingress {
     type filter hook ingress devices = { eth0, eth1 } priority 0; policy accept;
+    ip daddr 127.0.0.0/8 counter name direct
+    ip6 daddr ::1 counter name direct
     tcp dport { 80, 443, $EXTRA } tcp sport $SOURCES-$((SOURCES + 999)) tcp flags & rst == 0 counter name direct
   }
 }
@@ -88,7 +90,9 @@ ways() {
     fast_open_after_loopback; do
     intercepted $way
   done
-  for way in after_free_bind as_the_origin by_loopback by_loopback_from_anywhere by_unicast_interface by_device \
+  # Connection tracking is to forget soon what has been reset.
+  in_pod sysctl -qw net.netfilter.nf_conntrack_tcp_timeout_close=1
+  for way in forgotten fast_open_by_device after_free_bind as_the_origin by_loopback by_loopback_from_anywhere by_unicast_interface by_device \
     to_loopback_by_device; do
     tried $way
   done

@@ -202,6 +202,35 @@ except PermissionError:
     print("refused")
 PYTHON
 )" || fault "$1: another protocol"
+  # What belongs to no connection begins none: what a closed socket has left, once it is forgotten.
+  same 'a FIN with data' 0 "$(arrivals 'tcp sport 20000 tcp dport 2222' ended "$1")" || fault "$1: a FIN with data"
+}
+# arrivals MATCH CMD...: print how many such packets come to the origin meanwhile.
+arrivals() {
+  in_origin nft -f - <<NFT
+table netdev arrivals {
+  chain ingress {
+    type filter hook ingress device eth0 priority 0; policy accept;
+    $1 counter
+  }
+}
+NFT
+  "${@:2}" >/dev/null 2>&1
+  in_origin nft list table netdev arrivals | sed -n 's/.*packets \([0-9]*\) .*/\1/p'
+  in_origin nft delete table netdev arrivals
+}
+ended() {
+  local own=10.77.0.2
+  [[ $1 != *:* ]] || own=fd77::2
+  in_pod /usr/bin/python3 "$STAGE/lib/frames.py" leave $own "$1" FIN 2222
+}
+# The kernel sends for somebody, by a socket that no process has: as for AF_RXRPC.
+tunnelled() {
+  ip -n "$POD" link add tunnel type vxlan id 5 remote "$HOST4" dstport 4789 dev eth0 || return 0
+  ip -n "$POD" address add 10.99.0.1/24 dev tunnel
+  ip -n "$POD" link set tunnel up
+  in_pod ping -c 1 -W 1 10.99.0.2
+  ip -n "$POD" link delete tunnel
 }
 # DHCP begins without an address, from 0.0.0.0.
 without_address() {
@@ -235,6 +264,7 @@ rest_refused() {
   refute app_curl http://shop.example.test:8080/ || fault 'a port that is not redirected'
   all_is_well nothing_else
   web_ports_have_no_clients
+  same 'a tunnel' 0 "$(arrivals 'udp dport 4789' tunnelled)" || fault 'what a tunnel sends'
   # Taken away, it passes: the rows above can fail.
   in_pod setup redirect
   without_address

@@ -17,9 +17,10 @@ import time
 way, own, origin, port, source_port = *sys.argv[1:4], int(sys.argv[4]), int(sys.argv[5])
 FAMILY = socket.AF_INET6 if ":" in origin else socket.AF_INET
 IPPROTO_MPTCP = 262
+IP_MINTTL, IPV6_MINHOPCOUNT, TCP_FASTOPEN_NO_COOKIE = 21, 73, 34
 IP_FREEBIND, IPV6_FREEBIND, IP_UNICAST_IF, IPV6_UNICAST_IF = 15, 78, 50, 76
 REQUEST = b"GET / HTTP/1.1\r\nHost: shop.example.test\r\nConnection: close\r\n\r\n"
-SHORT, LONG, PATIENCE = 0.3, 2, 10
+SHORT, LONG, PATIENCE, FORGOTTEN = 0.3, 2, 10, 6
 kept = []
 
 
@@ -130,6 +131,33 @@ def fast_open_after_loopback():
         pass
     first.close()
     return fast_open()
+
+
+def fast_open_by_device():
+    """nat gives the SYN the proxy's address, and the device takes it out of the pod all the same."""
+    sock = new("eth0")
+    sock.setsockopt(socket.IPPROTO_TCP, TCP_FASTOPEN_NO_COOKIE, 1)
+    sock.sendto(REQUEST, socket.MSG_FASTOPEN, (origin, 80))
+    sock.recv(1)
+    return sock
+
+
+def forgotten():
+    """The proxy closes; its reset is not heard. What is sent again has no owner when connection
+    tracking has forgotten the connection, and begins none, because a FIN goes with it."""
+    sock = plain()
+    sock.sendall(b"\x01\n")
+    while sock.recv(65536):
+        pass
+    if FAMILY == socket.AF_INET:
+        sock.setsockopt(socket.IPPROTO_IP, IP_MINTTL, 255)
+    else:
+        sock.setsockopt(socket.IPPROTO_IPV6, IPV6_MINHOPCOUNT, 255)
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_CORK, 1)
+    sock.sendall(REQUEST)
+    sock.close()
+    time.sleep(FORGOTTEN)
+    raise OSError("nobody answers")
 
 
 def multipath():

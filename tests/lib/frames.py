@@ -11,10 +11,10 @@ frames.py play DEVICE OWN TARGET NEIGHBOUR WORD [PART]
       guard  all rules without the gate: only what comes by OUTPUT must be as with it
 
 frames.py leave OWN TARGET KIND PORT
-    send a datagram ("UDP") or a raw segment ("SYN", "data") from port 20000, and be gone
+    send a datagram ("UDP") or a raw segment ("SYN", "FIN", "data") from port 20000, and be gone
 
 A row is stopped if no frame arrives that has its two ports. Each has a source port of its own.
-The rows "posed" are played only if PART says so.
+The rows "posed" and "ended" are played only if PART says so.
 Prints a line for each row, and "WRONG: " before those that are not right.
 """
 
@@ -389,10 +389,24 @@ def raw_data_rows(s):
         yield "data in a raw segment: " + name, 443, lambda flags=flags: s.by_raw_socket(
             p.packet(TCP, p.tcp(443, flags, b"secret"))
         )
+    # An ACK would be taken for one of a connection from before, and redirected.
+    for name, flags in (("FIN", FIN | ACK), ("RST", RST), ("no flag", 0)):
+        yield "data in a raw segment to %d: %s" % (EXTRA, name), EXTRA, lambda flags=flags: s.by_raw_socket(
+            p.packet(TCP, p.tcp(EXTRA, flags, b"secret"))
+        )
     # Connection tracking lets the first go, and keeps the others.
     yield "raw fragments, the first of 8 bytes", 443, lambda: [
         s.by_raw_socket(piece) for piece in p.pieces(TCP, p.tcp(443), 8)
     ]
+
+
+def ended_rows(s):
+    """What comes by a table is of no connection, at a port that clients of a server may have."""
+    p = s.packets
+    for name, flags in (("FIN", FIN | ACK), ("RST", RST), ("no flag", 0)):
+        yield name, EXTRA, lambda flags=flags: s.frame(
+            s.ethernet(p.packet(TCP, p.tcp(EXTRA, flags, b"secret")), p.type)
+        )
 
 
 def passing_rows(s):
@@ -550,6 +564,7 @@ def rows(sender):
         ("raw data", raw_data_rows),
         ("passing", passing_rows),
         ("posed", posed_rows),
+        ("ended", ended_rows),
     ):
         for row, port, send in table(sender):
             yield name, "%s: %s" % (name, row), port, send
@@ -590,7 +605,7 @@ def play(device, own, target, neighbour, word, part=""):
     sender = Sender(device, own, target, neighbour)
     wrong = 0
     for number, (table, name, port, send) in enumerate(rows(sender)):
-        if part not in name or (table == "posed" and not part.startswith("posed")):
+        if part not in name or (table in ("posed", "ended") and not part.startswith(table)):
             continue
         sender.packets.source_port = 20000 + number
         error = ""
@@ -622,7 +637,8 @@ def leave(own, target, kind, port):
         if kind == "UDP":
             sender.by_udp(int(port))
         else:
-            sender.by_raw_socket(packets.packet(TCP, packets.tcp(int(port), SYN if kind == "SYN" else 0, b"data")))
+            flags = {"SYN": SYN, "FIN": FIN | ACK, "data": 0}[kind]
+            sender.by_raw_socket(packets.packet(TCP, packets.tcp(int(port), flags, b"data")))
     except OSError as error:
         print(error)
 
