@@ -8,6 +8,10 @@ NAME = "X-OpenSandbox-Egress"
 
 
 def request(flow):
+    # CGI and its like take a name with "_" for the one with "-".
+    for name in [*flow.request.headers]:
+        if name.replace("_", "-").lower() == NAME.lower():
+            del flow.request.headers[name]
     # HTTP/2 has lower case only. mitmproxy would change it, and log a line for
     # every request.
     http1 = flow.request.http_version.startswith("HTTP/1")

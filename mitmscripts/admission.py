@@ -24,6 +24,7 @@ from collections.abc import Sequence
 import mitmproxy_patches as patches
 from mitmproxy import ctx, exceptions
 from mitmproxy.connection import ConnectionState
+from mitmproxy.net.http import url
 from mitmproxy.proxy import commands, events, layer
 from mitmproxy.proxy.layers import ClientTLSLayer, HttpLayer, ServerTLSLayer, TCPLayer
 from mitmproxy.proxy.layers.http import HTTPMode
@@ -103,7 +104,7 @@ METHODS = {b"GET", b"HEAD", b"POST", b"PUT", b"DELETE", b"CONNECT", b"OPTIONS", 
 CONTROL = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
 TARGET = rb"[^\x00-\x20\x7f#]+"
 # Empty only as a whole. An empty port, or one with zeros before it, would be part of the host's name
-# to addons (pretty_host).
+# to addons (pretty_host), and so would be any port if mitmproxy does not take the name for one.
 AUTHORITY = re.compile(
     rb"(?:(?:\[[0-9A-Fa-f:.%]+\]|[^\x00-\x20\x7f@,/?#\\\"<>\[\]:]+)(?::([1-9][0-9]{0,4}))?)?"
 )
@@ -152,6 +153,14 @@ def objection_to_framing(request):
     return None
 
 
+def is_a_host(authority):
+    try:
+        url.parse_authority(authority, check=True)
+        return True
+    except ValueError:
+        return False
+
+
 def objection_to_authority(request):
     hosts = [value for name, value in request.headers.fields if name.lower() == b"host"]
     authority = request.data.authority
@@ -159,7 +168,7 @@ def objection_to_authority(request):
         return "more than one Host"
     for name in [authority, *hosts]:
         match = AUTHORITY.fullmatch(name)
-        if not match or int(match[1] or 0) > 65535:
+        if not match or int(match[1] or 0) > 65535 or (name and not is_a_host(name)):
             return "host"
     if authority and hosts and authority.lower() != hosts[0].lower():
         return "the target's host is not the one in Host"
@@ -425,9 +434,13 @@ class Admission:
         return any(pattern.search(name) for pattern in self.ignored for name in names)
 
     def tls_start_server(self, data):
-        """Offer to a later server of the same client only the version that the client speaks."""
+        """Offer to a later server of the same client only the version that the client speaks; and
+        to none HTTP/3, which is never spoken over TCP."""
         client = data.context.client
         if not client.tls_established:
+            offers = [offer for offer in client.alpn_offers if offer != b"h3"]
+            if len(offers) < len(client.alpn_offers):
+                data.conn.alpn_offers = offers or [b"http/1.1"]
             return
         if client.alpn:
             data.conn.alpn_offers = [client.alpn]
@@ -440,6 +453,9 @@ class Admission:
             return  # refused already
         if not request.is_http2:
             reduce_connection(request)
+            # The only one, however it is written; there are servers that know one spelling.
+            if "transfer-encoding" in request.headers:
+                request.headers["transfer-encoding"] = "chunked"
         declared = int(request.headers.get("content-length", 0))
         if declared > self.bodies.limit or is_grpc(request):
             request.stream = True
@@ -468,7 +484,7 @@ def close(client):
     """Close a client's connection, as if it had been idle for too long."""
     for handler in ctx.master.addons.get("proxyserver").connections.values():
         if handler.client is client and (transport := handler.transports.get(client)):
-            transport.handler.cancel("its bodies take too much memory for too long")
+            transport.handler.cancel("closed by the proxy")
 
 
 def addresses(context):

@@ -583,6 +583,8 @@ def websockets(**_):
                 side.egress_other = other
                 side.egress_pings = collections.deque(maxlen=PINGS_MAX)  # that it has to answer
         yield from relay_messages(self, event)
+        if self.flow.metadata.get("egress_failed") and not self.client_ws.egress_close:
+            self.client_ws.egress_close = CloseConnection(CloseReason.INTERNAL_ERROR)
         for side in sides:
             if side.egress_close:
                 yield from end_by(self, side)
@@ -652,24 +654,41 @@ def codings(**_):
 
     def deflate(content):
         """Some send it without the head that RFC 9110, 8.4.1.2 asks for."""
+        found = []
         for bits in (15, -15) if content else ():
             stream = zlib.decompressobj(bits)
             with contextlib.suppress(zlib.error):
                 decoded = stream.decompress(content) + stream.flush()
                 if stream.eof and not stream.unused_data:
-                    return decoded
-        if content:
-            raise ValueError("neither one stream of deflate nor one of zlib")
-        return b""
+                    found.append(decoded)
+        if content and len(found) != 1:
+            raise ValueError("neither one stream of deflate nor one of zlib, or either")
+        return found[0] if found else b""
+
+    def zstandard(content):
+        """All frames of it, to their ends."""
+        frames = []
+        while content:
+            frame = encoding.zstd.ZstdDecompressor().decompressobj()
+            frames.append(frame.decompress(content))
+            if not frame.eof:
+                raise ValueError("a frame without an end")
+            content = frame.unused_data
+        return b"".join(frames)
 
     decoders.update({"gzip": gzip, "x-gzip": gzip, "deflate": deflate})
+    if encoding.zstd.__name__ == "zstandard":  # as mitmproxy 11 has it
+        decoders["zstd"] = zstandard
+    # No coding of HTTP has this name, which mitmproxy gives to what is one of the two of deflate.
+    del decoders["deflateraw"], encoders["deflateraw"]
     encoders["x-gzip"] = encoders["gzip"]  # the same (RFC 9110, 8.4.1.3)
     encoding.decode, encoding.encode = known, encode_known
 
 
-def addon_errors(**_):
-    """An addon that raises in `requestheaders` or `request` ends the flow. mitmproxy would go on
-    with a request on which the addon has not decided."""
+def addon_errors(bodies, **_):
+    """An addon that raises in `requestheaders` or `request` ends the flow, and one that raises in
+    `websocket_message` or `tcp_message` ends the connection. mitmproxy would go on with what the
+    addon has not decided on."""
     safecall = stock(addonmanager, "safecall")
     trigger_event = stock(addonmanager.AddonManager, "trigger_event", "self", "event")
     raised = contextvars.ContextVar("raised", default=None)
@@ -687,10 +706,10 @@ def addon_errors(**_):
                 raise
 
     async def trigger(self, event):
-        if event.name not in ("requestheaders", "request"):
+        if event.name not in ("requestheaders", "request", "websocket_message", "tcp_message"):
             await trigger_event(self, event)
             return
-        flow = event.flow
+        (flow,) = event.args()
         errors = []
         token = raised.set(errors)
         try:
@@ -701,8 +720,18 @@ def addon_errors(**_):
             raised.reset(token)
         if errors and flow.metadata.get("egress_failed") is None:
             flow.metadata["egress_failed"] = True
-            say_refused("addon", f"{flow.request.pretty_host}: {type(errors[0]).__name__} in an addon")
+            host = flow.request.pretty_host if isinstance(flow, http.HTTPFlow) else flow.server_conn.address
+            say_refused("addon", f"{host}: {type(errors[0]).__name__} in an addon")
         if flow.metadata.get("egress_failed"):
+            stop(flow, event.name)
+
+    def stop(flow, hook):
+        if hook == "websocket_message":
+            flow.websocket.messages[-1].drop()  # websockets() closes
+        elif hook == "tcp_message":
+            flow.messages[-1].content = b""
+            bodies.close(flow.client_conn)
+        else:
             flow.response = http.Response.make(
                 502, "An addon of the proxy has failed; the proxy's log has its error.\n"
             )

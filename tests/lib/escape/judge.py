@@ -94,7 +94,7 @@ class Judge:
         if content := re.match("/content-([0-9a-f]+|raw)/", line["target"]):
             if saw["read"] is None or not saw["read"].startswith(content[1].replace("raw", line["sha256"])):
                 yield f"a body of {line['length']} bytes was read as something else"
-        egress = values(line["headers"], "x-opensandbox-egress")
+        egress = values([(field.replace("_", "-"), value) for field, value in line["headers"]], "x-opensandbox-egress")
         if egress != ["1"]:
             yield f"X-OpenSandbox-Egress is {egress}"
         for value in values(line["headers"], "connection"):

@@ -29,6 +29,16 @@ def responseheaders(flow):
     fail(flow, "responseheaders")
 
 
+def websocket_message(flow):
+    if flow.request.path.startswith("/websocket-raises/"):
+        raise RuntimeError("raised in websocket_message, as asked for")
+
+
+def tcp_message(flow):
+    if b"raise-tcp" in flow.messages[-1].content:
+        raise RuntimeError("raised in tcp_message, as asked for")
+
+
 def websocket_end(flow):
     if flow.request.path.startswith("/websocket/"):
         flow.websocket.close_reason = ""

@@ -406,6 +406,7 @@ def allowed():
     for name in ("SSH", "SMTP", "Redis", "PostgreSQL", "noise", "DNS", "BitTorrent"):
         yield from talks(f"bytes: {name}", "raw", RAW, PAYLOADS[name])
     yield from talks("server first", "raw", [("banner.escape.test", 80)])
+    yield from talks("bytes on which an addon raises", "refused", RAW, b"\x00raise-tcp SECRET")
     # What is HTTP or TLS is taken for it here as well, however it comes.
     for row in (*client_hello(), *request_line()):
         if row.expect == "ok" and row.name != "ClientHello in two segments":
@@ -851,6 +852,12 @@ def hosts():
         "Host with port 00080": (b"GET %T HTTP/1.1\r\nHost: %H:00080\r\n\r\n", "refused"),
         "Host with port 65536": (b"GET %T HTTP/1.1\r\nHost: %H:65536\r\n\r\n", "refused"),
         "Host with port 80": (b"GET %T HTTP/1.1\r\nHost: %H:80\r\n\r\n", "ok"),
+        "Host that is none, and port 80": (b"GET %T HTTP/1.1\r\nHost: a!b.%H:80\r\n\r\n", "refused"),
+        "Host with an asterisk, and port 80": (b"GET %T HTTP/1.1\r\nHost: *.%H:80\r\n\r\n", "refused"),
+        "Host with an empty label, and port 80": (b"GET %T HTTP/1.1\r\nHost: a..%H:80\r\n\r\n", "refused"),
+        "Host with a label of 64 letters": (b"GET %T HTTP/1.1\r\nHost: " + b"a" * 64 + b".%H\r\n\r\n", "refused"),
+        "Host with an underscore": (b"GET %T HTTP/1.1\r\nHost: a_b.%H\r\n\r\n", "any"),
+        "Host in UTF-8": (b"GET %T HTTP/1.1\r\nHost: b\xc3\xbc.%H\r\n\r\n", "any"),
         "Host that is a port": (b"GET %T HTTP/1.1\r\nHost: :80\r\n\r\n", "refused"),
         "absolute form, empty port": (b"GET http://%H:%T HTTP/1.1\r\nHost: %H:\r\n\r\n", "refused"),
         "empty Host": (b"GET %T HTTP/1.1\r\nHost:\r\n\r\n", "any"),
@@ -878,7 +885,7 @@ def connection_headers():
         yield from written(f"Connection: {value.decode()}", with_lines(b"Connection: " + value), "any", ANYWHERE)
     yield from written("two Connections", with_lines(b"Connection: keep-alive", b"Connection: X-Seen"), "any", ANYWHERE)
     yield from written("Proxy-Connection", with_lines(b"Proxy-Connection: X-Seen"), "any", ANYWHERE)
-    yield from written("spoofed marks", with_lines(b"X-Seen: 1", b"x-seen: 2", b"X-OpenSandbox-Egress: a", b"x-opensandbox-egress: b"), "ok", ANYWHERE)
+    yield from written("spoofed marks", with_lines(b"X-Seen: 1", b"x-seen: 2", b"X-OpenSandbox-Egress: a", b"x-opensandbox-egress: b", b"X_OpenSandbox-Egress: c"), "ok", ANYWHERE)
 
 
 @kind("A14")
@@ -912,7 +919,7 @@ def framing():
         "chunked behind a tab": ([b"Transfer-Encoding:\tchunked"], "any"),
         "chunked behind a vertical tab": ([b"Transfer-Encoding: \x0bchunked"], "refused"),
         "chunked with quotes": ([b'Transfer-Encoding: "chunked"'], "refused"),
-        "chunked in capitals": ([b"Transfer-Encoding: CHUNKED"], "any"),
+        "chunked in capitals": ([b"Transfer-Encoding: CHUNKED"], "ok"),
         "chunked on a folded line": ([b"Transfer-Encoding:", b" chunked"], "refused"),
         "chunked as another's continuation": ([b"X-A: b", b" Transfer-Encoding: chunked"], "refused"),
         "Transfer_Encoding": ([b"Transfer_Encoding: chunked", b"Content-Length: 0"], "any"),
@@ -947,6 +954,26 @@ def framing():
         yield from written(name, with_lines(chunked, method=b"POST", body=data), expect, ANYWHERE)
 
 
+def stored(size, is_last=0):
+    """The head of a block that is not compressed (RFC 1951, 3.2.4)."""
+    return struct.pack("<BHH", is_last, size, size ^ 0xFFFF)
+
+
+def either_way(first, second):
+    """A body that is deflate with the head of zlib, and without. The two bytes of the head, 78 9C,
+    are without it the beginning of a block of 156 bytes."""
+    end = stored(0, is_last=1)
+    head = b"\x78\x9c" + stored(0xFF63)  # its 00 63 FF are the rest of the other head
+    rest = 0xFF63 - 154 - len(end)
+    data = first.ljust(154, b"1") + stored(rest + len(end) + 4, is_last=1) + second.ljust(rest, b"2")
+    return head + data + end + struct.pack(">I", zlib.adler32(data))
+
+
+def zstandard(data, is_whole=True):
+    """A frame of one block that is not compressed (RFC 8878, 3.1.1), or without its last block."""
+    return b"\x28\xb5\x2f\xfd\x20%c" % len(data) + (len(data) << 3 | is_whole).to_bytes(3, "little") + data
+
+
 @kind("A14")
 def codings():
     """What addons read of a body: as it stands if its coding is none of HTTP's, or all that is in it."""
@@ -971,12 +998,18 @@ def codings():
         "gzip, gzip": gzip.compress(squeezed),
         "deflate": packed + secret,
         "Deflate": bare + secret,
+        "deflate, either way": either_way(other, secret),
+        "deflateraw": packed + secret,
+        "DeflateRaw": packed,
+        "zstd": zstandard(secret, is_whole=False),
+        "ZSTD": zstandard(other) + secret,
         "gzip": squeezed + secret,
         "br": secret,
         "identity": secret,
     }
     for name, body in raw.items():
-        data = with_lines(b"Content-Encoding: " + name.encode(), b"Content-Length: %d" % len(body), method=b"POST", body=body)
+        coding = b"Content-Encoding: " + name.removesuffix(", either way").encode()
+        data = with_lines(coding, b"Content-Length: %d" % len(body), method=b"POST", body=body)
         yield from written(f"{name}, as it stands", data, "ok", RAW, prefix="/content-raw")
     decoded = {
         "gzip": (squeezed, secret),
@@ -986,6 +1019,8 @@ def codings():
         "gzip and zeros": (squeezed + bytes(8), secret),
         "deflate": (packed, other),
         "deflate without a head": (bare, other),
+        "zstd": (zstandard(secret), secret),
+        "zstd in two frames": (zstandard(other) + zstandard(secret), other + secret),
     }
     for name, (body, content) in decoded.items():
         prefix = "/content-" + hashlib.sha256(content).hexdigest()[:16]
@@ -1195,6 +1230,8 @@ def websockets():
         # In a moment, not for as long as the origin needs for each.
         yield row("many pings", many_pings)
         yield row("an end with a reason that the addon leaves", talked((masked(CLOSE, end + b"reason"), [(CLOSE, end + b"reason")])), "/websocket-reason")
+        # What the addon has not decided on does not go on (1011, RFC 6455, 7.4.1).
+        yield row("an addon raises", talked((masked(TEXT, b"SECRET"), [(CLOSE, b"\x03\xf3")])), "/websocket-raises")
         yield row("a WebSocket, length 0", talked(hello, again), more=b"Content-Length: 0\r\n")
 
 
