@@ -113,8 +113,8 @@ static struct rule *drop_foreign(struct rule_list *list)
     return rule;
 }
 
-/* The socket is closed, and has no owner; connection tracking has forgotten it, so that nat does not
- * see what is still sent of it, and sends again: data with a FIN, which begin no connection.
+/* The socket is closed, and has no owner; connection tracking has forgotten it, so that nat does
+ * not see what is still sent of it, and sends again: data with a FIN, which begin no connection.
  * Dropped, because what connection tracking does not know now it may know again. */
 static const struct rule drop_unknown = {
     .verdict = VERDICT_DROP, .protocol = IPPROTO_TCP, .direction = DIRECTION_NONE};

@@ -222,6 +222,17 @@ def frame_rows(s):
     )
 
 
+def loopback_rows(s):
+    """What nat has redirected leaves so by the device that its socket is bound to."""
+
+    def send():
+        packets = Packets(s.own, "::1" if s.packets.is_v6 else "127.0.0.1")
+        packets.source_port = s.packets.source_port
+        s.frame(s.ethernet(packets.packet(TCP, packets.tcp(OTHER)), packets.type))
+
+    yield "SYN to a loopback address", OTHER, send
+
+
 def segment_rows(s):
     """What else TCP and UDP may be."""
     p = s.packets
@@ -555,6 +566,7 @@ def mark(packets):
 def rows(sender):
     for name, table in (
         ("frame", frame_rows),
+        ("loopback", loopback_rows),
         ("segment", segment_rows),
         ("fragment", fragment_rows),
         ("short", short_rows),
