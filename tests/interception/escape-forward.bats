@@ -187,7 +187,7 @@ seen() {
     found "$NESTED" 203.0.113.10 "$REFUSED"
     found "$NESTED" 2001:db8::16 "$REFUSED"
     if ((FAULTS == before)); then
-      for family in 4 6; do forwarded_frames $family 'segment: data'; done
+      for family in 4 6; do forwarded_frames $family 'segment: data' ended:; done
     fi
   } >/dev/null
   ((FAULTS > before)) || return 1
@@ -222,7 +222,7 @@ sabotaged() {
     in_pod setup redirect 2>/dev/null
   done
   echo "$count rules"
-  ((count == 8))
+  ((count == 10))
   no_faults
 }
 @test "iptables: each rule of FORWARD taken away makes a row fail" { sabotaged iptables; }
