@@ -357,6 +357,7 @@ class Admission:
         loader.add_option("egress_non_http", str, "reject", "MITMPROXY_NON_HTTP.")
         loader.add_option("egress_ignore_hosts", Sequence[str], [], "MITMPROXY_IGNORE_HOSTS.")
         loader.add_option("egress_stream_requests", int, 8 << 20, "MITMPROXY_STREAM_REQUESTS.")
+        loader.add_option("egress_idle_timeout", int, 3600, "MITMPROXY_IDLE_TIMEOUT.")
         loader.add_option(
             "egress_without", str, "", "Patches to leave out, separated by commas; for tests."
         )

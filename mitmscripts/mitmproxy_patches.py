@@ -740,6 +740,19 @@ def addon_errors(bodies, **_):
     addonmanager.AddonManager.trigger_event = trigger
 
 
+def idle_timeout(**_):
+    """What is silent for ten minutes is not dead: a slow answer, an event stream, a WebSocket."""
+    init = stock(server.ConnectionHandler, "__init__", "self", "context")
+    stock(server.TimeoutWatchdog, "__init__", "self", "timeout", "callback")
+
+    def with_timeout(self, context):
+        init(self, context)
+        if self.client.transport_protocol == "tcp":
+            self.timeout_watchdog.timeout = context.options.egress_idle_timeout
+
+    server.ConnectionHandler.__init__ = with_timeout
+
+
 PIECES = [
     validation,
     same_version,
@@ -752,6 +765,7 @@ PIECES = [
     websockets,
     codings,
     addon_errors,
+    idle_timeout,
 ]
 
 

@@ -59,7 +59,7 @@ enum ipv6_mode { IPV6_REDIRECT, IPV6_REJECT, IPV6_OFF };
 enum non_http_mode { NON_HTTP_REJECT, NON_HTTP_LOG, NON_HTTP_ALLOW };
 
 /* No configuration can make the proxy collect a larger request body than this. */
-enum { STREAM_REQUESTS_MAX = 128 << 20 };
+enum { STREAM_REQUESTS_MAX = 128 << 20, SECONDS_MAX = 7 * 24 * 60 * 60 };
 
 enum backend_choice { BACKEND_AUTO, BACKEND_IPTABLES, BACKEND_NFT };
 
@@ -101,7 +101,8 @@ struct config {
     bool other_traffic_allowed; /* what is neither redirected nor excluded */
     bool forwarded_allowed; /* what the pod forwards for somebody else to the redirected ports */
     enum non_http_mode non_http;
-    uint64_t stream_requests; /* bytes; larger request bodies are passed on in pieces */
+    unsigned int idle_timeout; /* seconds without a byte on a connection */
+    uint64_t stream_requests;  /* bytes; larger request bodies are passed on in pieces */
     struct cidr_list exclude_cidrs;
     struct uid_list exclude_uids;
     struct list enforced_elsewhere; /* names of variables, see foreign_policy.h */

@@ -29,25 +29,32 @@ const char *parse_switch(const char *value, void *field)
 }
 
 /* strtonum alone would take "+1" and " 1" too. */
-const char *parse_port(const char *value, void *field)
+static const char *parse_number(const char *value, unsigned int max, unsigned int *number)
 {
     const char *reason = NULL;
     if (value[strspn(value, "0123456789")] != '\0')
         return "not a number";
-    *(uint16_t *)field = (uint16_t)strtonum(value, 1, 65535, &reason);
+    *number = (unsigned int)strtonum(value, 1, max, &reason);
     return reason == NULL ? NULL : "out of range";
+}
+
+const char *parse_port(const char *value, void *field)
+{
+    unsigned int port = 0;
+    const char *reason = parse_number(value, 65535, &port);
+    *(uint16_t *)field = (uint16_t)port;
+    return reason;
+}
+
+const char *parse_seconds(const char *value, void *field)
+{
+    return parse_number(value, SECONDS_MAX, field);
 }
 
 const char *parse_workers(const char *value, void *field)
 {
-    const char *reason = NULL;
     *(unsigned int *)field = 0;
-    if (strcasecmp(value, "auto") == 0)
-        return NULL;
-    if (value[strspn(value, "0123456789")] != '\0')
-        return "not a number";
-    *(unsigned int *)field = (unsigned int)strtonum(value, 1, WORKERS_MAX, &reason);
-    return reason == NULL ? NULL : "out of range";
+    return strcasecmp(value, "auto") == 0 ? NULL : parse_number(value, WORKERS_MAX, field);
 }
 
 const char *parse_path(const char *value, void *field)

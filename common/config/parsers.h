@@ -26,6 +26,7 @@ const char *parse_ipv6(const char *value, void *field);         /* enum ipv6_mod
 const char *parse_permission(const char *value, void *field);   /* bool, true for allow */
 const char *parse_non_http(const char *value, void *field);     /* enum non_http_mode */
 const char *parse_size(const char *value, void *field);         /* uint64_t, bytes */
+const char *parse_seconds(const char *value, void *field);      /* unsigned int */
 const char *parse_workers(const char *value, void *field);      /* unsigned int, 0 for auto */
 const char *parse_backend(const char *value, void *field);      /* enum backend_choice */
 

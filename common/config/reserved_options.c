@@ -27,6 +27,7 @@ static const struct {
     INSTEAD("ignore_hosts", "MITMPROXY_IGNORE_HOSTS"),
     INSTEAD("allow_hosts", "MITMPROXY_IGNORE_HOSTS"),
     INSTEAD("stream_large_bodies", "MITMPROXY_STREAM_REQUESTS"),
+    INSTEAD("tcp_timeout", "MITMPROXY_IDLE_TIMEOUT"),
     INSTEAD("ssl_insecure", "MITMPROXY_SSL_INSECURE"),
     INSTEAD("scripts", "MITMPROXY_SCRIPT"),
     INSTEAD("confdir", "MITMPROXY_CONFDIR"),

@@ -70,6 +70,8 @@ static const struct variable table[] = {
     {"MITMPROXY_STREAM_REQUESTS", parse_size, FIELD(stream_requests), "8m",
      "bytes, or a number followed by k or m, from 0 to 128m",
      "larger request bodies are passed on in pieces; request hooks do not see them"},
+    {"MITMPROXY_IDLE_TIMEOUT", parse_seconds, FIELD(idle_timeout), "3600", "seconds, 1 to 604800",
+     "how long a connection lives without a byte"},
     {"MITMPROXY_EXCLUDE_CIDRS", parse_cidr_list, FIELD(exclude_cidrs), NULL,
      "networks as ADDRESS/PREFIX or single addresses, IPv4 or IPv6, separated by \",\", at most 64",
      "destinations that are not redirected"},

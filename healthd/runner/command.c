@@ -91,6 +91,7 @@ static void add_fixed(struct command *command, const struct config *config)
         add_option(command, "ssl_insecure=true");
     add_option(command, "egress_non_http=%s", non_http[config->non_http]);
     add_option(command, "egress_stream_requests=%" PRIu64, config->stream_requests);
+    add_option(command, "egress_idle_timeout=%u", config->idle_timeout);
     /* The option is repeated for each pattern: all of them count. */
     for (size_t i = 0; i < config->ignore_hosts.count; i++)
         add_option(command, "egress_ignore_hosts=%s", config->ignore_hosts.items[i]);

@@ -163,6 +163,7 @@ udp_hosts MITMPROXY_NON_HTTP
 ignore_hosts MITMPROXY_IGNORE_HOSTS
 allow_hosts MITMPROXY_IGNORE_HOSTS
 stream_large_bodies MITMPROXY_STREAM_REQUESTS
+tcp_timeout MITMPROXY_IDLE_TIMEOUT
 ssl_insecure MITMPROXY_SSL_INSECURE
 scripts MITMPROXY_SCRIPT
 confdir MITMPROXY_CONFDIR
@@ -352,6 +353,18 @@ TABLE
   bad_text MITMPROXY_NON_HTTP log
   bad_text MITMPROXY_STREAM_REQUESTS 1
   all_refused
+}
+
+@test "MITMPROXY_IDLE_TIMEOUT, bad and good values" {
+  local value
+  for value in 0 -1 +1 1.5 1h 604801 18446744073709551616 never; do bad MITMPROXY_IDLE_TIMEOUT "$value"; done
+  bad_text MITMPROXY_IDLE_TIMEOUT 1
+  all_refused
+  for value in 1 604800; do
+    attempt with MITMPROXY_IDLE_TIMEOUT="$value" setup
+    [[ $STATUS == 0 ]] || fault "$value"
+  done
+  no_faults
 }
 
 @test "MITMPROXY_STREAM_REQUESTS and MITMPROXY_NON_HTTP, good values" {

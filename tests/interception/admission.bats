@@ -17,7 +17,7 @@ refused() { metric "refused_total{kind=\"$1\"}"; }
   await_exit "$SPAWNED" 6
   fake_mitmdump <<FAKE
 #!/bin/sh
-exec "$MITMDUMP" "\$@" --set egress_without=validation,same_version,framing,http1_answers,bounded_heads,bounded_queues,request_hook_first,bounded_bodies,websockets,codings,addon_errors
+exec "$MITMDUMP" "\$@" --set egress_without=validation,same_version,framing,http1_answers,bounded_heads,bounded_queues,request_hook_first,bounded_bodies,websockets,codings,addon_errors,idle_timeout
 FAKE
   up
   observe >"$LAB/without"
@@ -58,6 +58,17 @@ FAKE
   # Each hook once.
   same 'hooks of a streamed request' $'requestheaders\nrequest\nresponseheaders\nresponse' \
     "$(sed -n 's|^/http2-1000000 \([a-z]*\) .*|\1|p' "$LAB/home/hooks")"
+}
+
+@test "IDLE_TIMEOUT: a connection lives so long without a byte" {
+  local began
+  give MITMPROXY_IDLE_TIMEOUT=3
+  up
+  has "$(app_curl 'https://shop.example.test/events?pause=1')" '^data: second$'
+  began=$SECONDS
+  refute app_curl 'https://shop.example.test/events?pause=60'
+  ((SECONDS - began < 30))
+  has "$(tr '\0' '\n' <"/proc/$(mitmdump_pid)/cmdline")" '^egress_idle_timeout=3$'
 }
 
 @test "memory for bodies: who finds none waits, gets 503 in the end; uploads that do not end give way" {
