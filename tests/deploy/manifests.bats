@@ -11,7 +11,10 @@ setup() {
   need "$TOOLS/bin/kubernetes-validate"
   WORK=$(mktemp -d)
 }
-teardown() { [[ -z ${WORK-} ]] || rm -r "$WORK"; }
+teardown() {
+  [[ -z ${WORK-} ]] || rm -r "$WORK"
+  lab_down
+}
 
 # Against the schema of a Kubernetes version, strictly. (cert-manager's kinds have none here.)
 valid() {
@@ -103,6 +106,15 @@ environment() { "$TOOLS/bin/python3" "$ROOT/tests/lib/kubernetes.py" environment
   same classic "$expected" "$(environment "$KUBERNETES/sidecar-classic.yaml")"
   same compose "$expected" "$(environment "$ROOT/deploy/compose.yaml")"
   same ca-secret "$expected" "$(environment "$KUBERNETES/ca-secret.yaml" | grep -v MITMPROXY_CA_DIR)"
+}
+
+@test "what applications are told is what setup exports: pod.yaml, and the table in docs/clients.md" {
+  lab_up
+  with EXPORT_MOUNT=/opt/opensandbox/ca setup prepare
+  same pod.yaml "$(sed 's/^/application /' "$EXPORT/trust.env" | sort)" \
+    "$(environment "$KUBERNETES/pod.yaml" | grep '^application ')"
+  same docs/clients.md "$(cut -d= -f1 "$EXPORT/trust.env")" \
+    "$(grep -oE "^. .[A-Z0-9_]+. . " "$ROOT/docs/clients.md" | tr -cd "A-Z0-9_\n")"
 }
 
 @test "compose.yaml: the images and capabilities of the pods" {
