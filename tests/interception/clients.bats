@@ -1,6 +1,7 @@
 #!/usr/bin/env bats
 # Real clients, as an ordinary user in a clean environment, trust what is intercepted with nothing
-# but what setup exports. docs/clients.md says the same in a table.
+# but what setup exports. docs/clients.md says the same in a table. more-clients.bats has those
+# that take long to install.
 
 source "$BATS_TEST_DIRNAME/../lib/suite.sh"
 source "$ROOT/tests/lib/registry.sh"

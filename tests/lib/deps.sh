@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # `make deps`: install what building, demo and tests need, on Debian, as root; with
-# "demo" as argument what building and the demo need.
+# "demo" as argument what building and the demo need, with "long" what the long tier needs beside.
 # Quick and silent when everything is there.
 set -euo pipefail
 
@@ -9,6 +9,7 @@ cd "$ROOT"
 umask 022 # mitmdump runs as somebody else
 source tests/lib/mitmdump.sh
 source tests/lib/versions.sh
+source tests/lib/more_clients.sh
 
 PACKAGES=(
   # to build
@@ -26,6 +27,7 @@ PACKAGES=(
   apache2-utils default-jdk-headless git golang-go nodejs python3-requests wget wrk
   aria2 awscli binutils gnutls-bin lftp libwww-perl mercurial php-cli php-curl rclone ruby s3cmd skopeo wget2
 )
+[[ ${1-} != long ]] || PACKAGES+=(cargo chromium libnss3-tools maven npm)
 # ... containers, with what podman needs for pods and networks
 [[ ${1-} == demo ]] || PACKAGES+=(
   buildah catatonit conmon debootstrap jq netavark podman runc
@@ -49,6 +51,9 @@ missing_packages() {
       apache2-utils) command -v ab >/dev/null && continue ;;
       golang-go) command -v go >/dev/null && continue ;;
       wrk) command -v wrk >/dev/null && continue ;;
+      cargo) command -v cargo >/dev/null && continue ;;
+      maven) command -v mvn >/dev/null && continue ;;
+      npm) command -v npm >/dev/null && continue ;;
       nodejs) command -v node >/dev/null && continue ;;
       default-jdk-headless) command -v javac >/dev/null && command -v keytool >/dev/null && continue ;;
     esac
@@ -189,3 +194,4 @@ provide_mitmdump
   provide_tools
   provide_python_clients
 }
+[[ ${1-} != long ]] || provide_more_clients
