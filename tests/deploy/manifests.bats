@@ -73,6 +73,20 @@ environment() { "$TOOLS/bin/python3" "$ROOT/tests/lib/kubernetes.py" environment
   no_faults
 }
 
+@test "certs/ over /etc/ssl/certs: the line that each manifest has in a comment" {
+  local file
+  cp -r "$KUBERNETES" "$WORK/kubernetes"
+  for file in {pod,sidecar-classic,ca-secret,component/application}.yaml; do
+    sed -i 's,# \(- { name: export\, mountPath: /etc/ssl/certs\),\1,' "$WORK/kubernetes/$file"
+    has "$(<"$WORK/kubernetes/$file")" '^ *- { name: export, mountPath: /etc/ssl/certs, subPath: ca/certs, readOnly: true }' || fault "$file"
+  done
+  for file in {pod,sidecar-classic,ca-secret}.yaml; do
+    attempt valid 1.29 "$WORK/kubernetes/$file"
+    [[ $STATUS == 0 ]] || fault "$file"
+  done
+  no_faults
+}
+
 @test "least privilege, probes, volumes and images in every manifest" {
   with_component >"$WORK/component.yaml"
   attempt "$TOOLS/bin/python3" "$ROOT/tests/lib/manifests.py" "$IMAGE" "${MANIFESTS[@]}" "$WORK/component.yaml"
