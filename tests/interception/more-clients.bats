@@ -1,5 +1,5 @@
 #!/usr/bin/env bats
-# As clients.bats, with clients that take long to install or to build: packages of npm, crates,
+# As real-clients.bats, with clients that take long to install or to build: packages of npm, crates,
 # Go and Maven, other JavaScript runtimes, and a browser.
 
 source "$BATS_TEST_DIRNAME/../lib/suite.sh"
