@@ -97,6 +97,7 @@ check: deps ## prove it: build, then the tests (root; SANITIZE=1 with sanitizers
 	BUILD=$(BUILD) SANITIZE=$(SANITIZE) TIER=$(TIER) ./tests/run.sh $(SUITE)
 
 check-long: deps ## the tests that take long, which `make check` leaves out (root)
+	./tests/lib/deps.sh long
 	+$(MAKE) --no-print-directory all
 	BUILD=$(BUILD) SANITIZE=$(SANITIZE) TIER=long ./tests/run.sh
 

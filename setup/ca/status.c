@@ -56,8 +56,7 @@ static int judge_exported_certificate(const struct config *config, X509 *root)
 /* Returns how many of the other exported files are missing. */
 static int count_missing(const struct config *config)
 {
-    static const char *const names[] = {EXPORT_BUNDLE, EXPORT_TRUSTSTORE, EXPORT_HASHED,
-                                        EXPORT_ENVIRONMENT, EXPORT_WGETRC};
+    static const char *const names[] = {EXPORT_OTHERS};
     int missing = 0;
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
         char path[PATH_MAX];

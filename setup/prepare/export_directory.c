@@ -13,9 +13,8 @@
 static bool is_exported_file(const struct claim *claim, const char *name)
 {
     (void)claim;
-    static const char *const names[] = {EXPORT_CERTIFICATE, EXPORT_ROOTS,  EXPORT_BUNDLE,
-                                        EXPORT_TRUSTSTORE,  EXPORT_HASHED, EXPORT_ENVIRONMENT,
-                                        EXPORT_WGETRC,      "mitmscripts"};
+    static const char *const names[] = {EXPORT_CERTIFICATE, EXPORT_ROOTS, EXPORT_OTHERS,
+                                        "mitmscripts"};
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
         if (strcmp(name, names[i]) == 0 ||
             (name[0] == '.' && strncmp(name + 1, names[i], strlen(names[i])) == 0))

@@ -8,9 +8,9 @@
 #include "common/base/log.h"
 #include "common/files/files.h"
 #include "setup/trust/bundle.h"
+#include "setup/trust/certs_directory.h"
 #include "setup/trust/export_names.h"
-#include "setup/trust/hashed_directory.h"
-#include "setup/trust/trust_env.h"
+#include "setup/trust/texts.h"
 #include "setup/trust/truststore.h"
 #include "setup/x509/ca.h"
 
@@ -22,18 +22,13 @@ struct exports {
     struct bundle *bundle;
 };
 
-/* Writes and frees data. NULL means that it could not be made; then error says why. */
-static int write_file(const struct exports *exports, const char *name, void *data, size_t size,
-                      struct error *error)
+static int write_file(const struct exports *exports, const char *name, const void *data,
+                      size_t size, struct error *error)
 {
     char path[PATH_MAX];
-    if (data == NULL)
-        return error_prefix(error, "%s", name);
     snprintf(path, sizeof(path), "%.3900s/%s", exports->config->export_dir, name);
     const struct file_content content = {path, data, size, 0644, true};
-    int result = file_update(exports->directory, name, &content, error);
-    free(data);
-    return result;
+    return file_update(exports->directory, name, &content, error);
 }
 
 static int write_certificates(const struct exports *exports, const char *name,
@@ -41,7 +36,11 @@ static int write_certificates(const struct exports *exports, const char *name,
 {
     size_t size = 0;
     char *pem = certificates_to_pem(certificates, &size, error);
-    return write_file(exports, name, pem, size, error);
+    if (pem == NULL)
+        return error_prefix(error, "%s", name);
+    int result = write_file(exports, name, pem, size, error);
+    free(pem);
+    return result;
 }
 
 /* Adds the system's roots and those that mitmdump trusts: a host that is passed through shows its
@@ -80,28 +79,43 @@ static int write_current_root(const struct exports *exports, char sha256[static 
     return result;
 }
 
+/* The bundle in all its forms. */
 static int write_bundles(const struct exports *exports, struct error *error)
 {
     char path[PATH_MAX];
-    size_t size = 0;
     const STACK_OF(X509) *all = bundle_certificates(exports->bundle);
-    snprintf(path, sizeof(path), "%.3900s/" EXPORT_HASHED, exports->config->export_dir);
-    if (write_certificates(exports, EXPORT_BUNDLE, all, error) != 0 ||
-        hashed_directory_write(exports->directory, EXPORT_HASHED, all, path, error) != 0)
-        return -1;
-    unsigned char *truststore = truststore_make(all, &size, error);
-    return write_file(exports, EXPORT_TRUSTSTORE, truststore, size, error);
+    struct certs_directory certs = {.path = path, .certificates = all};
+    snprintf(path, sizeof(path), "%.3900s/" EXPORT_CERTS, exports->config->export_dir);
+    char *pem = certificates_to_pem(all, &certs.bundle_size, error);
+    unsigned char *truststore =
+        pem != NULL ? truststore_make(all, &certs.truststore_size, error) : NULL;
+    certs.bundle = pem;
+    certs.truststore = truststore;
+    int result = -1;
+    if (truststore == NULL)
+        error_prefix(error, "%s", pem == NULL ? EXPORT_BUNDLE : EXPORT_TRUSTSTORE);
+    else if (write_file(exports, EXPORT_BUNDLE, pem, certs.bundle_size, error) == 0 &&
+             write_file(exports, EXPORT_TRUSTSTORE, truststore, certs.truststore_size, error) == 0)
+        result = certs_directory_write(exports->directory, &certs, error);
+    free(truststore);
+    free(pem);
+    return result;
 }
 
-static int write_environment(const struct exports *exports, struct error *error)
+static int write_texts(const struct exports *exports, struct error *error)
 {
-    size_t size = 0;
-    const char *mount = exports->config->export_mount;
-    char *environment = trust_env_make(mount, &size, error);
-    if (write_file(exports, EXPORT_ENVIRONMENT, environment, size, error) != 0)
-        return -1;
-    char *wgetrc = wgetrc_make(mount, &size, error);
-    return write_file(exports, EXPORT_WGETRC, wgetrc, size, error);
+    for (size_t i = 0; i < text_count; i++) {
+        const char *name = text_names[i];
+        size_t size = 0;
+        char *text = text_make(name, exports->config->export_mount, &size, error);
+        if (text == NULL)
+            return error_prefix(error, "%s", name);
+        int result = write_file(exports, name, text, size, error);
+        free(text);
+        if (result != 0)
+            return -1;
+    }
+    return 0;
 }
 
 static int write_all(const struct exports *exports, char sha256[static STATE_SHA256_SIZE],
@@ -111,7 +125,7 @@ static int write_all(const struct exports *exports, char sha256[static STATE_SHA
         write_certificates(exports, EXPORT_ROOTS, exports->roots, error) != 0 ||
         write_bundles(exports, error) != 0)
         return -1;
-    return write_environment(exports, error);
+    return write_texts(exports, error);
 }
 
 /* Reads the roots from in. NULL with error if there are none. The caller frees them. */

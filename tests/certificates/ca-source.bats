@@ -29,7 +29,7 @@ everywhere() {
   same mitmproxy-ca-cert.pem "$1" "$(fingerprint "$EXPORT/mitmproxy-ca-cert.pem")" || fault export
   grep -qx "$1" <(fingerprints "$EXPORT/mitmproxy-ca-roots.pem") || fault roots
   grep -qx "$1" <(fingerprints "$BUNDLE") || fault bundle
-  cat "$EXPORT"/certs/* >"$LAB/hashed"
+  cat "$EXPORT"/certs/*.[0-9] >"$LAB/hashed"
   grep -qx "$1" <(fingerprints "$LAB/hashed") || fault 'hashed directory'
   keytool -list -keystore "$EXPORT/mitmproxy-truststore.p12" -storepass changeit 2>&1 | tr -d : | tr A-F a-f >"$LAB/listed"
   grep -q "$1" "$LAB/listed" || fault 'trust store'
@@ -237,7 +237,7 @@ served() {
     served "$ca" current
     same "$ca: roots" "$({ fingerprint "$PKI/current.crt" && fingerprint "$PKI/earlier.crt"; } | sort)" \
       "$(fingerprints "$EXPORT/mitmproxy-ca-roots.pem")" || fault "$ca: roots"
-    cat "$EXPORT"/certs/* >"$LAB/hashed"
+    cat "$EXPORT"/certs/*.[0-9] >"$LAB/hashed"
     for name in current earlier; do
       grep -qx "$(fingerprint "$PKI/$name.crt")" <(fingerprints "$BUNDLE") || fault "$ca: $name in the bundle"
       grep -qx "$(fingerprint "$PKI/$name.crt")" <(fingerprints "$LAB/hashed") || fault "$ca: $name in certs"
@@ -301,8 +301,7 @@ new_pod() {
   new_pod
   up
   everywhere "$first"
-  sed "s,$EXPORT,$LAB/kept,g" "$EXPORT/trust.env" >"$LAB/kept/trust.env"
-  sed -i "s,$EXPORT,$LAB/kept,g" "$LAB/kept/wgetrc"
+  sed -i "s,$EXPORT,$LAB/kept,g" "$LAB"/kept/{trust.env,wgetrc,apt.conf,php.ini}
   read_trust_env_of "$LAB/kept"
   intercepted curl openssl urllib requests node java git wget
   passed_through curl openssl urllib
@@ -366,9 +365,14 @@ new_pod() {
   mkdir "$LAB/again"
   awk -v dir="$LAB/again" '/BEGIN CERT/ { file = dir "/" ++n ".pem" } file { print > file } /END CERT/ { close(file); file = "" }' "$BUNDLE"
   openssl rehash "$LAB/again"
-  same names "$(find "$LAB/again" -type l -printf '%f\n' | sort)" "$(find "$EXPORT/certs" ! -type d -printf '%f\n' | sort)"
-  cat "$EXPORT"/certs/* >"$LAB/hashed"
+  same names "$(find "$LAB/again" -type l -printf '%f\n' | sort)" "$(find "$EXPORT/certs" -name '*.[0-9]' -printf '%f\n' | sort)"
+  cat "$EXPORT"/certs/*.[0-9] >"$LAB/hashed"
   same certificates "$(fingerprints "$BUNDLE")" "$(fingerprints "$LAB/hashed")"
+  # ... and beside it what else Debian and Alpine have in /etc/ssl/certs.
+  same 'other files' $'ca-certificates.crt\njava/cacerts' \
+    "$(find "$EXPORT/certs" ! -type d ! -name '*.[0-9]' -printf '%P\n' | sort)"
+  cmp "$BUNDLE" "$EXPORT/certs/ca-certificates.crt"
+  cmp "$EXPORT/mitmproxy-truststore.p12" "$EXPORT/certs/java/cacerts"
 }
 
 @test "keytool lists the trust store, with the same roots, with the password changeit and with none" {
@@ -385,22 +389,34 @@ new_pod() {
   no_faults
 }
 
-@test "trust.env: NAME=value lines for each program that the issue names, with paths as the application sees them" {
-  local name
+@test "trust.env: NAME=value lines, with paths as the application sees them" {
   give EXPORT_MOUNT=/etc/opensandbox
   in_pod setup prepare
-  lacks "$(<"$EXPORT/trust.env")" "$EXPORT"
-  lacks "$(<"$EXPORT/wgetrc")" "$EXPORT"
-  grep -vE '^[A-Z][A-Z_]*=[^"'\'']*$' "$EXPORT/trust.env" && fault 'no NAME=value line'
-  for name in SSL_CERT_FILE SSL_CERT_DIR CURL_CA_BUNDLE GIT_SSL_CAINFO REQUESTS_CA_BUNDLE NODE_EXTRA_CA_CERTS \
-    JAVA_TOOL_OPTIONS AWS_CA_BUNDLE DENO_CERT; do
-    [[ $(grep -c "^$name=.*/etc/opensandbox/" "$EXPORT/trust.env") == 1 ]] || fault "$name"
-  done
+  local texts=("$EXPORT"/{trust.env,trust.sh,wgetrc,apt.conf,php.ini}) line path
+  refute grep -F "$EXPORT" "${texts[@]}"
+  # Each line names the export, and no character in it means anything to a shell's `export "$line"`.
+  while IFS= read -r line; do
+    [[ $line =~ ^[A-Z][A-Z0-9_]*=[^\"\'\$]*/etc/opensandbox ]] || fault "$line"
+  done <"$EXPORT/trust.env"
+  same 'variables that stand twice' '' "$(cut -d= -f1 "$EXPORT/trust.env" | sort | uniq -d)"
+  # Programs that have their own transport beside it do not start with this one.
+  lacks "$(<"$EXPORT/trust.env")" '^AWS_CA_BUNDLE'
   # Each file that is named is there.
-  local path
   while read -r path; do
-    [[ -e $EXPORT/${path#/etc/opensandbox/} ]] || fault "$path"
-  done < <(grep -ohE '/etc/opensandbox/[^ ]*' "$EXPORT/trust.env" "$EXPORT/wgetrc")
+    [[ -e $EXPORT/${path#/etc/opensandbox} ]] || fault "$path"
+  done < <(grep -ohE '/etc/opensandbox[^" '\'']*' "${texts[@]}")
+  no_faults
+}
+
+@test "trust.sh: every shell takes it, and has the variables of trust.env then" {
+  local shell
+  give EXPORT_MOUNT='/opt/a_b-c.d+e@f=,%'
+  in_pod setup prepare
+  for shell in 'dash -eu' 'bash -eu' 'bash --posix -eu'; do
+    # shellcheck disable=SC2016,SC2086 # the other shell's; a shell and its options
+    attempt env -i PATH="$PATH" $shell -c '. "$1" && env' shell "$EXPORT/trust.sh"
+    same "$shell" "$(sort "$EXPORT/trust.env")" "$(grep -vE '^(PATH|PWD|SHLVL|OLDPWD|_)=' <<<"$OUTPUT" | sort)" || fault "$shell"
+  done
   no_faults
 }
 

@@ -142,10 +142,10 @@ KINDS=('link to a secret' 'link to a CA' 'link to a new name' 'link to a directo
   template
   local kind name
   for name in mitmproxy-ca-cert.pem mitmproxy-ca-roots.pem merged-ca-certificates.pem mitmproxy-truststore.p12 \
-    certs trust.env wgetrc; do
+    certs certs/java certs/java/cacerts trust.env trust.sh wgetrc; do
     for kind in 'link to a secret' 'link to a directory' 'hard link' FIFO; do
       as_left
-      chmod 0777 "$EXPORT"
+      chmod 0777 "$EXPORT" "$EXPORT/certs" "$EXPORT/certs/java"
       plant "$kind" "$EXPORT/$name"
       bears "$kind at $name"
     done

@@ -11,7 +11,10 @@ setup() {
   need "$TOOLS/bin/kubernetes-validate"
   WORK=$(mktemp -d)
 }
-teardown() { [[ -z ${WORK-} ]] || rm -r "$WORK"; }
+teardown() {
+  [[ -z ${WORK-} ]] || rm -r "$WORK"
+  lab_down
+}
 
 # Against the schema of a Kubernetes version, strictly. (cert-manager's kinds have none here.)
 valid() {
@@ -70,6 +73,20 @@ environment() { "$TOOLS/bin/python3" "$ROOT/tests/lib/kubernetes.py" environment
   no_faults
 }
 
+@test "certs/ over /etc/ssl/certs: the line that each manifest has in a comment" {
+  local file
+  cp -r "$KUBERNETES" "$WORK/kubernetes"
+  for file in {pod,sidecar-classic,ca-secret,component/application}.yaml; do
+    sed -i 's,# \(- { name: export\, mountPath: /etc/ssl/certs\),\1,' "$WORK/kubernetes/$file"
+    has "$(<"$WORK/kubernetes/$file")" '^ *- { name: export, mountPath: /etc/ssl/certs, subPath: ca/certs, readOnly: true }' || fault "$file"
+  done
+  for file in {pod,sidecar-classic,ca-secret}.yaml; do
+    attempt valid 1.29 "$WORK/kubernetes/$file"
+    [[ $STATUS == 0 ]] || fault "$file"
+  done
+  no_faults
+}
+
 @test "least privilege, probes, volumes and images in every manifest" {
   with_component >"$WORK/component.yaml"
   attempt "$TOOLS/bin/python3" "$ROOT/tests/lib/manifests.py" "$IMAGE" "${MANIFESTS[@]}" "$WORK/component.yaml"
@@ -103,6 +120,15 @@ environment() { "$TOOLS/bin/python3" "$ROOT/tests/lib/kubernetes.py" environment
   same classic "$expected" "$(environment "$KUBERNETES/sidecar-classic.yaml")"
   same compose "$expected" "$(environment "$ROOT/deploy/compose.yaml")"
   same ca-secret "$expected" "$(environment "$KUBERNETES/ca-secret.yaml" | grep -v MITMPROXY_CA_DIR)"
+}
+
+@test "what applications are told is what setup exports: pod.yaml, and the table in docs/clients.md" {
+  lab_up
+  with EXPORT_MOUNT=/opt/opensandbox/ca setup prepare
+  same pod.yaml "$(sed 's/^/application /' "$EXPORT/trust.env" | sort)" \
+    "$(environment "$KUBERNETES/pod.yaml" | grep '^application ')"
+  same docs/clients.md "$(cut -d= -f1 "$EXPORT/trust.env")" \
+    "$(grep -oE "^. .[A-Z0-9_]+. . " "$ROOT/docs/clients.md" | tr -cd "A-Z0-9_\n")"
 }
 
 @test "compose.yaml: the images and capabilities of the pods" {

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # `make deps`: install what building, demo and tests need, on Debian, as root; with
-# "demo" as argument what building and the demo need.
+# "demo" as argument what building and the demo need, with "long" what the long tier needs beside.
 # Quick and silent when everything is there.
 set -euo pipefail
 
@@ -9,6 +9,7 @@ cd "$ROOT"
 umask 022 # mitmdump runs as somebody else
 source tests/lib/mitmdump.sh
 source tests/lib/versions.sh
+source tests/lib/more_clients.sh
 
 PACKAGES=(
   # to build
@@ -24,7 +25,9 @@ PACKAGES=(
 # for the tests: the clients that shall trust what is exported, or ask for health
 [[ ${1-} == demo ]] || PACKAGES+=(
   apache2-utils default-jdk-headless git golang-go nodejs python3-requests wget wrk
+  aria2 awscli binutils gnutls-bin lftp libwww-perl mercurial php-cli php-curl rclone ruby s3cmd skopeo wget2
 )
+[[ ${1-} != long ]] || PACKAGES+=(cargo chromium libnss3-tools maven npm)
 # ... containers, with what podman needs for pods and networks
 [[ ${1-} == demo ]] || PACKAGES+=(
   buildah catatonit conmon debootstrap jq netavark podman runc
@@ -48,6 +51,9 @@ missing_packages() {
       apache2-utils) command -v ab >/dev/null && continue ;;
       golang-go) command -v go >/dev/null && continue ;;
       wrk) command -v wrk >/dev/null && continue ;;
+      cargo) command -v cargo >/dev/null && continue ;;
+      maven) command -v mvn >/dev/null && continue ;;
+      npm) command -v npm >/dev/null && continue ;;
       nodejs) command -v node >/dev/null && continue ;;
       default-jdk-headless) command -v javac >/dev/null && command -v keytool >/dev/null && continue ;;
     esac
@@ -145,6 +151,35 @@ provide_tools() {
   fi
 }
 
+# Clients from Python's package index: packages of today, and pip before and after it
+# used the system's roots.
+PYTHON_CLIENTS=$ROOT/build/clients
+PYTHON_CLIENT_PACKAGES=(
+  aiohttp==3.14.5 anthropic==2.14.0 grpcio==1.85.3 httplib2==0.32.1 httpx==0.28.1 openai==3.57.0
+  pycurl==7.49.0 requests==2.34.2 urllib3==2.8.0 uv==0.13.9
+)
+PIPS=(pip==24.1.2 pip==26.3)
+provide_python_clients() {
+  local made_of="${PYTHON_CLIENT_PACKAGES[*]} ${PIPS[*]}"
+  [[ $(cat "$PYTHON_CLIENTS/made-of" 2>/dev/null) != "$made_of" ]] || return 0
+  say "making build/clients"
+  rm -rf "$PYTHON_CLIENTS"
+  local log
+  if log=$(fill_python_clients 2>&1); then
+    echo "$made_of" >"$PYTHON_CLIENTS/made-of"
+  else
+    rm -rf "$PYTHON_CLIENTS"
+    say "not possible: $(tail -n 1 <<<"$log")"
+  fi
+}
+fill_python_clients() {
+  local pip=("$PYTHON_CLIENTS/bin/pip" --quiet --disable-pip-version-check --retries 1) package
+  /usr/bin/python3 -m venv "$PYTHON_CLIENTS" && "${pip[@]}" install "${PYTHON_CLIENT_PACKAGES[@]}" || return
+  for package in "${PIPS[@]}"; do
+    "${pip[@]}" download --no-deps --dest "$PYTHON_CLIENTS" "$package" || return
+  done
+}
+
 command -v apt-get >/dev/null || {
   say "no apt-get here; these Debian packages or their like are needed: ${PACKAGES[*]}" >&2
   exit 1
@@ -157,4 +192,6 @@ provide_mitmdump
 [[ ${1-} == demo ]] || {
   provide_image_version
   provide_tools
+  provide_python_clients
 }
+[[ ${1-} != long ]] || provide_more_clients

@@ -95,6 +95,7 @@ X-OpenSandbox-Egress: \$http_x_opensandbox_egress
       proxy_http_version 1.1;
       proxy_buffering off;
     }
+    include $dir/more[.]conf; # a suite's own, if it has any
 EOF
 }
 

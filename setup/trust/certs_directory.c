@@ -1,4 +1,4 @@
-#include "setup/trust/hashed_directory.h"
+#include "setup/trust/certs_directory.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "common/files/files.h"
+#include "setup/trust/export_names.h"
 #include "setup/x509/ca.h"
 
 enum { NAME_SIZE = 24, LEFT_AFTER_S = 60 };
@@ -40,10 +41,20 @@ static void choose_name(struct names *names, X509 *certificate)
     names->count++;
 }
 
-static int write_certificate(int directory, const char *name, X509 *certificate, const char *path,
-                             struct error *error)
+/* Not durable: a hundred times fsync would be the slowest part of setup, and the next run repairs
+ * what a crash damages. */
+static int write_file(int directory, const char *path, const char *name, const void *data,
+                      size_t size, struct error *error)
 {
     char full[PATH_MAX];
+    snprintf(full, sizeof(full), "%.4000s/%s", path, name);
+    const struct file_content content = {full, data, size, 0644, false};
+    return file_update(directory, name, &content, error);
+}
+
+static int write_certificate(int directory, const char *path, const char *name, X509 *certificate,
+                             struct error *error)
+{
     size_t size;
     STACK_OF(X509) *one = sk_X509_new_null();
     sk_X509_push(one, certificate);
@@ -51,11 +62,7 @@ static int write_certificate(int directory, const char *name, X509 *certificate,
     sk_X509_free(one);
     if (pem == NULL)
         return -1;
-    snprintf(full, sizeof(full), "%.4000s/%s", path, name);
-    /* Not durable: a hundred times fsync would be the slowest part of setup, and the next run
-     * repairs what a crash damages. */
-    const struct file_content content = {full, pem, size, 0644, false};
-    int result = file_update(directory, name, &content, error);
+    int result = write_file(directory, path, name, pem, size, error);
     free(pem);
     return result;
 }
@@ -107,25 +114,61 @@ static int open_directory(int parent, const char *name, const char *path, struct
     return -1;
 }
 
-int hashed_directory_write(int parent, const char *name, const STACK_OF(X509) * certificates,
-                           const char *path, struct error *error)
+static int write_hashed(int directory, const struct certs_directory *certs, struct names *names,
+                        struct error *error)
 {
-    struct names names = {0};
-    int count = sk_X509_num(certificates);
-    int directory = open_directory(parent, name, path, error);
+    for (int i = 0; i < sk_X509_num(certs->certificates); i++) {
+        X509 *certificate = sk_X509_value(certs->certificates, i);
+        choose_name(names, certificate);
+        if (write_certificate(directory, certs->path, names->at[names->count - 1], certificate,
+                              error) != 0)
+            return -1;
+    }
+    return 0;
+}
+
+static int write_java(int parent, const struct certs_directory *certs, struct error *error)
+{
+    char name[1][NAME_SIZE] = {CERTS_JAVA_STORE};
+    const struct names names = {1, name};
+    char path[PATH_MAX];
+    snprintf(path, sizeof(path), "%.4000s/" CERTS_JAVA, certs->path);
+    int directory = open_directory(parent, CERTS_JAVA, path, error);
     if (directory < 0)
         return -1;
-    int result = 0;
-    names.at = calloc((size_t)count + 1, sizeof(*names.at));
-    if (names.at == NULL)
-        result = error_set(error, 1, "%s: %s", path, strerror(errno));
-    for (int i = 0; result == 0 && i < count; i++) {
-        choose_name(&names, sk_X509_value(certificates, i));
-        result =
-            write_certificate(directory, names.at[i], sk_X509_value(certificates, i), path, error);
-    }
+    int result = write_file(directory, path, CERTS_JAVA_STORE, certs->truststore,
+                            certs->truststore_size, error);
     if (result == 0)
         result = remove_others(directory, &names, path, error);
+    close(directory);
+    return result;
+}
+
+static int write_all(int directory, const struct certs_directory *certs, struct names *names,
+                     struct error *error)
+{
+    strlcpy(names->at[names->count++], CERTS_BUNDLE, NAME_SIZE);
+    strlcpy(names->at[names->count++], CERTS_JAVA, NAME_SIZE);
+    if (write_file(directory, certs->path, CERTS_BUNDLE, certs->bundle, certs->bundle_size,
+                   error) != 0 ||
+        write_java(directory, certs, error) != 0 ||
+        write_hashed(directory, certs, names, error) != 0)
+        return -1;
+    return remove_others(directory, names, certs->path, error);
+}
+
+int certs_directory_write(int parent, const struct certs_directory *certs, struct error *error)
+{
+    struct names names = {0};
+    int directory = open_directory(parent, EXPORT_CERTS, certs->path, error);
+    if (directory < 0)
+        return -1;
+    int result = -1;
+    names.at = calloc((size_t)sk_X509_num(certs->certificates) + 2, sizeof(*names.at));
+    if (names.at != NULL)
+        result = write_all(directory, certs, &names, error);
+    else
+        error_set(error, 1, "%s: %s", certs->path, strerror(errno));
     free(names.at);
     close(directory);
     return result;
