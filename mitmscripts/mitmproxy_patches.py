@@ -43,9 +43,10 @@ if not FIRST <= VERSION <= LAST:
     refuse_to_run("its version")
 
 try:
+    import h2.exceptions
     import wsproto.extensions
     from mitmproxy import addonmanager, exceptions, flow, http
-    from mitmproxy.connection import Client
+    from mitmproxy.connection import Client, ConnectionState
     from mitmproxy.net import encoding
     from mitmproxy.net.http import http1
     from mitmproxy.proxy import commands, events, server
@@ -65,6 +66,7 @@ BAD_REQUEST = ErrorCode.GENERIC_CLIENT_ERROR if ErrorCode else 400
 
 HEAD_MAX = 256 * 1024
 WAITING_MAX = 4 * 1024 * 1024
+STREAM_WINDOW, CONNECTION_WINDOW = 1024 * 1024, 8 * 1024 * 1024
 # A message of a WebSocket, for addons in one piece. Each of its frames takes memory and time by
 # itself, also an empty one.
 MESSAGE_MAX = 16 * 1024 * 1024
@@ -342,7 +344,7 @@ def framing(**_):
 
 def bounded_queues(bodies, **_):
     """Stop reading from a connection while too much of its data waits inside mitmproxy: for a slow
-    connection or hook, for a window of HTTP/2, for the answer to the request before, or for room for a body."""
+    connection or hook, for the answer to the request before, or for room for a body."""
     handler = server.ConnectionHandler
     drain_writers = stock(handler, "drain_writers", "self")
     server_event = stock(handler, "server_event", "self", "event")
@@ -392,14 +394,81 @@ def waiting(outermost, connection):
                 total += len(event.data)
         if isinstance(layer, _http1.Http1Connection) and layer.conn is connection:
             total += len(layer.buf)
-        # In HTTP/2 what came from one side waits in the buffers of the other side.
-        if isinstance(layer, _http2.Http2Client if is_client else _http2.Http2Server):
-            for buffer in layer.h2_conn.stream_buffers.values():
-                total += sum(len(piece.data) for piece in buffer)
         pending += [layer.__dict__.get("child_layer"), layer.__dict__.get("layer")]
         pending += layer.__dict__.get("streams", {}).values() if isinstance(layer, layers.HttpLayer) else ()
         pending += layer.__dict__.get("connections", {}).values()
     return total
+
+
+def stream_windows(**_):
+    """In HTTP/2, what the other side does not take yet is not asked for: the window of a stream opens
+    as far as its data have gone on. mitmproxy takes all, and to stop reading the connection would
+    stop other streams as well, and the windows for the opposite direction, for ever if both wait."""
+    connection = _http2.BufferedH2Connection
+    init = stock(connection, "__init__", "self", "config")
+    stock(connection, "initiate_connection", "self")
+    acknowledge = stock(connection, "acknowledge_received_data", "self", "acknowledged_size", "stream_id")
+    handle_event = stock(layers.HttpLayer, "_handle_event", "self", "event")
+
+    def init_with_windows(self, config):
+        init(self, config)
+        self.local_settings.initial_window_size = STREAM_WINDOW
+        self.local_settings.acknowledge()
+        self.egress_held = {}  # bytes that have come and are not acknowledged, by stream
+
+    def initiate(self):
+        super(connection, self).initiate_connection()
+        self.increment_flow_control_window(CONNECTION_WINDOW - self.inbound_flow_control_window)
+
+    def hold(self, acknowledged_size, stream_id):
+        self.egress_held[stream_id] = self.egress_held.get(stream_id, 0) + acknowledged_size
+
+    def handle(self, event):
+        yield from handle_event(self, event)
+        for side in map(innermost, list(self.connections.values())):
+            if isinstance(side, _http2.Http2Connection) and side.h2_conn.egress_held:
+                release(self, side)
+                data = side.h2_conn.data_to_send()
+                if data and side.conn.state & ConnectionState.CAN_WRITE:
+                    yield commands.SendData(side.conn, data)
+
+    def release(self, side):
+        held = side.h2_conn.egress_held
+        for stream_id in list(held):
+            waits = min(held[stream_id], unsent(self, side, stream_id))
+            gone = held[stream_id] - waits
+            if waits:
+                held[stream_id] = waits
+            else:
+                del held[stream_id]
+            if gone:
+                with contextlib.suppress(h2.exceptions.ProtocolError):  # the stream has ended
+                    acknowledge(side.h2_conn, gone, stream_id)
+
+    def innermost(layer):
+        """What speaks HTTP on a connection; there may be TLS around it."""
+        while inner := layer.__dict__.get("child_layer") or layer.__dict__.get("layer"):
+            layer = inner
+        return layer
+
+    def unsent(self, side, stream_id):
+        """How many bytes of a stream wait on the other side."""
+        if isinstance(side, _http2.Http2Client):
+            other = self.connections[self.context.client]
+            waits = other.h2_conn.stream_buffers.get(side.their_stream_id.get(stream_id), ())
+        else:
+            stream = self.streams.get(stream_id)
+            other = stream and self.connections.get(stream.context.server)
+            other = other and innermost(other)
+            if not isinstance(other, _http2.Http2Client):
+                return 0
+            waits = other.h2_conn.stream_buffers.get(other.our_stream_id.get(stream_id), ())
+            waits = [*waits, *other.stream_queue.get(stream_id, ())]
+        return sum(len(getattr(piece, "data", b"")) for piece in waits)
+
+    connection.__init__, connection.initiate_connection = init_with_windows, initiate
+    connection.acknowledge_received_data = hold
+    layers.HttpLayer._handle_event = handle
 
 
 def request_hook_first(bodies, **_):
@@ -760,6 +829,7 @@ PIECES = [
     http1_answers,
     bounded_heads,
     bounded_queues,
+    stream_windows,
     request_hook_first,
     bounded_bodies,
     websockets,

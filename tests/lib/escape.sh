@@ -64,9 +64,6 @@ http {
 EOF
 }
 
-# The rows and the origins need the libraries of mitmproxy's environment, whichever version runs.
-client_python() { sed -n '1s/^#!//p' "$MITMDUMP"; }
-
 # Kept in build/go, because it takes a while.
 build_go_origin() {
   local program=$ROOT/build/go/escape-origin

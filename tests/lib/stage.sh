@@ -53,6 +53,9 @@ stage_mitmdump() {
   }
 }
 
+# The Python of mitmdump's environment, for rows and origins that need its libraries, whichever version runs.
+client_python() { sed -n '1s/^#!//p' "$MITMDUMP"; }
+
 # stage_tree ORIGINAL COPY. Links are quicker than copies, and possible on the same file system
 # only. So a file of the copy is removed before it is written anew: it may be the original.
 stage_tree() {

@@ -1,0 +1,422 @@
+"""Where the two ways differ today, and why. A row that differs no longer has to leave the table."""
+
+KNOWN = {
+    "By design: what two parsers could understand differently is refused with 400 (docs/security.md).": """
+        HTTP/1: HTTP/1.1 without Host, TLS
+        HTTP/1: HTTP/1.1 without Host, plain
+        HTTP/1: HTTP/1.2, TLS
+        HTTP/1: HTTP/1.2, plain
+        HTTP/1: Transfer-Encoding: gzip, chunked, TLS
+        HTTP/1: Transfer-Encoding: gzip, chunked, plain
+        HTTP/1: a body of two equal lengths, TLS
+        HTTP/1: a body of two equal lengths, plain
+        HTTP/1: a byte order mark, TLS
+        HTTP/1: a byte order mark, plain
+        HTTP/1: a field's value in two lines, TLS
+        HTTP/1: a field's value in two lines, plain
+        HTTP/1: a length in a list, TLS
+        HTTP/1: a length in a list, plain
+        HTTP/1: lower-case get, TLS
+        HTTP/1: lower-case get, plain
+        HTTP/1: two spaces in the request line, TLS
+        HTTP/1: two spaces in the request line, plain
+        HTTP: target: a fragment, TLS
+        HTTP: target: a fragment, h2
+        HTTP: target: a fragment, plain
+    """,
+    "By design: CONNECT asks for another proxy, and mitmproxy answers 400 in transparent mode.": """
+        HTTP/1: CONNECT, TLS
+        HTTP/1: CONNECT, plain
+    """,
+    "By design: Upgrade and Connection go on for WebSocket alone, and no tunnel opens behind a 101 (docs/security.md).": """
+        HTTP/1: Connection names a field, TLS
+        HTTP/1: Connection names a field, plain
+        HTTP/1: Upgrade: foo, declined, TLS
+        HTTP/1: Upgrade: foo, declined, plain
+        HTTP/1: Upgrade: h2c, TLS
+        HTTP/1: Upgrade: h2c, plain
+        HTTP/1: answer of 101 to another protocol, TLS
+        HTTP/1: answer of 101 to another protocol, plain
+    """,
+    "By design: interim answers and the trailers of HTTP/1.1 are left out (docs/security.md).": """
+        HTTP: 100 that nobody has asked for, TLS
+        HTTP: 100 that nobody has asked for, h2
+        HTTP: 100 that nobody has asked for, plain
+        HTTP: 102, TLS
+        HTTP: 102, h2
+        HTTP: 102, plain
+        HTTP: 103 twice, TLS
+        HTTP: 103 twice, h2
+        HTTP: 103 twice, plain
+        HTTP: 103, TLS
+        HTTP: 103, h2
+        HTTP: 103, plain
+        HTTP: 199, TLS
+        HTTP: 199, h2
+        HTTP: 199, plain
+        HTTP: trailers of a request, TLS
+        HTTP: trailers of a request, plain
+        HTTP: trailers of an answer, TLS
+        HTTP: trailers of an answer, plain
+    """,
+    "An answer before the end of a large upload, and RST_STREAM NO_ERROR: the client gets the head, and waits for the rest.": """
+        HTTP/2: an answer and RST_STREAM NO_ERROR in a large upload, h2
+        HTTP: Expect: 100-continue, large, refused with 413, h2
+    """,
+    "mitmproxy answers Expect: 100-continue itself, before the origin has seen the request, and takes the field away.": """
+        HTTP: Expect: 100-continue, accepted, TLS
+        HTTP: Expect: 100-continue, accepted, h2
+        HTTP: Expect: 100-continue, accepted, plain
+        HTTP: Expect: 100-continue, large, accepted, TLS
+        HTTP: Expect: 100-continue, large, accepted, h2
+        HTTP: Expect: 100-continue, large, accepted, plain
+        HTTP: Expect: 100-continue, large, refused with 413, TLS
+        HTTP: Expect: 100-continue, large, refused with 413, plain
+        HTTP: Expect: 100-continue, not heeded, TLS
+        HTTP: Expect: 100-continue, not heeded, h2
+        HTTP: Expect: 100-continue, not heeded, plain
+        HTTP: Expect: 100-continue, refused with 401, TLS
+        HTTP: Expect: 100-continue, refused with 401, h2
+        HTTP: Expect: 100-continue, refused with 401, plain
+        HTTP: Expect: 100-continue, refused with 413, TLS
+        HTTP: Expect: 100-continue, refused with 413, h2
+        HTTP: Expect: 100-continue, refused with 413, plain
+        HTTP: Expect: 100-continue, refused with 417, TLS
+        HTTP: Expect: 100-continue, refused with 417, h2
+        HTTP: Expect: 100-continue, refused with 417, plain
+    """,
+    "By design: a request body up to MITMPROXY_STREAM_REQUESTS is held until it is whole (docs/addons.md).": """
+        HTTP: a request and its answer at once, TLS
+        HTTP: a request and its answer at once, h2
+        HTTP: a request and its answer at once, plain
+        HTTP: an answer before the request's body, TLS
+        HTTP: an answer before the request's body, h2
+        HTTP: an answer before the request's body, plain
+        HTTP: upload: chunks as they come, TLS
+        HTTP: upload: chunks as they come, h2
+        HTTP: upload: chunks as they come, plain
+        HTTP: upload: pieces of a known length, TLS
+        HTTP: upload: pieces of a known length, h2
+        HTTP: upload: pieces of a known length, plain
+        ends: close by the client in the request, h2
+        ends: half-closed by the server before the request has ended, TLS
+        ends: half-closed by the server before the request has ended, plain
+        ends: reset by the client in the request, h2
+    """,
+    "stream.py holds an answer of a known length up to 1 MiB until it is whole; what comes after the head, or not, is not seen before.": """
+        HTTP: pieces of 256 kB of a known length, TLS
+        HTTP: pieces of 256 kB of a known length, h2
+        HTTP: pieces of 256 kB of a known length, plain
+        HTTP: small pieces of a known length, TLS
+        HTTP: small pieces of a known length, h2
+        HTTP: small pieces of a known length, plain
+        HTTP: the head comes before a small body, TLS
+        HTTP: the head comes before a small body, h2
+        HTTP: the head comes before a small body, plain
+        ends: a server that stalls in the body, TLS
+        ends: a server that stalls in the body, plain
+    """,
+    "mitmproxy closes TLS without close_notify, which an answer until close needs to be whole.": """
+        HTTP: an event stream until close, TLS
+        HTTP: pieces until close, TLS
+        bodies: download of 0 B until close, TLS
+        bodies: download of 1 B until close, TLS
+        bodies: download of 10 MiB until close, TLS
+        bodies: download of 64 kB until close, TLS
+        ends: closed by the server in a body until close, TLS
+        ends: reset by the server in a body until close, TLS
+        other: bytes, ended by the server by close, TLS
+    """,
+    "mitmproxy ends a connection by FIN where the other side's was reset: an answer until close looks whole.": """
+        ends: reset by the server in a body until close, plain
+    """,
+    "A reset is passed on as FIN.": """
+        ends: closed by the server as soon as it is connected, plain
+        ends: cut by the client as soon as it is connected, TLS
+        ends: cut by the client in a body with a length, TLS
+        ends: cut by the client in a chunk, TLS
+        ends: cut by the client in a large body, TLS
+        ends: cut by the client in the head, TLS
+        ends: cut by the client while it waits for an answer, TLS
+        ends: reset by the client as soon as it is connected, TLS
+        ends: reset by the client as soon as it is connected, plain
+        ends: reset by the client in a body with a length, TLS
+        ends: reset by the client in a body with a length, plain
+        ends: reset by the client in a chunk, TLS
+        ends: reset by the client in a chunk, plain
+        ends: reset by the client in a large body, TLS
+        ends: reset by the client in a large body, plain
+        ends: reset by the client in the head, TLS
+        ends: reset by the client in the head, plain
+        ends: reset by the client while it waits for an answer, TLS
+        ends: reset by the client while it waits for an answer, plain
+        ends: reset by the server in a chunk, TLS
+        ends: reset by the server in a chunk, plain
+        other: bytes, ended by the client by reset, TLS
+        other: bytes, ended by the client by reset, plain
+        other: bytes, ended by the server by reset, TLS
+        other: bytes, ended by the server by reset, plain
+    """,
+    "The end of an idle connection at the origin is not told to the client; its next request goes by another one.": """
+        HTTP/1: keep-alive that the server closes when idle, TLS
+        HTTP/1: keep-alive that the server closes when idle, plain
+        HTTP/1: keep-alive that the server cuts when idle, TLS
+        HTTP/1: keep-alive that the server resets when idle, TLS
+        HTTP/1: keep-alive that the server resets when idle, plain
+        HTTP/2: a server that ends an idle connection, h2
+        ends: closed by the server after a whole answer, TLS
+        ends: closed by the server after a whole answer, plain
+        ends: cut by the server after a whole answer, TLS
+        ends: reset by the server after a whole answer, TLS
+        ends: reset by the server after a whole answer, plain
+    """,
+    "A request that meets the end of a connection that was idle gets 502, where a client would ask again on another.": """
+        HTTP/1: keep-alive that ends as the second request comes, TLS
+        HTTP/1: keep-alive that ends as the second request comes, plain
+        HTTP/1: keep-alive that is reset as the second request comes, TLS
+        HTTP/1: keep-alive that is reset as the second request comes, plain
+    """,
+    "mitmproxy takes the next request when the one before is answered.": """
+        HTTP/1: a second request before the first answer, TLS
+        HTTP/1: a second request before the first answer, plain
+    """,
+    "After Connection: close, and after HTTP/1.0, mitmproxy closes by itself, where direct both wait.": """
+        HTTP/1: Connection: close of the server, who does not close, TLS
+        HTTP/1: Connection: close of the server, who does not close, plain
+        HTTP/1: Connection: close that the server does not heed, TLS
+        HTTP/1: Connection: close that the server does not heed, plain
+        HTTP/1: answer of HTTP/1.0, TLS
+        HTTP/1: answer of HTTP/1.0, plain
+        HTTP/1: answer with Connection: close, TLS
+        HTTP/1: answer with Connection: close, plain
+    """,
+    "By design: an answer that is no HTTP/1.1 to the letter is 502, and what follows an answer is dropped.": """
+        HTTP/1: answer and more bytes, TLS
+        HTTP/1: answer and more bytes, plain
+        HTTP/1: answer of 204 with a body, TLS
+        HTTP/1: answer of 204 with a body, plain
+        HTTP/1: answer of 304 and more bytes, TLS
+        HTTP/1: answer of 304 and more bytes, plain
+        HTTP/1: answer of HTTP/0.9, TLS
+        HTTP/1: answer of HTTP/0.9, plain
+        HTTP/1: answer of HTTP/2 to HTTP/1, TLS
+        HTTP/1: answer of HTTP/2 to HTTP/1, plain
+        HTTP/1: answer of half a head, TLS
+        HTTP/1: answer of half a head, plain
+        HTTP/1: answer of no bytes, TLS
+        HTTP/1: answer of no bytes, plain
+        HTTP/1: answer that is none, TLS
+        HTTP/1: answer that is none, plain
+        HTTP/1: answer with a length and chunks, TLS
+        HTTP/1: answer with a length and chunks, plain
+        HTTP/1: answer with a space before a colon, TLS
+        HTTP/1: answer with a space before a colon, plain
+        HTTP/1: answer with two equal lengths, TLS
+        HTTP/1: answer with two equal lengths, plain
+        HTTP/1: answer with two lengths, TLS
+        HTTP/1: answer with two lengths, plain
+    """,
+    "An origin's answer that breaks off, or does not come, is 502 (HTTP/2: RST_STREAM INTERNAL_ERROR, if the head is out).": """
+        bodies: an answer that ends before its length, TLS
+        bodies: an answer that ends before its length, plain
+        ends: close by the server after the head, h2
+        ends: close by the server before an answer, h2
+        ends: close by the server in the body, h2
+        ends: closed by the server after the head, TLS
+        ends: closed by the server after the head, plain
+        ends: closed by the server as soon as it is connected, TLS
+        ends: closed by the server before an answer, TLS
+        ends: closed by the server before an answer, plain
+        ends: closed by the server in a body with a length, TLS
+        ends: closed by the server in a body with a length, plain
+        ends: closed by the server in the head, TLS
+        ends: closed by the server in the head, plain
+        ends: cut by the server after the head, TLS
+        ends: cut by the server after the head, h2
+        ends: cut by the server as soon as it is connected, TLS
+        ends: cut by the server before an answer, TLS
+        ends: cut by the server before an answer, h2
+        ends: cut by the server in a body with a length, TLS
+        ends: cut by the server in the body, h2
+        ends: cut by the server in the head, TLS
+        ends: reset by the server after the head, TLS
+        ends: reset by the server after the head, h2
+        ends: reset by the server after the head, plain
+        ends: reset by the server as soon as it is connected, TLS
+        ends: reset by the server as soon as it is connected, plain
+        ends: reset by the server before an answer, TLS
+        ends: reset by the server before an answer, h2
+        ends: reset by the server before an answer, plain
+        ends: reset by the server between chunks, TLS
+        ends: reset by the server between chunks, plain
+        ends: reset by the server in a body with a length, TLS
+        ends: reset by the server in a body with a length, plain
+        ends: reset by the server in the body, h2
+        ends: reset by the server in the head, TLS
+        ends: reset by the server in the head, plain
+    """,
+    "mitmproxy takes a FIN of the client for its end, and asks nothing of the origin: half-closed connections get no answer.": """
+        ends: half-closed by the client after its request with a body, TLS
+        ends: half-closed by the client after its request with a body, plain
+        ends: half-closed by the client after its request, TLS
+        ends: half-closed by the client after its request, plain
+        ends: half-closed by the client before a large answer, TLS
+        ends: half-closed by the client before a large answer, plain
+    """,
+    "With TLS an end of one direction ends both.": """
+        other: bytes, half-closed by the client, TLS
+        other: bytes, half-closed by the server, TLS
+    """,
+    "A header list above 64 KiB ends mitmproxy's connection of HTTP/2 (GOAWAY ENHANCE_YOUR_CALM, 502).": """
+        HTTP: a field of 65 kB in a request, h2
+        HTTP: a field of 65 kB in an answer, h2
+        HTTP: fields of 200 kB in a request, h2
+        HTTP: fields of 200 kB in an answer, h2
+    """,
+    "By design: a head above 256 KiB is refused (docs/security.md).": """
+        HTTP: a field of 1 MB in an answer, TLS
+        HTTP: a field of 1 MB in an answer, plain
+    """,
+    "A GOAWAY ends mitmproxy's connection at once: streams that the origin has taken and answers get 502, and those it has not taken are not sent again.": """
+        HTTP/2: GOAWAY ENHANCE_YOUR_CALM, h2
+        HTTP/2: GOAWAY after 1 requests and close, 1 at once, h2
+        HTTP/2: GOAWAY after 1 requests and close, 5 at once, h2
+        HTTP/2: GOAWAY after 1 requests without a close, 1 at once, h2
+        HTTP/2: GOAWAY after 1 requests without a close, 5 at once, h2
+        HTTP/2: GOAWAY after 10 requests and close, 1 at once, h2
+        HTTP/2: GOAWAY after 10 requests and close, 4 at once, h2
+        HTTP/2: GOAWAY after 10 requests without a close, 1 at once, h2
+        HTTP/2: GOAWAY after 10 requests without a close, 4 at once, h2
+        HTTP/2: GOAWAY after 1000 requests and close, 8 at once, h2
+        HTTP/2: GOAWAY of the client, while it waits for an answer, h2
+        HTTP/2: a graceful end: GOAWAY twice, h2
+    """,
+    "RST_STREAM of the origin becomes 502 (CANCEL: 499) before an answer and INTERNAL_ERROR after it: REFUSED_STREAM, which a client may repeat, is lost.": """
+        HTTP/2: RST_STREAM CANCEL before an answer, h2
+        HTTP/2: RST_STREAM ENHANCE_YOUR_CALM before an answer, h2
+        HTTP/2: RST_STREAM HTTP_1_1_REQUIRED before an answer, h2
+        HTTP/2: RST_STREAM INTERNAL_ERROR before an answer, h2
+        HTTP/2: RST_STREAM NO_ERROR after the head, h2
+        HTTP/2: RST_STREAM NO_ERROR before an answer, h2
+        HTTP/2: RST_STREAM NO_ERROR in the body, h2
+        HTTP/2: RST_STREAM REFUSED_STREAM before an answer, h2
+    """,
+    "The window of the whole connection of HTTP/2 is shared by streams of which one is not read.": """
+        HTTP/2: a small answer beside a large one that is not read, h2
+    """,
+    "HTTP/2 up and down at once: both windows fill, and neither end is read.": """
+        bodies: 20 MiB up and down at once, h2
+    """,
+    "Plaintext HTTP/2 is closed (mitmproxy does not speak it without TLS).": """
+        HTTP/2: h2c with prior knowledge: GET, h2c
+        HTTP/2: h2c with prior knowledge: POST, h2c
+        HTTP/2: h2c with prior knowledge: ten streams, h2c
+        gRPC: ping-pong, h2c
+        gRPC: unary, h2c
+    """,
+    "Extended CONNECT ends the whole connection (GOAWAY PROTOCOL_ERROR).": """
+        HTTP/2: extended CONNECT, which nobody has offered, h2
+    """,
+    "What was chosen in ALPN is spoken: what is no HTTP/2 does not pass.": """
+        HTTP/2: what is no HTTP/2 where it was chosen, h2
+    """,
+    "By design: pings and pongs go on empty (docs/security.md).": """
+        WebSocket: a ping of the server, TLS
+        WebSocket: a ping of the server, plain
+        WebSocket: a ping with a payload, TLS
+        WebSocket: a ping with a payload, plain
+        WebSocket: a pong that nobody has asked for, TLS
+        WebSocket: a pong that nobody has asked for, plain
+        WebSocket: five pings, TLS
+        WebSocket: five pings, plain
+    """,
+    "The end of a WebSocket without a close becomes a close with 1000: to the other side it looks wanted.": """
+        WebSocket: ended by the client without a close, TLS
+        WebSocket: ended by the client without a close, plain
+        WebSocket: ended by the server without a close, TLS
+        WebSocket: ended by the server without a close, plain
+        WebSocket: reset by the client, TLS
+        WebSocket: reset by the client, plain
+        WebSocket: reset by the server, TLS
+        WebSocket: reset by the server, plain
+    """,
+    "mitmproxy collects a message of a WebSocket before it goes on.": """
+        WebSocket: a fragment as it comes, TLS
+        WebSocket: a fragment as it comes, plain
+    """,
+    "mitmproxy holds a WebSocket to the rules, and says which was broken.": """
+        WebSocket: a masked frame of the server, TLS
+        WebSocket: a masked frame of the server, plain
+        WebSocket: an unknown opcode, TLS
+        WebSocket: an unknown opcode, plain
+        WebSocket: text that is no UTF-8, TLS
+        WebSocket: text that is no UTF-8, plain
+    """,
+    "By design: a message above 16 MiB ends a WebSocket with 1009 (docs/security.md).": """
+        WebSocket: a message of 20 MiB, plain
+    """,
+    "mitmproxy accepts connections before it has the origin's: one that cannot be had is the end of the client's connection (or silence), and a client with a second address does not try that.": """
+        origin: AAAA that cannot be reached, and A that can, TLS
+        origin: AAAA that cannot be reached, and A that can, h2
+        origin: AAAA that cannot be reached, and A that can, plain
+        origin: AAAA that does not answer, and A that does, TLS
+        origin: AAAA that does not answer, and A that does, h2
+        origin: AAAA that does not answer, and A that does, plain
+        origin: AAAA that refuses, and A that does not, TLS
+        origin: AAAA that refuses, and A that does not, h2
+        origin: AAAA that refuses, and A that does not, plain
+        origin: an origin that cannot be reached (ICMP), TLS
+        origin: an origin that cannot be reached (ICMP), plain
+        origin: an origin that does not answer, TLS
+        origin: an origin that does not answer, plain
+        origin: an origin that refuses connections, TLS
+        origin: an origin that refuses connections, plain
+    """,
+    "By design: mitmproxy verifies the origin in the client's place, and says 502 (docs/troubleshooting.md).": """
+        origin: TLS 1.0 alone at the origin, TLS
+        origin: a certificate that has expired, TLS
+        origin: a certificate that has expired, h2
+        origin: a certificate that is not valid yet, TLS
+        origin: a certificate that is not valid yet, h2
+        origin: a certificate that is of an unknown CA, TLS
+        origin: a certificate that is of an unknown CA, h2
+        origin: a certificate that is of another name, TLS
+        origin: a certificate that is of another name, h2
+        origin: a certificate that is self-signed, TLS
+        origin: a certificate that is self-signed, h2
+        origin: an expired certificate, which the client does not check, TLS
+        origin: an origin that answers a ClientHello with access_denied, TLS
+        origin: an origin that answers a ClientHello with handshake_failure, TLS
+        origin: an origin that answers a ClientHello with internal_error, TLS
+        origin: an origin that answers a ClientHello with plain HTTP, TLS
+        origin: an origin that answers a ClientHello with unrecognized_name, TLS
+        origin: an origin that closes after the ClientHello, TLS
+        origin: an origin that closes after the ClientHello, h2
+        origin: an origin that resets after the ClientHello, TLS
+        origin: an origin that resets after the ClientHello, h2
+    """,
+    "mitmproxy's own TLS stands on both sides: versions and ciphers need not agree, and old ones are not offered.": """
+        origin: TLS 1.0 alone at the origin, and the client takes it, TLS
+        origin: TLS 1.2 at the client, 1.3 at the origin, TLS
+        origin: a cipher that the client has not, TLS
+    """,
+    "A client's certificate is not passed on; with TLS 1.3 the origin's alert about it is not answered, and the client waits.": """
+        origin: a client's certificate that may be shown, shown, TLS
+        origin: a client's certificate that must be shown, not shown, TLS
+        origin: a client's certificate that must be shown, not shown, h2
+        origin: a client's certificate that must be shown, shown, TLS
+    """,
+    "Without SNI the origin's certificate is verified for its address.": """
+        origin: no SNI, TLS
+        origin: no SNI, h2
+    """,
+    "mitmproxy closes what has been silent for 600 s, a constant of its own.": """
+        HTTP: an event stream that is silent for 700 s, plain
+        HTTP: a long poll of 700 s, plain
+        HTTP: an event stream that is silent for 700 s, TLS
+        HTTP: a long poll of 700 s, TLS
+        WebSocket: silence of 700 s, plain
+        WebSocket: silence of 700 s, TLS
+    """,
+}
+DIFFERS = {row.strip(): reason for reason, rows in KNOWN.items() for row in rows.strip().splitlines()}
