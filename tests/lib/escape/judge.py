@@ -97,6 +97,9 @@ class Judge:
         egress = values([(field.replace("_", "-"), value) for field, value in line["headers"]], "x-opensandbox-egress")
         if egress != ["1"]:
             yield f"X-OpenSandbox-Egress is {egress}"
+        for value in values(line["headers"], "transfer-encoding"):
+            if value != "chunked":  # not every server knows another spelling
+                yield f"Transfer-Encoding is {value!r}"
         for value in values(line["headers"], "connection"):
             if re.search(r"x-seen|x-opensandbox-egress", value, re.I):
                 yield f"Connection names our header: {value!r}"

@@ -301,11 +301,9 @@ KNOWN = {
         HTTP/2: RST_STREAM NO_ERROR in the body, h2
         HTTP/2: RST_STREAM REFUSED_STREAM before an answer, h2
     """,
-    "The window of the whole connection of HTTP/2 is shared by streams of which one is not read.": """
-        HTTP/2: a small answer beside a large one that is not read, h2
-    """,
-    "HTTP/2 up and down at once: both windows fill, and neither end is read.": """
-        bodies: 20 MiB up and down at once, h2
+    "The one transfer coding is written in small letters.": """
+        HTTP/1: Transfer-Encoding: Chunked, plain
+        HTTP/1: Transfer-Encoding: Chunked, TLS
     """,
     "Plaintext HTTP/2 is closed (mitmproxy does not speak it without TLS).": """
         HTTP/2: h2c with prior knowledge: GET, h2c
