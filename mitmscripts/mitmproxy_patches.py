@@ -43,6 +43,8 @@ if not FIRST <= VERSION <= LAST:
     refuse_to_run("its version")
 
 try:
+    import h2.errors
+    import h2.events
     import h2.exceptions
     import wsproto.extensions
     from mitmproxy import addonmanager, exceptions, flow, http
@@ -66,6 +68,7 @@ BAD_REQUEST = ErrorCode.GENERIC_CLIENT_ERROR if ErrorCode else 400
 
 HEAD_MAX = 256 * 1024
 WAITING_MAX = 4 * 1024 * 1024
+TRIES_MAX = 3
 STREAM_WINDOW, CONNECTION_WINDOW = 1024 * 1024, 8 * 1024 * 1024
 # A message of a WebSocket, for addons in one piece. Each of its frames takes memory and time by
 # itself, also an empty one.
@@ -471,6 +474,88 @@ def stream_windows(**_):
     layers.HttpLayer._handle_event = handle
 
 
+def http2_ends(**_):
+    """An origin ends a connection of HTTP/2 in good order (GOAWAY without an error, RFC 9113, 6.8),
+    as nginx does after 1,000 requests: what it still answers is waited for, and what it has not
+    begun is asked for on another connection. A stream that it resets is reset for the client, by
+    the same code. To mitmproxy, all of this is an error of the gateway."""
+    buffered, client, stream = _http2.BufferedH2Connection, _http2.Http2Client, layers.HttpStream
+    receive_goaway = stock(buffered, "_receive_goaway_frame", "self", "frame")
+    handle_event = stock(client, "_handle_event", "self", "event")
+    handle_h2_event = stock(client, "handle_h2_event", "self", "event")
+    answer = stock(_http2.Http2Server, "_handle_event", "self", "event")
+    handle_error = stock(stream, "handle_protocol_error", "self", "event")
+    matches = stock(layers.GetHttpConnection, "connection_spec_matches", "self", "connection")
+
+    def receive(self, frame):
+        if not self.config.client_side or frame.error_code != h2.errors.ErrorCodes.NO_ERROR:
+            return receive_goaway(self, frame)
+        self.egress_last_stream = frame.last_stream_id
+        return [], []
+
+    def handle(self, event):
+        yield from handle_event(self, event)
+        last = self.h2_conn.egress_last_stream
+        if last is None or self.conn.state is ConnectionState.CLOSED:
+            return
+        vars(self.conn)["egress_ending"] = True  # it is nobody's any more
+        unbegun = [self.their_stream_id[ours] for ours in self.streams if ours > last]
+        self.streams = {ours: state for ours, state in self.streams.items() if ours <= last}
+        unbegun += self.stream_queue
+        self.stream_queue.clear()
+        for stream_id in unbegun:
+            error = layers.ResponseProtocolError(stream_id, "the origin's connection ends", BAD_GATEWAY)
+            error.egress_code, error.egress_unbegun = h2.errors.ErrorCodes.REFUSED_STREAM, True
+            yield ReceiveHttp(error)
+        if not self.streams:
+            yield commands.CloseConnection(self.conn)
+            self._handle_event = self.done
+
+    def with_code(self, event):
+        if not isinstance(event, h2.events.StreamReset):
+            return (yield from handle_h2_event(self, event))
+        for command in handle_h2_event(self, event):
+            if isinstance(command, ReceiveHttp):
+                command.event.egress_code = event.error_code
+            yield command
+        return False
+
+    def reset(self, event):
+        code = getattr(event, "egress_code", None)
+        if code is None or self.is_closed(event.stream_id):
+            yield from answer(self, event)
+            return
+        self.h2_conn.reset_stream(event.stream_id, code)
+        yield commands.SendData(self.conn, self.h2_conn.data_to_send())
+
+    def ask_again(self, event):
+        tries = self.flow.metadata.get("egress_tries", 0)
+        is_whole = self.client_state == self.state_done and not self.flow.request.stream
+        is_unanswered = self.server_state == self.state_wait_for_response_headers
+        if not (getattr(event, "egress_unbegun", False) and is_whole and is_unanswered and tries < TRIES_MAX):
+            yield from handle_error(self, event)
+            return
+        self.flow.metadata["egress_tries"] = tries + 1
+        if not (yield from self.make_server_connection()):
+            return
+        request, server = self.flow.request, self.context.server
+        rest = [layers.RequestData(self.stream_id, request.raw_content)] if request.raw_content else []
+        rest += [layers.RequestTrailers(self.stream_id, request.trailers)] if request.trailers else []
+        yield layers.SendHttp(layers.RequestHeaders(self.stream_id, request, not rest), server)
+        for part in (*rest, layers.RequestEndOfMessage(self.stream_id)):
+            yield layers.SendHttp(part, server)
+
+    def matches_one_that_goes_on(self, connection):
+        return matches(self, connection) and not vars(connection).get("egress_ending")
+
+    buffered.egress_last_stream = None
+    buffered._receive_goaway_frame = receive
+    client._handle_event, client.handle_h2_event = handle, with_code
+    _http2.Http2Server._handle_event = reset
+    stream.handle_protocol_error = ask_again
+    layers.GetHttpConnection.connection_spec_matches = matches_one_that_goes_on
+
+
 def request_hook_first(bodies, **_):
     """The hook `request` runs before the first byte of a request leaves, even if its body goes on
     in pieces. A response that it or `requestheaders` sets is the answer, and a content that is set
@@ -830,6 +915,7 @@ PIECES = [
     bounded_heads,
     bounded_queues,
     stream_windows,
+    http2_ends,
     request_hook_first,
     bounded_bodies,
     websockets,

@@ -279,27 +279,9 @@ KNOWN = {
     """,
     "A GOAWAY ends mitmproxy's connection at once: streams that the origin has taken and answers get 502, and those it has not taken are not sent again.": """
         HTTP/2: GOAWAY ENHANCE_YOUR_CALM, h2
-        HTTP/2: GOAWAY after 1 requests and close, 1 at once, h2
         HTTP/2: GOAWAY after 1 requests and close, 5 at once, h2
-        HTTP/2: GOAWAY after 1 requests without a close, 1 at once, h2
         HTTP/2: GOAWAY after 1 requests without a close, 5 at once, h2
-        HTTP/2: GOAWAY after 10 requests and close, 1 at once, h2
-        HTTP/2: GOAWAY after 10 requests and close, 4 at once, h2
-        HTTP/2: GOAWAY after 10 requests without a close, 1 at once, h2
-        HTTP/2: GOAWAY after 10 requests without a close, 4 at once, h2
-        HTTP/2: GOAWAY after 1000 requests and close, 8 at once, h2
         HTTP/2: GOAWAY of the client, while it waits for an answer, h2
-        HTTP/2: a graceful end: GOAWAY twice, h2
-    """,
-    "RST_STREAM of the origin becomes 502 (CANCEL: 499) before an answer and INTERNAL_ERROR after it: REFUSED_STREAM, which a client may repeat, is lost.": """
-        HTTP/2: RST_STREAM CANCEL before an answer, h2
-        HTTP/2: RST_STREAM ENHANCE_YOUR_CALM before an answer, h2
-        HTTP/2: RST_STREAM HTTP_1_1_REQUIRED before an answer, h2
-        HTTP/2: RST_STREAM INTERNAL_ERROR before an answer, h2
-        HTTP/2: RST_STREAM NO_ERROR after the head, h2
-        HTTP/2: RST_STREAM NO_ERROR before an answer, h2
-        HTTP/2: RST_STREAM NO_ERROR in the body, h2
-        HTTP/2: RST_STREAM REFUSED_STREAM before an answer, h2
     """,
     "The one transfer coding is written in small letters.": """
         HTTP/1: Transfer-Encoding: Chunked, plain
