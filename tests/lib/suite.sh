@@ -15,6 +15,16 @@ source "$ROOT/tests/lib/pki.sh"
 source "$ROOT/tests/lib/tables.sh"
 source "$ROOT/tests/lib/variant.sh"
 
+# bats notes where it is before each command of a test, to say where one has failed, which takes
+# longer than most commands do. Here it does so when one fails.
+set +T
+bats_error_trap() {
+  bats_check_status_from_trap
+  bats_capture_stack_trace
+  # shellcheck disable=SC2034 # for bats
+  BATS_DEBUG_LAST_STACK_TRACE_IS_VALID=1
+}
+
 P=OPENSANDBOX_EGRESS_ # every variable begins with it
 HEALTH_PORT=18080
 # shellcheck disable=SC2034 # for the suites
