@@ -105,13 +105,17 @@ spawn() {
   ALL_SPAWNED+=("$SPAWNED")
 }
 
-# wait_until SECONDS CMD...: poll until the command succeeds; status 1 if it never does.
+# wait_until SECONDS CMD...: poll until the command succeeds; status 1 if it never does. A look takes
+# time from what is waited for: the longer it lasts, the fewer there are.
 wait_until() {
-  local deadline=$((${EPOCHREALTIME/./} + $1 * 1000000))
+  local started=${EPOCHREALTIME/./} limit=$(($1 * 1000000)) waited pause
   shift
   until "$@"; do
-    ((${EPOCHREALTIME/./} < deadline)) || return 1
-    sleep 0.03
+    waited=$((${EPOCHREALTIME/./} - started))
+    ((waited < limit)) || return 1
+    pause=$((waited / 10))
+    printf -v pause '0.%06d' $((pause < 30000 ? 30000 : pause > 150000 ? 150000 : pause))
+    sleep "$pause"
   done
 }
 
@@ -124,7 +128,8 @@ healthz() {
   body=$(in_pod curl -s --max-time 2 -w '\n%{http_code}' "http://127.0.0.1:${HEALTH_PORT:-18080}/healthz") || true
   code=${body##*$'\n'}
   body=${body%"$code"}
-  echo "${code:-000} ${body//$'\n'/ }" | sed 's/ *$//'
+  body="${code:-000} ${body//$'\n'/ }"
+  echo "${body%"${body##*[! ]}"}"
 }
 healthz_is() { [[ $(healthz) == "$1"* ]]; }
 
