@@ -73,7 +73,7 @@ cd /
 status=0
 # Suites wait more than they work, and share nothing.
 jobs=()
-((${#files[@]} == 1)) || ! command -v parallel >/dev/null || jobs=(--jobs "${JOBS:-$(($(nproc) * 2))}" --no-parallelize-within-files)
+((${#files[@]} == 1)) || [[ ${JOBS-} == 1 ]] || ! command -v parallel >/dev/null || jobs=(--jobs "${JOBS:-$(($(nproc) * 2))}" --no-parallelize-within-files)
 bats --tap --timing "${jobs[@]}" "${files[@]}" | tee "$STAGE/results" || status=$?
 passed=$(grep -c '^ok ' "$STAGE/results" || true)
 skipped=$(grep -c '^ok .* # skip' "$STAGE/results" || true)
