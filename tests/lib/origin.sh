@@ -71,13 +71,8 @@ http {
   default_type text/plain;
 EOF
   for name in $(origin_names); do
-    cat <<EOF
-  server {
-    server_name $name; $listen
-    ssl_certificate "$pki/$name.crt"; ssl_certificate_key "$pki/$name.key";
-    include $dir/locations;
-  }
-EOF
+    printf '  server {\n    server_name %s; %s\n    ssl_certificate "%s.crt"; ssl_certificate_key "%s.key";\n    include %s;\n  }\n' \
+      "$name" "$listen" "$pki/$name" "$pki/$name" "$dir/locations"
   done
   echo '}'
   cat >"$dir/locations" <<EOF
