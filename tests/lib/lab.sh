@@ -138,7 +138,12 @@ healthz_is() { [[ $(healthz) == "$1"* ]]; }
 seen_issuer() { as_app curl -skv --max-time 10 -o /dev/null "$@" 2>&1 | sed -n 's/^\*  *issuer: //p'; }
 
 # The SHA-256 fingerprint of the first certificate in file $1, or on stdin.
-fingerprint() { openssl x509 -noout -fingerprint -sha256 ${1:+-in "$1"} | sed 's/.*=//; s/://g' | tr A-F a-f; }
+fingerprint() {
+  local line
+  line=$(openssl x509 -noout -fingerprint -sha256 ${1:+-in "$1"}) || true
+  line=${line##*=} line=${line//:/}
+  echo "${line,,}"
+}
 
 # Print the pod's legacy rules of table $1 (nat) in family $2 (nothing, or 6), as they
 # can be compared: without remarks and counters.

@@ -136,14 +136,7 @@ state() { sed -n "s/^$1=//p" "$STATE" 2>/dev/null; }
 state_is() { [[ $(state "$1") == "$2" ]]; }
 
 # Print every legacy rule of the pod, and the gate, as they can be compared.
-rules() {
-  local table
-  for table in nat filter; do
-    legacy_rules "$table"
-    [[ $IPV6 == 0 ]] || legacy_rules "$table" 6
-  done
-  inside list_gate
-}
+rules() { inside list_iptables; }
 nothing_of_ours() { lacks "$(rules)" '(OPENSANDBOX|opensandbox)_'; }
 # Every file that the programs may touch: kind, mode, owner, links, size, inode,
 # times, and what is in it.
@@ -181,10 +174,11 @@ up() {
 
 # Print the process ids in the pod of user $1 whose command line matches $2.
 processes() {
-  local pid
+  local pid status words
+  # (Many a test polls with it, so it needs no programs; a process may end meanwhile.)
   for pid in $(ip netns pids "$POD"); do
-    [[ $(awk '/^Uid:/ { print $2 }' "/proc/$pid/status" 2>/dev/null) == "$1" ]] || continue
-    tr '\0' ' ' <"/proc/$pid/cmdline" 2>/dev/null | grep -qE -e "$2" || continue
+    { status=$(<"/proc/$pid/status") && mapfile -d '' -t words <"/proc/$pid/cmdline"; } 2>/dev/null || continue
+    [[ $status == *$'\nUid:\t'"$1"$'\t'* && "${words[*]} " =~ $2 ]] || continue
     echo "$pid"
   done
 }
