@@ -13,7 +13,7 @@ source "$(dirname "$0")/lib/lab.sh"
 # For a night, or before a release: they take long, and few changes reach what they try.
 LONG='torture endurance load restarts versions bench'
 # Begun first, or the end of the run would wait for one of them.
-SLOW='escape fault hostile backend rotation ca-source write-failure health pod-native'
+SLOW='escape fault hostile backend fault-switch rotation ca-source write-failure health pod-native'
 
 # Print the files of the suites and folders named in the arguments, or of all of the tier.
 suites() {
