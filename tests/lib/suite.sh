@@ -59,14 +59,13 @@ lab_for_file() {
 
 # with NAME=VALUE... CMD...: run in the pod with these variables of ours
 # (written without the prefix) set.
-with() {
-  local variables=()
+with() (
   while [[ $1 == [A-Z]*=* ]]; do
-    variables+=("$P$1")
+    export "$P$1"
     shift
   done
-  in_pod env "${variables[@]}" "$@"
-}
+  exec ip netns exec "$POD" "$@"
+)
 
 # The same for the environment of what follows.
 give() {
