@@ -36,6 +36,8 @@ furnish() {
   machine_files "$RUN/root/run/machine" /run/machine
   cp "$RUN/root/run/machine/pip.conf" "$RUN/root/etc/pip.conf"
   cp "$RUN/root/run/machine/apt.conf" "$RUN/root/etc/apt/apt.conf.d/00machine"
+  # It does not outlive the machine.
+  echo force-unsafe-io >"$RUN/root/etc/dpkg/dpkg.cfg.d/unsafe-io"
   for path in "${MACHINE_PATHS[@]}"; do
     [[ ! -e $path ]] || cp -rLT "$path" "$RUN/root$path"
   done

@@ -13,7 +13,7 @@ source "$(dirname "$0")/lib/lab.sh"
 # For a night, or before a release: they take long, and few changes reach what they try.
 LONG='torture endurance load restarts versions through more-clients bench'
 # Begun first, or the end of the run would wait for one of them.
-SLOW='escape fault hostile backend rotation ca-source write-failure health pod-native real-clients'
+SLOW='escape fault hostile backend fault-switch speed rotation ca-source write-failure health pod-native real-clients'
 
 # Print the files of the suites and folders named in the arguments, or of all of the tier.
 suites() {
@@ -73,7 +73,7 @@ cd /
 status=0
 # Suites wait more than they work, and share nothing.
 jobs=()
-((${#files[@]} == 1)) || ! command -v parallel >/dev/null || jobs=(--jobs "${JOBS:-$(($(nproc) * 2))}" --no-parallelize-within-files)
+((${#files[@]} == 1)) || [[ ${JOBS-} == 1 ]] || ! command -v parallel >/dev/null || jobs=(--jobs "${JOBS:-$(($(nproc) * 2))}" --no-parallelize-within-files)
 bats --tap --timing "${jobs[@]}" "${files[@]}" | tee "$STAGE/results" || status=$?
 passed=$(grep -c '^ok ' "$STAGE/results" || true)
 skipped=$(grep -c '^ok .* # skip' "$STAGE/results" || true)

@@ -90,6 +90,14 @@ recovers() {
     fault "$1, next run: roots"
 }
 
+# A few of the system's roots, where setup runs hundreds of times: it reads and writes all that are there.
+few_roots() {
+  local ssl=/etc/netns/$POD/ssl
+  mkdir -p "$ssl/certs"
+  cp /etc/ssl/openssl.cnf "$ssl"
+  awk '/BEGIN/ && ++n > 10 { exit } { print }' /etc/ssl/certs/ca-certificates.crt >"$ssl/certs/ca-certificates.crt"
+}
+
 # faulty NAME:NUMBER:ERRNO CMD...: with that call failing; all calls of NAME are listed in $LAB/calls.
 faulty() {
   : >"$LAB/calls"
@@ -104,6 +112,7 @@ faulty() {
 every_call() {
   local name=$1 errno total number path
   shift
+  few_roots
   template
   as_left
   attempt faulty "$name:0:28" setup prepare

@@ -145,6 +145,7 @@ origin_lines() { grep -F "agent=\"$1\"" "$LAB/origin/access.log" | grep -c "egre
 }
 
 @test "event streams and chunked answers arrive piece by piece, large ones whole" {
+  slow_origin_up
   up
   local path
   for path in events chunked; do

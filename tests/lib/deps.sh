@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # `make deps`: install what building, demo and tests need, on Debian, as root; with
-# "demo" as argument what building and the demo need, with "long" what the long tier needs beside.
+# "demo" as argument what building and the demo need, with "clients" what suites need that run
+# neither containers nor another mitmproxy nor a load, with "long" what the long tier needs beside.
 # Quick and silent when everything is there.
 set -euo pipefail
 
@@ -22,20 +23,20 @@ PACKAGES=(
   shellcheck socat util-linux
 )
 
-# for the tests: the clients that shall trust what is exported, or ask for health
-[[ ${1-} == demo ]] || PACKAGES+=(
-  apache2-utils default-jdk-headless git golang-go nodejs python3-requests wget wrk
+# for the tests: the clients that shall trust what is exported
+[[ ${1-} == demo ]] || PACKAGES+=(default-jdk-headless git nodejs python3-requests wget)
+[[ ${1-} == @(demo|clients) ]] || PACKAGES+=(
   aria2 awscli binutils gnutls-bin lftp libwww-perl mercurial php-cli php-curl rclone ruby s3cmd skopeo wget2
+  # those that ask for health
+  apache2-utils golang-go wrk
+  # containers, with what podman needs for pods and networks
+  buildah catatonit conmon debootstrap jq netavark podman runc
+  # a newer Python for the image's mitmproxy (versions.sh)
+  patchelf
+  # the benchmarks' chart
+  gnuplot-nox
 )
 [[ ${1-} != long ]] || PACKAGES+=(cargo chromium libnss3-tools maven npm)
-# ... containers, with what podman needs for pods and networks
-[[ ${1-} == demo ]] || PACKAGES+=(
-  buildah catatonit conmon debootstrap jq netavark podman runc
-)
-# ... a newer Python for the image's mitmproxy (versions.sh)
-[[ ${1-} == demo ]] || PACKAGES+=(patchelf)
-# ... and the benchmarks' chart
-[[ ${1-} == demo ]] || PACKAGES+=(gnuplot-nox)
 # for lint, and for a build by a second compiler, which CI does
 [[ -z ${CI-} ]] || PACKAGES+=(clang clang-format)
 
@@ -189,9 +190,11 @@ installed=$(dpkg-query -W -f '${db:Status-Abbrev}${Package}\n' "${PACKAGES[@]}" 
 mapfile -t missing < <(missing_packages)
 ((${#missing[@]} == 0)) || apt_install "${missing[@]}"
 provide_mitmdump
-[[ ${1-} == demo ]] || {
-  provide_image_version
+[[ ${1-} == @(demo|clients) ]] || {
+  provide_image_version &
+  image_version=$!
   provide_tools
   provide_python_clients
+  wait "$image_version"
 }
 [[ ${1-} != long ]] || provide_more_clients

@@ -16,10 +16,10 @@ broken() {
   done
   local variables=()
   while [[ $1 == [A-Z]*=* ]]; do
-    variables+=("$P$1")
+    variables+=("$1")
     shift
   done
   # The sanitizers insist on being loaded first.
-  in_pod env "${variables[@]}" "${faults[@]}" LD_PRELOAD="$FAULT_LIBRARY" \
+  with "${variables[@]}" env "${faults[@]}" LD_PRELOAD="$FAULT_LIBRARY" \
     ASAN_OPTIONS="${ASAN_OPTIONS:+$ASAN_OPTIONS:}verify_asan_link_order=0" "$@"
 }

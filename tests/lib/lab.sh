@@ -105,13 +105,17 @@ spawn() {
   ALL_SPAWNED+=("$SPAWNED")
 }
 
-# wait_until SECONDS CMD...: poll until the command succeeds; status 1 if it never does.
+# wait_until SECONDS CMD...: poll until the command succeeds; status 1 if it never does. A look takes
+# time from what is waited for: the longer it lasts, the fewer there are.
 wait_until() {
-  local deadline=$((${EPOCHREALTIME/./} + $1 * 1000000))
+  local started=${EPOCHREALTIME/./} limit=$(($1 * 1000000)) waited pause
   shift
   until "$@"; do
-    ((${EPOCHREALTIME/./} < deadline)) || return 1
-    sleep 0.03
+    waited=$((${EPOCHREALTIME/./} - started))
+    ((waited < limit)) || return 1
+    pause=$((waited / 10))
+    printf -v pause '0.%06d' $((pause < 30000 ? 30000 : pause > 150000 ? 150000 : pause))
+    sleep "$pause"
   done
 }
 
@@ -124,7 +128,8 @@ healthz() {
   body=$(in_pod curl -s --max-time 2 -w '\n%{http_code}' "http://127.0.0.1:${HEALTH_PORT:-18080}/healthz") || true
   code=${body##*$'\n'}
   body=${body%"$code"}
-  echo "${code:-000} ${body//$'\n'/ }" | sed 's/ *$//'
+  body="${code:-000} ${body//$'\n'/ }"
+  echo "${body%"${body##*[! ]}"}"
 }
 healthz_is() { [[ $(healthz) == "$1"* ]]; }
 
@@ -133,7 +138,12 @@ healthz_is() { [[ $(healthz) == "$1"* ]]; }
 seen_issuer() { as_app curl -skv --max-time 10 -o /dev/null "$@" 2>&1 | sed -n 's/^\*  *issuer: //p'; }
 
 # The SHA-256 fingerprint of the first certificate in file $1, or on stdin.
-fingerprint() { openssl x509 -noout -fingerprint -sha256 ${1:+-in "$1"} | sed 's/.*=//; s/://g' | tr A-F a-f; }
+fingerprint() {
+  local line
+  line=$(openssl x509 -noout -fingerprint -sha256 ${1:+-in "$1"}) || true
+  line=${line##*=} line=${line//:/}
+  echo "${line,,}"
+}
 
 # Print the pod's legacy rules of table $1 (nat) in family $2 (nothing, or 6), as they
 # can be compared: without remarks and counters.

@@ -42,11 +42,10 @@ netns_up() {
     # A name that is not in there is refused at once, not looked for.
     [[ ! -e /etc/resolv.conf ]] || echo 'nameserver 127.0.0.1' >"/etc/netns/$name/resolv.conf"
     ip netns add "$name"
-    # May be off by default, or /proc/sys read-only: IPV6 below tells.
+    # IPv6 may be off by default, or /proc/sys read-only: IPV6 below tells. Link-local addresses are
+    # there at once: nobody else can have them.
     ip netns exec "$name" sysctl -qw net.ipv6.conf.all.disable_ipv6=0 \
-      net.ipv6.conf.default.disable_ipv6=0 2>/dev/null || true
-    # Link-local addresses are there at once: nobody else can have them.
-    ip netns exec "$name" sysctl -qw net.ipv6.conf.default.accept_dad=0 2>/dev/null || true
+      net.ipv6.conf.default.disable_ipv6=0 net.ipv6.conf.default.accept_dad=0 2>/dev/null || true
   done
   ip -n "$POD" link add eth0 type veth peer name eth0 netns "$ORIGIN"
   ip -n "$POD" -batch - <<<'

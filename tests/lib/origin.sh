@@ -4,9 +4,12 @@
 # of its own. What it answers:
 #
 #   /          what it received, one "name: value" per line
+#   /large     16 MiB with a Content-Length
+#
+# and after slow_origin_up:
+#
 #   /events    an event stream: one event at once, the second after ?pause=SECONDS
 #   /chunked   the same as chunked text
-#   /large     16 MiB with a Content-Length
 
 # Print the DNS names of HOSTS, each once.
 origin_names() { awk 'NF { print $2 }' <<<"$HOSTS" | sort -u; }
@@ -68,13 +71,8 @@ http {
   default_type text/plain;
 EOF
   for name in $(origin_names); do
-    cat <<EOF
-  server {
-    server_name $name; $listen
-    ssl_certificate "$pki/$name.crt"; ssl_certificate_key "$pki/$name.key";
-    include $dir/locations;
-  }
-EOF
+    printf '  server {\n    server_name %s; %s\n    ssl_certificate "%s.crt"; ssl_certificate_key "%s.key";\n    include %s;\n  }\n' \
+      "$name" "$listen" "$pki/$name" "$pki/$name" "$dir/locations"
   done
   echo '}'
   cat >"$dir/locations" <<EOF
@@ -108,12 +106,16 @@ origin_up() {
   origin_config "$pki" "$dir" >"$dir/nginx.conf"
   ip netns exec "$ORIGIN" nginx -e "$dir/error.log" -c "$dir/nginx.conf" 3>&- >"$dir/output" 2>&1 &
   disown
-  ip netns exec "$ORIGIN" /usr/bin/python3 "$ROOT/tests/lib/slow_origin.py" 9100 3>&- >>"$dir/output" 2>&1 &
-  disown
   wait_until 5 in_origin curl -so /dev/null http://127.0.0.1/ || {
     cat "$dir/output" "$dir/error.log" >&2
     return 1
   }
+}
+
+slow_origin_up() {
+  in_origin /usr/bin/python3 "$ROOT/tests/lib/slow_origin.py" 9100 3>&- >>"$LAB/origin/output" 2>&1 &
+  disown
+  wait_until 5 in_origin curl -so /dev/null 'http://127.0.0.1:9100/?pause=0'
 }
 
 # Print the origin's log lines with $1 in them; status 1 if there is none within a second:

@@ -15,6 +15,16 @@ source "$ROOT/tests/lib/pki.sh"
 source "$ROOT/tests/lib/tables.sh"
 source "$ROOT/tests/lib/variant.sh"
 
+# bats notes where it is before each command of a test, to say where one has failed, which takes
+# longer than most commands do. Here it does so when one fails.
+set +T
+bats_error_trap() {
+  bats_check_status_from_trap
+  bats_capture_stack_trace
+  # shellcheck disable=SC2034 # for bats
+  BATS_DEBUG_LAST_STACK_TRACE_IS_VALID=1
+}
+
 P=OPENSANDBOX_EGRESS_ # every variable begins with it
 HEALTH_PORT=18080
 # shellcheck disable=SC2034 # for the suites
@@ -49,14 +59,13 @@ lab_for_file() {
 
 # with NAME=VALUE... CMD...: run in the pod with these variables of ours
 # (written without the prefix) set.
-with() {
-  local variables=()
+with() (
   while [[ $1 == [A-Z]*=* ]]; do
-    variables+=("$P$1")
+    export "$P$1"
     shift
   done
-  in_pod env "${variables[@]}" "$@"
-}
+  exec ip netns exec "$POD" "$@"
+)
 
 # The same for the environment of what follows.
 give() {
@@ -126,14 +135,7 @@ state() { sed -n "s/^$1=//p" "$STATE" 2>/dev/null; }
 state_is() { [[ $(state "$1") == "$2" ]]; }
 
 # Print every legacy rule of the pod, and the gate, as they can be compared.
-rules() {
-  local table
-  for table in nat filter; do
-    legacy_rules "$table"
-    [[ $IPV6 == 0 ]] || legacy_rules "$table" 6
-  done
-  inside list_gate
-}
+rules() { inside list_iptables; }
 nothing_of_ours() { lacks "$(rules)" '(OPENSANDBOX|opensandbox)_'; }
 # Every file that the programs may touch: kind, mode, owner, links, size, inode,
 # times, and what is in it.
@@ -171,10 +173,11 @@ up() {
 
 # Print the process ids in the pod of user $1 whose command line matches $2.
 processes() {
-  local pid
+  local pid status words
+  # (Many a test polls with it, so it needs no programs; a process may end meanwhile.)
   for pid in $(ip netns pids "$POD"); do
-    [[ $(awk '/^Uid:/ { print $2 }' "/proc/$pid/status" 2>/dev/null) == "$1" ]] || continue
-    tr '\0' ' ' <"/proc/$pid/cmdline" 2>/dev/null | grep -qE -e "$2" || continue
+    { status=$(<"/proc/$pid/status") && mapfile -d '' -t words <"/proc/$pid/cmdline"; } 2>/dev/null || continue
+    [[ $status == *$'\nUid:\t'"$1"$'\t'* && "${words[*]} " =~ $2 ]] || continue
     echo "$pid"
   done
 }

@@ -12,9 +12,9 @@ list_legacy() {
   for family in '' 6; do
     for table in nat filter; do
       echo "ip${family}tables -t $table"
-      "ip${family}tables-legacy-save" -t $table | sed -e '/^#/d' -e 's/ *\[[0-9]*:[0-9]*\]//'
+      "ip${family}tables-legacy-save" -t $table
     done
-  done
+  done | sed -e '/^#/d' -e 's/ *\[[0-9]*:[0-9]*\]//'
 }
 list_nft() { nft list ruleset | in_one_form; }
 list_gate() { nft list table netdev opensandbox_egress 2>/dev/null | in_one_form; }
