@@ -19,6 +19,7 @@ import pathlib
 import re
 import time
 import typing
+import weakref
 import zlib
 
 from cryptography import x509
@@ -412,6 +413,7 @@ def stream_windows(**_):
     stock(connection, "initiate_connection", "self")
     acknowledge = stock(connection, "acknowledge_received_data", "self", "acknowledged_size", "stream_id")
     handle_event = stock(layers.HttpLayer, "_handle_event", "self", "event")
+    holding = weakref.WeakSet()  # the connections that hold something
 
     def init_with_windows(self, config):
         init(self, config)
@@ -425,9 +427,12 @@ def stream_windows(**_):
 
     def hold(self, acknowledged_size, stream_id):
         self.egress_held[stream_id] = self.egress_held.get(stream_id, 0) + acknowledged_size
+        holding.add(self)
 
     def handle(self, event):
         yield from handle_event(self, event)
+        if not holding:
+            return
         for side in map(innermost, list(self.connections.values())):
             if isinstance(side, _http2.Http2Connection) and side.h2_conn.egress_held:
                 release(self, side)
@@ -447,6 +452,8 @@ def stream_windows(**_):
             if gone:
                 with contextlib.suppress(h2.exceptions.ProtocolError):  # the stream has ended
                     acknowledge(side.h2_conn, gone, stream_id)
+        if not held:
+            holding.discard(side.h2_conn)
 
     def innermost(layer):
         """What speaks HTTP on a connection; there may be TLS around it."""
@@ -498,7 +505,7 @@ def http2_ends(**_):
         last = self.h2_conn.egress_last_stream
         if last is None or self.conn.state is ConnectionState.CLOSED:
             return
-        vars(self.conn)["egress_ending"] = True  # it is nobody's any more
+        vars(self.conn)["egress_ending"] = True  # nobody gets it any more; the origin closes it
         unbegun = [self.their_stream_id[ours] for ours in self.streams if ours > last]
         self.streams = {ours: state for ours, state in self.streams.items() if ours <= last}
         unbegun += self.stream_queue
@@ -507,9 +514,6 @@ def http2_ends(**_):
             error = layers.ResponseProtocolError(stream_id, "the origin's connection ends", BAD_GATEWAY)
             error.egress_code, error.egress_unbegun = h2.errors.ErrorCodes.REFUSED_STREAM, True
             yield ReceiveHttp(error)
-        if not self.streams:
-            yield commands.CloseConnection(self.conn)
-            self._handle_event = self.done
 
     def with_code(self, event):
         if not isinstance(event, h2.events.StreamReset):
