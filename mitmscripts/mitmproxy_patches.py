@@ -54,7 +54,7 @@ try:
     from mitmproxy.net.http import http1
     from mitmproxy.proxy import commands, events, server
     from mitmproxy.proxy.layers import http as layers
-    from mitmproxy.proxy.layers import websocket
+    from mitmproxy.proxy.layers import tcp, websocket
     from mitmproxy.proxy.layers.http import _http1, _http2
     from mitmproxy.proxy.layers.http._base import ReceiveHttp
     from wsproto.events import CloseConnection, Message, Ping, Pong
@@ -70,9 +70,12 @@ BAD_REQUEST = ErrorCode.GENERIC_CLIENT_ERROR if ErrorCode else 400
 HEAD_MAX = 256 * 1024
 WAITING_MAX = 4 * 1024 * 1024
 TRIES_MAX = 3
+END_DELAY = 5  # seconds
+PIECE = 1024
+MEMBERS_MAX = 1000
 STREAM_WINDOW, CONNECTION_WINDOW = 1024 * 1024, 8 * 1024 * 1024
-# A message of a WebSocket, for addons in one piece. Each of its frames takes memory and time by
-# itself, also an empty one.
+# A message of a WebSocket, for addons in one piece. Each frame, or chunk of a body, takes memory and
+# time by itself, also an empty one.
 MESSAGE_MAX = 16 * 1024 * 1024
 FRAME_COST = 512
 PINGS_MAX = 16
@@ -391,11 +394,13 @@ def waiting(outermost, connection):
         if layer is None or id(layer) in seen:
             continue
         seen.add(id(layer))
-        for event in layer.__dict__.get("_paused_event_queue", ()):
-            if isinstance(event, events.DataReceived):
-                total += len(event.data) if event.connection is connection else 0
-            elif isinstance(event, layers.RequestData if is_client else layers.ResponseData):
-                total += len(event.data)
+        # Until a hook is done, until TLS is, and until it is known what the bytes are.
+        for queue in ("_paused_event_queue", "_event_queue", "events"):
+            for event in layer.__dict__.get(queue, ()):
+                if isinstance(event, events.DataReceived):
+                    total += len(event.data) if event.connection is connection else 0
+                elif isinstance(event, layers.RequestData if is_client else layers.ResponseData):
+                    total += len(event.data) + FRAME_COST
         if isinstance(layer, _http1.Http1Connection) and layer.conn is connection:
             total += len(layer.buf)
         pending += [layer.__dict__.get("child_layer"), layer.__dict__.get("layer")]
@@ -411,6 +416,8 @@ def stream_windows(**_):
     connection = _http2.BufferedH2Connection
     init = stock(connection, "__init__", "self", "config")
     stock(connection, "initiate_connection", "self")
+    send_data = stock(connection, "send_data", "self", "stream_id", "data", "end_stream", "pad_length")
+    handle_h2_event = stock(_http2.Http2Connection, "handle_h2_event", "self", "event")
     acknowledge = stock(connection, "acknowledge_received_data", "self", "acknowledged_size", "stream_id")
     handle_event = stock(layers.HttpLayer, "_handle_event", "self", "event")
     holding = weakref.WeakSet()  # the connections that hold something
@@ -428,6 +435,21 @@ def stream_windows(**_):
     def hold(self, acknowledged_size, stream_id):
         self.egress_held[stream_id] = self.egress_held.get(stream_id, 0) + acknowledged_size
         holding.add(self)
+
+    def send(self, stream_id, data, end_stream=False, pad_length=None):
+        """A few bytes are put to those that wait already: each piece takes memory."""
+        waits = self.stream_buffers.get(stream_id)
+        if waits and not waits[-1].end_stream and len(waits[-1].data) + len(data) <= PIECE:
+            waits[-1] = type(waits[-1])(waits[-1].data + data, end_stream)
+        elif data or end_stream:
+            send_data(self, stream_id, data, end_stream, pad_length)
+
+    def leave_out_empty(self, event):
+        state = isinstance(event, h2.events.DataReceived) and self.streams.get(event.stream_id)
+        if state is _http2.StreamState.HEADERS_RECEIVED and not event.data:
+            self.h2_conn.acknowledge_received_data(event.flow_controlled_length, event.stream_id)
+            return False
+        return (yield from handle_h2_event(self, event))
 
     def handle(self, event):
         yield from handle_event(self, event)
@@ -449,9 +471,9 @@ def stream_windows(**_):
                 held[stream_id] = waits
             else:
                 del held[stream_id]
-            if gone:
-                with contextlib.suppress(h2.exceptions.ProtocolError):  # the stream has ended
-                    acknowledge(side.h2_conn, gone, stream_id)
+            # Also of nothing: the window of the connection may have come to its end meanwhile.
+            with contextlib.suppress(h2.exceptions.ProtocolError):  # the stream has ended
+                acknowledge(side.h2_conn, gone, stream_id)
         if not held:
             holding.discard(side.h2_conn)
 
@@ -463,6 +485,8 @@ def stream_windows(**_):
 
     def unsent(self, side, stream_id):
         """How many bytes of a stream wait on the other side."""
+        if side.is_closed(stream_id):
+            return 0
         if isinstance(side, _http2.Http2Client):
             other = self.connections[self.context.client]
             waits = other.h2_conn.stream_buffers.get(side.their_stream_id.get(stream_id), ())
@@ -477,7 +501,8 @@ def stream_windows(**_):
         return sum(len(getattr(piece, "data", b"")) for piece in waits)
 
     connection.__init__, connection.initiate_connection = init_with_windows, initiate
-    connection.acknowledge_received_data = hold
+    connection.acknowledge_received_data, connection.send_data = hold, send
+    _http2.Http2Connection.handle_h2_event = leave_out_empty
     layers.HttpLayer._handle_event = handle
 
 
@@ -501,11 +526,15 @@ def http2_ends(**_):
         return [], []
 
     def handle(self, event):
+        if isinstance(event, events.Wakeup) and event.command is self.egress_end:
+            yield commands.CloseConnection(self.conn)
+            self._handle_event = self.done
+            return
         yield from handle_event(self, event)
         last = self.h2_conn.egress_last_stream
         if last is None or self.conn.state is ConnectionState.CLOSED:
             return
-        vars(self.conn)["egress_ending"] = True  # nobody gets it any more; the origin closes it
+        vars(self.conn)["egress_ending"] = True  # nobody gets it any more
         unbegun = [self.their_stream_id[ours] for ours in self.streams if ours > last]
         self.streams = {ours: state for ours, state in self.streams.items() if ours <= last}
         unbegun += self.stream_queue
@@ -514,6 +543,10 @@ def http2_ends(**_):
             error = layers.ResponseProtocolError(stream_id, "the origin's connection ends", BAD_GATEWAY)
             error.egress_code, error.egress_unbegun = h2.errors.ErrorCodes.REFUSED_STREAM, True
             yield ReceiveHttp(error)
+        # The origin closes it, or we do.
+        if not self.streams and not self.egress_end:
+            self.egress_end = commands.RequestWakeup(END_DELAY)
+            yield self.egress_end
 
     def with_code(self, event):
         if not isinstance(event, h2.events.StreamReset):
@@ -533,6 +566,9 @@ def http2_ends(**_):
         yield commands.SendData(self.conn, self.h2_conn.data_to_send())
 
     def ask_again(self, event):
+        is_upload = self.client_state == self.state_stream_request_body
+        if isinstance(event, layers.RequestProtocolError) and is_upload and self.server_state == self.state_done:
+            yield layers.SendHttp(event, self.context.server)  # or the rest of the upload would stay
         tries = self.flow.metadata.get("egress_tries", 0)
         is_whole = self.client_state == self.state_done and not self.flow.request.stream
         is_unanswered = self.server_state == self.state_wait_for_response_headers
@@ -552,7 +588,7 @@ def http2_ends(**_):
     def matches_one_that_goes_on(self, connection):
         return matches(self, connection) and not vars(connection).get("egress_ending")
 
-    buffered.egress_last_stream = None
+    buffered.egress_last_stream = client.egress_end = None
     buffered._receive_goaway_frame = receive
     client._handle_event, client.handle_h2_event = handle, with_code
     _http2.Http2Server._handle_event = reset
@@ -701,11 +737,13 @@ def websockets(**_):
     """Nothing goes from one side of a WebSocket to the other that no hook has seen. A ping goes on
     empty, and when it is answered, so is the one that came, by its own payload: both sides still
     learn whether the other one is there. `websocket_end` runs before a close goes on, with the
-    reason that it leaves. And a message that is too large to be held ends the connection."""
+    reason that it leaves. A message that is too large to be held ends the connection, and what has
+    gone on is not kept, nor are the messages of raw TCP."""
     connection, layer = websocket.WebsocketConnection, websocket.WebsocketLayer
     relay_messages = stock(layer, "relay_messages", "self", "event")
     receive_events = stock(connection, "events", "self")
     send2 = stock(connection, "send2", "self", "event")
+    relay_tcp = stock(tcp.TCPLayer, "relay_messages", "self", "event")
     deflate = wsproto.extensions.PerMessageDeflate
     inflate = stock(deflate, "frame_inbound_payload_data", "self", "proto", "data")
 
@@ -741,6 +779,7 @@ def websockets(**_):
                 side.egress_other = other
                 side.egress_pings = collections.deque(maxlen=PINGS_MAX)  # that it has to answer
         yield from relay_messages(self, event)
+        del self.flow.websocket.messages[:-1]  # nobody reads them
         if self.flow.metadata.get("egress_failed") and not self.client_ws.egress_close:
             self.client_ws.egress_close = CloseConnection(CloseReason.INTERNAL_ERROR)
         for side in sides:
@@ -773,7 +812,12 @@ def websockets(**_):
 
     connection.egress_held, connection.egress_close = 0, None
     connection.events, connection.send2 = events_but_the_last, send
-    layer.relay_messages = relay
+    def relay_bytes(self, event):
+        yield from relay_tcp(self, event)
+        if self.flow:
+            del self.flow.messages[:-1]
+
+    layer.relay_messages, tcp.TCPLayer.relay_messages = relay, relay_bytes
     deflate.frame_inbound_payload_data = inflate_some
 
 
@@ -801,10 +845,16 @@ def codings(**_):
             raise ValueError(f"no content coding: {name!r}")
         return encode(data, name, errors)
 
+    def is_bounded(members):
+        """Each takes time in proportion to all that follows."""
+        if len(members) >= MEMBERS_MAX:
+            raise ValueError(f"more than {MEMBERS_MAX} members")
+        return True
+
     def gzip(content):
         """All members of it (RFC 1952, 2.2), and zeros, with which some fill it up."""
         members = []
-        while content := content.lstrip(b"\0"):
+        while (content := content.lstrip(b"\0")) and is_bounded(members):
             member = zlib.decompressobj(47)  # with the head of gzip or of zlib
             members.append(member.decompress(content) + member.flush())
             content = member.unused_data
@@ -826,7 +876,7 @@ def codings(**_):
     def zstandard(content):
         """All frames of it, to their ends."""
         frames = []
-        while content:
+        while content and is_bounded(frames):
             frame = encoding.zstd.ZstdDecompressor().decompressobj()
             frames.append(frame.decompress(content))
             if not frame.eof:
@@ -869,6 +919,7 @@ def addon_errors(bodies, **_):
             return
         (flow,) = event.args()
         errors = []
+        message = message_of(flow, event.name)  # an addon may take it out of the list
         token = raised.set(errors)
         try:
             await trigger_event(self, event)
@@ -881,13 +932,18 @@ def addon_errors(bodies, **_):
             host = flow.request.pretty_host if isinstance(flow, http.HTTPFlow) else flow.server_conn.address
             say_refused("addon", f"{host}: {type(errors[0]).__name__} in an addon")
         if flow.metadata.get("egress_failed"):
-            stop(flow, event.name)
+            stop(flow, event.name, message)
 
-    def stop(flow, hook):
+    def message_of(flow, hook):
         if hook == "websocket_message":
-            flow.websocket.messages[-1].drop()  # websockets() closes
+            return flow.websocket.messages[-1]
+        return flow.messages[-1] if hook == "tcp_message" else None
+
+    def stop(flow, hook, message):
+        if hook == "websocket_message":
+            message.drop()  # websockets() closes
         elif hook == "tcp_message":
-            flow.messages[-1].content = b""
+            message.content = b""
             bodies.close(flow.client_conn)
         else:
             flow.response = http.Response.make(

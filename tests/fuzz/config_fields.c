@@ -220,6 +220,13 @@ static void print_workers(const void *field, FILE *out)
     fprintf(out, workers == 0 ? "auto" : "%u", workers);
 }
 
+static void print_seconds(const void *field, FILE *out)
+{
+    unsigned int seconds = *(const unsigned int *)field;
+    CHECK(seconds >= 1 && seconds <= SECONDS_MAX);
+    fprintf(out, "%u", seconds);
+}
+
 static void print_backend(const void *field, FILE *out)
 {
     print_word((const char *const[]){"auto", "iptables", "nft"}, 3, field, out);
@@ -252,6 +259,7 @@ const struct expected fields[] = {
     {"MITMPROXY_FORWARDED", parse_permission, print_permission, FIELD(forwarded_allowed)},
     {"MITMPROXY_NON_HTTP", parse_non_http, print_non_http, FIELD(non_http)},
     {"MITMPROXY_STREAM_REQUESTS", parse_size, print_size, FIELD(stream_requests)},
+    {"MITMPROXY_IDLE_TIMEOUT", parse_seconds, print_seconds, FIELD(idle_timeout)},
     {"MITMPROXY_EXCLUDE_CIDRS", parse_cidr_list, print_cidr_list, FIELD(exclude_cidrs)},
     {"MITMPROXY_EXCLUDE_UIDS", parse_uid_list, print_uid_list, FIELD(exclude_uids)},
     {"REDIRECT_BACKEND", parse_backend, print_backend, FIELD(backend)},

@@ -79,7 +79,7 @@ mutant() {
 @test "a broken configuration parser is noticed" {
   mutant config common/config/reserved_options.c 's/("listen_port"/("listen_post"/'
   mutant config common/config/parsers.c 's/list->count == CONFIG_LIST_MAX/list->count > CONFIG_LIST_MAX/'
-  mutant config common/config/parsers.c 's/strtonum(value, 1, 65535/strtonum(value, 0, 65535/'
+  mutant config common/config/parsers.c 's/strtonum(value, 1, max/strtonum(value, 0, max/'
   mutant config common/config/network_parsers.c 's/range->last < range->first/false/'
   mutant config common/config/network_parsers.c 's/bit = cidr->prefix/bit = cidr->prefix + 1/'
   mutant config common/config/user.c 's/"0123456789"/"+0123456789"/'

@@ -39,7 +39,7 @@ setup_file() {
   for program in cargo certutil chromium java mvn node npm; do need "$program"; done
   [[ -e $MORE_CLIENTS/made-of ]] || skip_or_fail 'no build/more-clients (make check-long)'
   export GO=
-  stage_tree "$PYTHON_CLIENTS" "$STAGE/clients"
+  stage_tree "$PYTHON_CLIENTS" "$STAGE/python-clients"
   stage_tree "$MORE_CLIENTS/node" "$STAGE/node"
   stage_tree "$MORE_CLIENTS/built" "$STAGE/built"
   stage_cargo

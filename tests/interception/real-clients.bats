@@ -38,18 +38,18 @@ java-httpclient   vm java -Xshare:auto -XX:TieredStopAtLevel=1 -cp $STAGE/real G
 go-http           vm $STAGE/real/get $U/
 go-mod            vm GOCACHE=$HOME/cache GOPATH=$HOME/path GOPROXY=$U/go GONOSUMDB=* GOTOOLCHAIN=local GOFLAGS=-modcacherw $GO mod download example.test/demo@v1.0.0 && ls path/pkg/mod/example.test
 urllib            vm /usr/bin/python3 $STAGE/real/get.py urllib $U/
-urllib3           vm $STAGE/clients/bin/python3 $STAGE/real/get.py urllib3 $U/
-requests          v  $STAGE/clients/bin/python3 $STAGE/real/get.py requests $U/
-httpx             v  $STAGE/clients/bin/python3 $STAGE/real/get.py httpx $U/
-aiohttp           vm $STAGE/clients/bin/python3 $STAGE/real/get.py aiohttp $U/
-httplib2          v  $STAGE/clients/bin/python3 $STAGE/real/get.py httplib2 $U/
-pycurl             m $STAGE/clients/bin/python3 $STAGE/real/get.py pycurl $U/
-grpcio            v  $STAGE/clients/bin/python3 $STAGE/real/get.py grpcio $U/
-openai            vm $STAGE/clients/bin/python3 $STAGE/real/get.py openai $U/ $MODEL $ARRIVED/$MODEL && echo demo
-anthropic         vm $STAGE/clients/bin/python3 $STAGE/real/get.py anthropic $U/ $MODEL $ARRIVED/$MODEL && echo demo
+urllib3           vm $STAGE/python-clients/bin/python3 $STAGE/real/get.py urllib3 $U/
+requests          v  $STAGE/python-clients/bin/python3 $STAGE/real/get.py requests $U/
+httpx             v  $STAGE/python-clients/bin/python3 $STAGE/real/get.py httpx $U/
+aiohttp           vm $STAGE/python-clients/bin/python3 $STAGE/real/get.py aiohttp $U/
+httplib2          v  $STAGE/python-clients/bin/python3 $STAGE/real/get.py httplib2 $U/
+pycurl             m $STAGE/python-clients/bin/python3 $STAGE/real/get.py pycurl $U/
+grpcio            v  $STAGE/python-clients/bin/python3 $STAGE/real/get.py grpcio $U/
+openai            vm $STAGE/python-clients/bin/python3 $STAGE/real/get.py openai $U/ $MODEL $ARRIVED/$MODEL && echo demo
+anthropic         vm $STAGE/python-clients/bin/python3 $STAGE/real/get.py anthropic $U/ $MODEL $ARRIVED/$MODEL && echo demo
 pip-24            v  /usr/bin/python3 $STAGE/real/pip-24.whl/pip download --retries 0 -i $U/pypi/simple egress-demo && ls *.whl
 pip               vm /usr/bin/python3 $STAGE/real/pip-26.whl/pip download --retries 0 -i $U/pypi/simple egress-demo && ls *.whl
-uv                v  UV_HTTP_RETRIES=0 $STAGE/clients/bin/uv pip install --no-cache --index-url $U/pypi/simple --target target egress-demo && ls target
+uv                v  UV_HTTP_RETRIES=0 $STAGE/python-clients/bin/uv pip install --no-cache --index-url $U/pypi/simple --target target egress-demo && ls target
 EOF
 )
 
@@ -64,7 +64,7 @@ setup_file() {
   cp "$ROOT"/tests/lib/real/* "$STAGE/real/"
   javac -nowarn -d "$STAGE/real" "$STAGE/real/Get.java"
   GOTOOLCHAIN=local GOFLAGS='' GOCACHE=$ROOT/build/go go build -o "$STAGE/real/get" "$STAGE/real/get.go"
-  stage_tree "$PYTHON_CLIENTS" "$STAGE/clients"
+  stage_tree "$PYTHON_CLIENTS" "$STAGE/python-clients"
   for program in 24 26; do cp "$PYTHON_CLIENTS/pip-$program".*.whl "$STAGE/real/pip-$program.whl"; done
   git_over_openssl
   lab_for_file

@@ -13,7 +13,7 @@ registry_up() {
   /usr/bin/python3 "$ROOT/tests/lib/registry/make.py" "$tree" https://shop.example.test
   install -d -m 1777 "$tree/arrived"
   registry_start /usr/bin/python3 "$ROOT/tests/lib/registry/serve.py" "$tree" 9101
-  registry_start "$STAGE/clients/bin/python3" "$ROOT/tests/lib/registry/grpc_server.py" 9102
+  registry_start "$STAGE/python-clients/bin/python3" "$ROOT/tests/lib/registry/grpc_server.py" 9102
   wait_until 10 registry_listens || {
     cat "$LAB/origin/output"
     return 1

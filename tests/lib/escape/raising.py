@@ -30,6 +30,8 @@ def responseheaders(flow):
 
 
 def websocket_message(flow):
+    if flow.request.path.startswith("/websocket-counts/"):
+        flow.websocket.messages[-1].content = b"%d" % len(flow.websocket.messages)
     if flow.request.path.startswith("/websocket-raises/"):
         raise RuntimeError("raised in websocket_message, as asked for")
 

@@ -999,6 +999,7 @@ def codings():
         "deflate": packed + secret,
         "Deflate": bare + secret,
         "deflate, either way": either_way(other, secret),
+        "gzip, many members": gzip.compress(other) * 2000,
         "deflateraw": packed + secret,
         "DeflateRaw": packed,
         "zstd": zstandard(secret, is_whole=False),
@@ -1008,7 +1009,7 @@ def codings():
         "identity": secret,
     }
     for name, body in raw.items():
-        coding = b"Content-Encoding: " + name.removesuffix(", either way").encode()
+        coding = b"Content-Encoding: " + re.sub(", (either way|many members)", "", name).encode()
         data = with_lines(coding, b"Content-Length: %d" % len(body), method=b"POST", body=body)
         yield from written(f"{name}, as it stands", data, "ok", RAW, prefix="/content-raw")
     decoded = {
@@ -1232,6 +1233,8 @@ def websockets():
         yield row("an end with a reason that the addon leaves", talked((masked(CLOSE, end + b"reason"), [(CLOSE, end + b"reason")])), "/websocket-reason")
         # What the addon has not decided on does not go on (1011, RFC 6455, 7.4.1).
         yield row("an addon raises", talked((masked(TEXT, b"SECRET"), [(CLOSE, b"\x03\xf3")])), "/websocket-raises")
+        two = (masked(TEXT, b"x"), [(TEXT, b"2")])  # itself, and the one before
+        yield row("messages are not kept", talked(two, two, two, two), "/websocket-counts")
         yield row("a WebSocket, length 0", talked(hello, again), more=b"Content-Length: 0\r\n")
 
 
