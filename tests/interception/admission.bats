@@ -63,6 +63,7 @@ FAKE
 @test "IDLE_TIMEOUT: a connection lives so long without a byte" {
   local began
   give MITMPROXY_IDLE_TIMEOUT=3
+  slow_origin_up
   up
   has "$(app_curl 'https://shop.example.test/events?pause=1')" '^data: second$'
   began=$SECONDS
