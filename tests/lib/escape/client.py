@@ -39,7 +39,7 @@ class Outcome:
         self.what, self.body, self.note, self.more = what, body, note, more
 
     def __repr__(self):
-        return f"{self.what}{' ' + self.note if self.note else ''}{' ' + repr(self.body[:60]) if self.body else ''}"
+        return f"{self.what}{' ' + self.note if self.note else ''}{' ' + repr(self.body[:300]) if self.body else ''}"
 
 
 class Tcp:
