@@ -106,7 +106,7 @@ TARGET = rb"[^\x00-\x20\x7f#]+"
 # Empty only as a whole. An empty port, or one with zeros before it, would be part of the host's name
 # to addons (pretty_host), and so would be any port if mitmproxy does not take the name for one.
 AUTHORITY = re.compile(
-    rb"(?:(?:\[[0-9A-Fa-f:.%]+\]|[^\x00-\x20\x7f@,/?#\\\"<>\[\]:]+)(?::([1-9][0-9]{0,4}))?)?"
+    rb"(?:(?:\[[0-9A-Fa-f:.%]+\]|[^\x00-\x20\x7f@,/?#\\\"<>\[\]:]+)(?::[1-9][0-9]{0,4})?)?"
 )
 REQUEST_LINE = re.compile(TOKEN + rb" " + TARGET + rb" HTTP/1\.[01]")
 
@@ -167,8 +167,7 @@ def objection_to_authority(request):
     if len(hosts) > 1:
         return "more than one Host"
     for name in [authority, *hosts]:
-        match = AUTHORITY.fullmatch(name)
-        if not match or int(match[1] or 0) > 65535 or (name and not is_a_host(name)):
+        if not AUTHORITY.fullmatch(name) or (name and not is_a_host(name)):
             return "host"
     if authority and hosts and authority.lower() != hosts[0].lower():
         return "the target's host is not the one in Host"
