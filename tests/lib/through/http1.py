@@ -174,7 +174,22 @@ class Client1:
         await self.pipe.close()
 
 
-class Answer1:
+class Incoming1:
+    """A body that is read, for either end."""
+
+    async def piece(self):
+        data = await self.body.piece()
+        self.digest.take(data)
+        self.record.update(body=str(self.digest), trailers=self.body.trailers, complete=self.body.done)
+        return data
+
+    async def rest(self):
+        while await self.piece():
+            pass
+        return self
+
+
+class Answer1(Incoming1):
     """An exchange as the client has it: what is sent, and what is answered."""
 
     def __init__(self, client, method, sent):
@@ -201,17 +216,6 @@ class Answer1:
             raise Broken("no answer: %r" % (version + " " + rest)[:60])
         return int(rest[:3]), await self.client.buffer.fields()
 
-    async def piece(self):
-        data = await self.body.piece()
-        self.digest.take(data)
-        self.record.update(body=str(self.digest), trailers=self.body.trailers, complete=self.body.done)
-        return data
-
-    async def rest(self):
-        while await self.piece():
-            pass
-        return self
-
 
 class Server1:
     """A connection of a server: serves requests until it ends."""
@@ -231,7 +235,7 @@ class Server1:
                 await exchange.piece()
 
 
-class Exchange1:
+class Exchange1(Incoming1):
     """An exchange as the server has it."""
 
     def __init__(self, server, line, fields):
@@ -242,16 +246,6 @@ class Exchange1:
         self.record.update(line=line, fields=fields, framing=self.body.framing)
         if "close" in " ".join(values(fields, "connection")).lower():
             server.closing = True
-
-    async def piece(self):
-        data = await self.body.piece()
-        self.digest.take(data)
-        self.record.update(body=str(self.digest), trailers=self.body.trailers, complete=self.body.done)
-        return data
-
-    async def rest(self):
-        while await self.piece():
-            pass
 
     async def interim(self, status, fields=()):
         await self.pipe.send(write_head("HTTP/1.1 %d Interim" % status, fields))

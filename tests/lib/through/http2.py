@@ -198,8 +198,8 @@ class Peer:
             events.put_nowait(("reset", int(event.error_code)))
 
 
-class Incoming:
-    """A body that is read, for either end."""
+class End:
+    """What either end does in a stream: a body is read, and one is written."""
 
     def __init__(self, stream, record):
         self.stream, self.record, self.digest, self.done = stream, record, Digest(), False
@@ -236,6 +236,15 @@ class Incoming:
             pass
         return self
 
+    async def write(self, data):
+        await self.stream.send(data)
+
+    async def end(self, trailers=()):
+        if trailers:
+            await self.stream.fields(lower(trailers), True)
+        else:
+            await self.stream.send(b"", True)
+
 
 class Client2:
     """A connection of a client."""
@@ -270,19 +279,10 @@ class Client2:
         await self.pipe.close()
 
 
-class Answer2(Incoming):
+class Answer2(End):
     def __init__(self, client, stream):
         super().__init__(stream, client.run.client_record())
         self.client = client
-
-    async def write(self, data):
-        await self.stream.send(data)
-
-    async def end(self, trailers=()):
-        if trailers:
-            await self.stream.fields(lower(trailers), True)
-        else:
-            await self.stream.send(b"", True)
 
     async def head(self):
         while True:
@@ -339,7 +339,7 @@ class Server2:
         await self.pipe.send(frame(GOAWAY, 0, 0, struct.pack("!II", last, code)))
 
 
-class Exchange2(Incoming):
+class Exchange2(End):
     version = "HTTP/2"
 
     def __init__(self, server, stream, head, count):
@@ -363,15 +363,6 @@ class Exchange2(Incoming):
             for piece in pieces_of(body if self.method != "HEAD" else None):
                 await self.write(piece)
             await self.end(trailers)
-
-    async def write(self, data):
-        await self.stream.send(data)
-
-    async def end(self, trailers=()):
-        if trailers:
-            await self.stream.fields(lower(trailers), True)
-        else:
-            await self.stream.send(b"", True)
 
     async def reset(self, code=h2.errors.ErrorCodes.CANCEL):
         await self.stream.reset(code)
