@@ -487,8 +487,10 @@ switch() {
   local backend
   up
   in_pod setup clear
+  # (With a pause: a source port that comes again within 10 s meets what connection tracking
+  # remembers of its last connection, without NAT.)
   # shellcheck disable=SC2086 # several addresses
-  start_probe 0 80 $ORIGINS
+  start_probe 0.005 80 $ORIGINS
   for _ in {1..25}; do
     for backend in iptables nft; do
       attempt with REDIRECT_BACKEND=$backend setup redirect >/dev/null
