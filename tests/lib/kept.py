@@ -1,12 +1,13 @@
 """Connections that somebody keeps, and what has become of them.
 
-Usage: kept.py [COUNTx][multipath+]ADDRESS/PORT...
+Usage: kept.py [COUNTx][multipath+|ofUID+]ADDRESS/PORT...
 
-Connects to each (so many times), prints "connected", and at each SIGUSR1 a line for each: "ADDRESS/PORT:
+Connects to each (so many times), gives it to another user if there is one, prints "connected", and at each SIGUSR1 a line for each: "ADDRESS/PORT:
 alive" if a request is answered, or how it failed; of many, how many are alive.
 """
 
 import errno
+import os
 import resource
 import signal
 import socket
@@ -23,6 +24,8 @@ def connected(row):
     sock = socket.socket(family, socket.SOCK_STREAM, IPPROTO_MPTCP if way == "multipath" else 0)
     sock.settimeout(2)
     sock.connect((address, int(port)))
+    if way.startswith("of"):
+        os.fchown(sock.fileno(), int(way[2:]), -1)
     return sock
 
 

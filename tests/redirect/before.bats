@@ -84,6 +84,21 @@ multipath+203.0.113.10/443: ECONNABORTED
   kept later '203.0.113.10/443: alive'
   no_faults
 }
+
+# Whom the file belongs to says who is asked for (sock_diag); the guard goes by who has opened it.
+given_away() {
+  prepared "$1"
+  keeping root 0 "of$MITM_UID+203.0.113.10/443" "of$MITM_UID+2001:db8::16/80" "of$EXCLUDED_UID+203.0.113.10/8443"
+  redirect
+  kept root "of$MITM_UID+203.0.113.10/443: ECONNRESET
+of$MITM_UID+2001:db8::16/80: ECONNRESET
+of$EXCLUDED_UID+203.0.113.10/8443: ECONNRESET"
+  lacks "$(cat "$LAB/origin/access.log")" 'shop.example.test'
+  no_faults
+}
+@test "iptables: a connection that was given to an exempt user is refused" { given_away iptables; }
+@test "nft: a connection that was given to an exempt user is refused" { given_away nft; }
+
 @test "iptables: connections from before the rules are closed, and no others" { connections iptables; }
 @test "nft: connections from before the rules are closed, and no others" { connections nft; }
 
