@@ -16,13 +16,18 @@ import dataclasses
 import functools
 import hashlib
 import inspect
+import itertools
 import linecache
 import types
 from collections.abc import Mapping
 from types import ModuleType
 
-from mitmproxy import addonmanager, exceptions, flow, hooks, http, version
+from mitmproxy import addonmanager, ctx, exceptions, flow, hooks, http, optmanager, version
+from mitmproxy.addons import maplocal
+from mitmproxy.addons import onboarding as onboarding_addon
 from mitmproxy.coretypes import multidict
+from mitmproxy.net import check as net_check
+from mitmproxy.net.http import url
 from mitmproxy.proxy import commands, mode_servers, server
 from mitmproxy.utils import asyncio_utils, strutils
 
@@ -63,11 +68,11 @@ def digest(function):
 
 
 def dispatch():
-    """Of some forty addons a few have a given hook. Ask the others for no more than that.
+    """Of some forty addons a few have a given hook. Do not ask the others.
 
-    mitmproxy enters a context manager, starts a coroutine and two generators for every addon. What
-    is cheap is to look: so each addon is asked each time, in the same order, and nothing has to be
-    remembered that a change of the addons could make wrong.
+    mitmproxy enters a context manager, starts a coroutine and two generators for every addon. Which
+    of its own addons have a hook stands in a table, made anew when it has other addons; all others
+    are asked each time, because they may change. The order is as ever.
     """
     manager = addonmanager.AddonManager
     check(
@@ -86,15 +91,12 @@ def dispatch():
     async def trigger_event(self, event):
         if not isinstance(event, hooks.Hook):
             return await stock_trigger_event(self, event)
-        name = event.name
-        for addon in self.chain:
+        for addon, is_leaf in asked(self, event.name):
             try:
-                if not getattr(addon, name, None) and not hasattr(addon, "addons"):
-                    continue
-            except Exception:
-                pass  # It comes again below, from where it is logged.
-            try:
-                await self.invoke_addon(addon, event)
+                if not is_leaf:
+                    await self.invoke_addon(addon, event)
+                elif (result := invoke_leaf(addon, event)) is not None:
+                    await finish(result)
             except Exception:
                 try:
                     with addonmanager.safecall():
@@ -105,13 +107,7 @@ def dispatch():
     def trigger(self, event):
         if not isinstance(event, hooks.Hook):
             return stock_trigger(self, event)
-        name = event.name
-        for addon in self.chain:
-            try:
-                if not getattr(addon, name, None) and not hasattr(addon, "addons"):
-                    continue
-            except Exception:
-                pass  # as above
+        for addon, _ in asked(self, event.name):
             try:
                 self.invoke_addon_sync(addon, event)
             except Exception:
@@ -121,31 +117,67 @@ def dispatch():
                 except exceptions.AddonHalt:
                     return
 
+    def asked(self, name):
+        """The addons that may have a hook, and those that come to them meanwhile. Is each one of
+        mitmproxy's own, with its own function and without others in it?"""
+        chain = self.chain
+        table = self.__dict__.get("_speed_table")
+        if table is None or table[0] != chain:
+            table = self._speed_table = list(chain), {}
+        if name not in table[1]:
+            table[1][name] = [(addon, is_leaf(addon, name)) for addon in chain if may_have(addon, name)]
+        yield from table[1][name]
+        for addon in itertools.islice(chain, len(table[0]), None):
+            yield addon, False
+
+    def may_have(addon, name):
+        return not is_known(addon) or hasattr(addon, name) or hasattr(addon, "addons")
+
+    def is_leaf(addon, name):
+        if not is_known(addon) or hasattr(addon, "addons"):
+            return False
+        function = getattr(addon, name)
+        return inspect.ismethod(function) and function.__module__.startswith("mitmproxy.addons.")
+
+    def is_known(addon):
+        """What mitmproxy's own addons have does not change by itself."""
+        kind = type(addon)
+        return kind.__module__.startswith("mitmproxy.addons.") and not hasattr(kind, "__getattr__")
+
     async def invoke_addon(self, addon, event):
         """The name counts: a logged traceback begins behind it."""
         assert isinstance(event, hooks.Hook)
         name = event.name
         pending = []  # the addons that are still to come, of each level
         while addon is not NOTHING:
-            function = look_up(addon, name, None)
+            if type(addon) is ModuleType and "__getattr__" not in addon.__dict__:
+                attribute = addon.__dict__.get  # getattr would make an exception if there is none
+            else:
+                attribute = functools.partial(getattr, addon)
+            function = attribute(name, None)
             if function and (callable(function) or is_to_be_called(addon, function, name)):
                 result = function(*event.args())
-                if result is not None and inspect.isawaitable(result):
-                    if without_task:
-                        await a_task()
-                    await result
-            inside = look_up(addon, "addons", NOTHING)
+                if result is not None:
+                    await finish(result)
+            inside = attribute("addons", NOTHING)
             if inside is not NOTHING:
                 pending.append(iter(inside))
             addon = NOTHING
             while pending and (addon := next(pending[-1], NOTHING)) is NOTHING:
                 pending.pop()
 
-    def look_up(addon, name, default):
-        """getattr, but where a module lacks an attribute, that would make an exception first."""
-        if type(addon) is ModuleType and "__getattr__" not in addon.__dict__:
-            return addon.__dict__.get(name, default)
-        return getattr(addon, name, default)
+    def of_a_leaf():
+        def invoke_addon(addon, event):
+            """The name counts, as above."""
+            return getattr(addon, event.name)(*event.args())
+
+        return invoke_addon
+
+    async def finish(result):
+        if inspect.isawaitable(result):
+            if without_task:
+                await a_task()
+            await result
 
     def is_to_be_called(addon, function, name):
         if isinstance(function, ModuleType):
@@ -159,9 +191,55 @@ def dispatch():
     def args(self):
         return [getattr(self, name) for name in names_of_fields(type(self))]
 
+    invoke_leaf = of_a_leaf()
     manager.trigger_event, manager.trigger = trigger_event, trigger
     manager.invoke_addon = invoke_addon
     hooks.Hook.args = args
+
+
+def idle_addons():
+    """Two of mitmproxy's addons have work to do for each request, also where nobody uses them."""
+    map_local, onboarding = maplocal.MapLocal, onboarding_addon.Onboarding
+    check(map_local, request="f87505f0706a")
+    check(onboarding, request="5021358dcd13")
+    stock_map, stock_serve = map_local.request, onboarding.request
+
+    def map_request(self, flow):
+        if self.replacements:
+            stock_map(self, flow)
+
+    def serve_request(self, flow):
+        return stock_serve(self, flow) if ctx.options.onboarding else None
+
+    map_local.request, onboarding.request = map_request, serve_request
+
+
+def options():
+    """An option's value is copied twice for whoever looks at it. Do not copy what cannot change."""
+    option = optmanager._Option
+    check(option, current="8ad1a4af7e54")
+    stock_current = option.current
+
+    def current(self):
+        value = self._default if self.value is optmanager.unset else self.value
+        return value if type(value) in (bool, int, str, type(None)) else stock_current(self)
+
+    option.current = current
+
+
+def authorities():
+    """The same few names are taken apart and checked in each request. Remember some."""
+    check(url, parse_authority="b1c5af10dbda")
+    check(net_check, is_valid_host="0796d4796882", is_valid_port="6ba7874547da")
+    stock_parse = url.parse_authority
+    remembered = functools.lru_cache(256)(stock_parse)
+
+    def parse_authority(authority, check):
+        if type(authority) in (str, bytes) and len(authority) <= 255:
+            return remembered(authority, bool(check))
+        return stock_parse(authority, check)
+
+    url.parse_authority = parse_authority
 
 
 def type_checks():
@@ -385,7 +463,7 @@ def hooks_at_once():
     handler.server_event = server_event
 
 
-PIECES = [dispatch, hooks_at_once, type_checks, header_index]
+PIECES = [dispatch, hooks_at_once, type_checks, header_index, idle_addons, options, authorities]
 
 
 def apply(log, without=()):

@@ -25,8 +25,10 @@ patched = "addon_errors" in pieces
 sys.path.insert(0, scripts)
 
 import mitmproxy.tools.dump
-from mitmproxy import addonmanager, exceptions, hooks, http, master, options
-from mitmproxy.addons import script
+from mitmproxy import addonmanager, exceptions, hooks, http, master, options, optmanager
+from mitmproxy.addons import maplocal, script
+from mitmproxy.net import check
+from mitmproxy.net.http import url
 from mitmproxy.proxy import commands, events, mode_servers, mode_specs, server
 from mitmproxy.proxy.layers.http import HttpRequestHeadersHook, HttpRequestHook, HttpResponseHook
 from mitmproxy.test import tflow
@@ -285,6 +287,94 @@ async def see_scripts(flow):
             await trigger(made, flow, "removed")
 
 
+class Known(Addon):
+    """Stands for one of mitmproxy's own."""
+
+    def request(self, flow):
+        print("  request:", self)
+        return self.then(flow) if hasattr(self, "then") else None
+
+
+class KnownAsynchronous(Known):
+    async def request(self, flow):
+        print("  request:", self)
+        await slow_and_fails(flow)
+
+
+class KnownWithoutHook(Addon):
+    pass
+
+
+Known.__module__ = KnownAsynchronous.__module__ = KnownWithoutHook.__module__ = "mitmproxy.addons.known"
+Known.request.__module__ = "mitmproxy.addons.known"
+
+
+async def see_known(flow):
+    """mitmproxy's own addons, which may be looked at once."""
+    for what, of in {
+        "works": {}, "fails": {"then": fails(ValueError("known"))}, "halts": {"then": fails(exceptions.AddonHalt())},
+        "ends": {"then": fails(asyncio.CancelledError("end"))}, "gives what is to be awaited": {"then": slow},
+        "gives something": {"then": lambda flow: 7},
+    }.items():  # fmt: skip
+        print("one of mitmproxy's own that", what)
+        without = KnownWithoutHook("without")
+        async with running(speaker("a"), without, Known("known", **of), KnownAsynchronous("slow"), speaker("b")) as made:
+            await trigger(made, flow)
+            made.addons.chain.insert(0, made.addons.chain.pop())
+            await trigger(made, flow, "in another order")
+            made.addons.chain[2] = Known("in its place")
+            await trigger(made, flow, "one replaced")
+            made.addons.remove(made.addons.chain[1])
+            made.addons.add(KnownWithoutHook("more", speaker("inside")))
+            await trigger(made, flow, "others")
+
+
+async def see_idle(flow):
+    print("addons that are seldom used")
+    made = mitmproxy.tools.dump.DumpMaster(options.Options(), with_termlog=False, with_dumper=False)
+    with tempfile.NamedTemporaryFile(suffix=".txt") as file:
+        for host, changes in (
+            ("mitm.it", {"onboarding": False}), ("mitm.it", {"onboarding": True}), ("a.test", {}),
+            ("a.test", {"map_local": [f"|a.test|{file.name}"]}), ("b.test", {}), ("a.test", {"map_local": []}),
+        ):  # fmt: skip
+            made.options.update(**changes)
+            flow.response, flow.request.host = None, host
+            await made.addons.trigger_event(HttpRequestHook(flow))
+            print(" ", host, *changes, flow.response and (flow.response.status_code, len(flow.response.content)))
+    flow.response = None
+
+
+def see_options():
+    print("options")
+    made = mitmproxy.tools.dump.DumpMaster(options.Options(), with_termlog=False).options
+    for changed in False, True:
+        for name in sorted(made.keys()):
+            value = getattr(made, name)
+            print(" ", name, repr(value), type(value))
+            if isinstance(value, list):
+                value.append("mine")
+                print("   ", getattr(made, name))
+        made.update(ssl_insecure=not changed, ignore_hosts=["a", "b"], stream_large_bodies="3m", listen_port=1)
+    made.reset()
+    print(" ", made.ssl_insecure, made.ignore_hosts, made.stream_large_bodies, made.listen_port)
+
+
+def see_authorities():
+    print("authorities")
+    for authority in (
+        "a", "a.test:1", "a.test:", "a.test:x", "a.test:65536", "A.Test.", "[::1]:443", "::1", "[::1", "1.2.3.4", "", ":1",
+        "m\xfcnchen.test", "xn--mnchen-3ya.test", "a b", "a" * 63, "a" * 64, ".".join(["a" * 50] * 5), ".".join(["a" * 50] * 6), "\x00",
+    ):  # fmt: skip
+        for known in authority, authority.encode(), bytearray(authority.encode()):
+            for check in True, False, 1, 0:
+                for _ in range(2):
+                    try:
+                        found = url.parse_authority(known, check)
+                        print(" ", found, [type(part) for part in found])
+                    except Exception as error:
+                        print(" ", known, check, repr(error))
+
+
 class Hooks:
     """In the place of a connection's layers: begins hooks, and others when these are done."""
 
@@ -498,6 +588,10 @@ async def see():
     await see_changes(flow)
     await see_scripts(flow)
     await see_connections()
+    await see_known(flow)
+    await see_idle(flow)
+    see_options()
+    see_authorities()
     see_types()
     see_all_headers()
 
@@ -516,6 +610,11 @@ def calls(act):
     finally:
         sys.setprofile(None)
     return count
+
+
+def drive(result):
+    with contextlib.suppress(StopIteration):
+        result and result.send(None)
 
 
 async def tasks():
@@ -547,6 +646,12 @@ async def count():
             made.addons.trigger_event(hooks.UpdateHook([flow])).send(None)
 
     print("dispatch", calls(run))
+    made.options.onboarding = False
+    idle = [made.addons.get("maplocal"), made.addons.get("onboarding")]
+    print("idle_addons", calls(lambda: [drive(addon.request(flow)) for addon in idle]))
+    print("options", calls(lambda: made.options.ssl_insecure))
+    url.parse_authority(b"a.test:1", True)
+    print("authorities", calls(lambda: url.parse_authority(b"a.test:1", True)))
     print("hooks_at_once", await tasks())
     print("type_checks", calls(lambda: http.ResponseData(b"HTTP/1.1", headers, b"", None, 1.5, None, 200, b"OK")))
     print("header_index", calls(lambda: [headers.get("x-two") for _ in range(20)]))
@@ -558,7 +663,8 @@ def guard():
         (addonmanager.AddonManager, "trigger_event"), (addonmanager.AddonManager, "_iter_hooks"),
         (addonmanager, "safecall"), (hooks.Hook, "args"), (server.ConnectionHandler, "hook_task"),
         (server.ConnectionHandler, "server_event"), (http.MessageData, "__post_init__"),
-        (http.Headers, "get_all"), (http.Headers, "_kconv"), (http, "_native"),
+        (http.Headers, "get_all"), (http.Headers, "_kconv"), (http, "_native"), (optmanager._Option, "current"),
+        (maplocal.MapLocal, "request"), (url, "parse_authority"), (check, "is_valid_host"),
     ):  # fmt: skip
         child = os.fork()
         if child == 0:
