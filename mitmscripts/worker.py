@@ -12,6 +12,8 @@ for hung when its pulse is silent (healthd/runner/worker.c).
 
 import asyncio
 import contextlib
+import logging
+import resource
 import socket
 import time
 
@@ -24,6 +26,7 @@ SOCKETS = (4, 5)
 # Seconds after which a start has failed: an addon's `running` may never end. healthd waits 20 s.
 START_MAX = 15
 QUEUE = 4096
+EPISODE = 60  # seconds without a failure after which the next one is another matter
 
 
 class ListeningSocket(socket.socket):
@@ -58,6 +61,24 @@ def listen_on(sockets):
     mode_servers.AsyncioServerInstance.listen = listen
 
 
+def say_once_when_full(loop):
+    """asyncio tells of each connection that it cannot accept, and tries again a second later."""
+    handle = loop.get_exception_handler()
+    latest = -EPISODE
+
+    def handle_or_say(loop, context):
+        nonlocal latest
+        if context.get("message") != "socket.accept() out of system resource":
+            handle(loop, context)
+            return
+        if time.monotonic() - latest > EPISODE:
+            limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+            logging.error("no descriptors are left (the limit is %d): new connections wait", limit)
+        latest = time.monotonic()
+
+    loop.set_exception_handler(handle_or_say)
+
+
 def is_listening():
     servers = list(ctx.master.addons.get("proxyserver").servers)
     return servers and all(server.is_running for server in servers)
@@ -80,7 +101,9 @@ class Pulse:
         self.requests += 1
 
     def running(self):
-        self.task = asyncio.get_running_loop().create_task(self.beat())
+        loop = asyncio.get_running_loop()
+        say_once_when_full(loop)
+        self.task = loop.create_task(self.beat())
 
     def done(self):
         if self.beats:

@@ -109,6 +109,19 @@ let_go() {
   wait "$HOLDER" 2>/dev/null || true
 }
 
+@test "fault 40: a worker is out of descriptors: nothing that is held is cut, it is said once, and it recovers" {
+  # shellcheck disable=SC2016 # for that shell
+  up bash -c 'ulimit -n 256; exec entrypoint.sh'
+  attempt as_app timeout 60 /usr/bin/python3 "$STAGE/lib/keep_alive.py" 203.0.113.10 shop.example.test "$BUNDLE" 80 200
+  has "$OUTPUT" '^80 of 80$' || fault 'not all that were held live'
+  same 'said' 1 "$(grep -c 'no descriptors are left' "$LAB/up.log")" || fault 'not said once'
+  lacks "$(<"$LAB/up.log")" 'Unhandled error' || fault 'a flood in the log'
+  wait_until 5 is_intercepted "$SHOP/after" || fault 'it does not recover'
+  state_is mitm.restarts 0 || fault 'restarted'
+  healthz_is '200 ok' || fault "$(healthz)"
+  no_faults
+}
+
 @test "fault 28: out of descriptors: no spin, a probe is answered when some are free, and it recovers" {
   # Few for healthd, enough for mitmdump.
   fake_mitmdump <<FAKE

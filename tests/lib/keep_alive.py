@@ -1,16 +1,18 @@
-"""Hold COUNT TLS connections to NAME at ADDRESS at once. Usage: keep_alive.py ADDRESS NAME CA_FILE COUNT.
+"""Hold COUNT TLS connections to NAME at ADDRESS at once. Usage: keep_alive.py ADDRESS NAME CA_FILE COUNT [MORE].
 
-Each makes a request when it is open; when all are, each makes a second one. Prints "N of COUNT"
-connections on which both were answered with 200, and ends with 0 if that is all of them.
+Each makes a request when it is open; when all are, MORE others come, which send nothing. 5 s later each
+makes a second one. Prints "N of COUNT" connections on which both were answered with 200, and ends
+with 0 if that is all of them.
 """
 
 import resource
 import socket
 import ssl
 import sys
+import time
 
-address, name, ca_file, count = sys.argv[1], sys.argv[2], sys.argv[3], int(sys.argv[4])
-resource.setrlimit(resource.RLIMIT_NOFILE, (count + 64, count + 64))
+address, name, ca_file, count, more = *sys.argv[1:4], int(sys.argv[4]), int((sys.argv + ["0"])[5])
+resource.setrlimit(resource.RLIMIT_NOFILE, (count + more + 64,) * 2)
 context = ssl.create_default_context(cafile=ca_file)
 
 
@@ -61,6 +63,9 @@ for number in range(count):
         break
     held.append(connection)
 print(f"{len(held)} are held", flush=True)
+if more:
+    silent = [socket.create_connection((address, 443), timeout=10) for _ in range(more)]
+    time.sleep(5)
 alive = sum(attempt(connection, f"second request of {number}") for number, connection in enumerate(held))
 print(f"{alive} of {count}")
 sys.exit(alive != count)
