@@ -13,6 +13,7 @@ import contextlib
 import contextvars
 import dataclasses
 import inspect
+import itertools
 import logging
 import os
 import pathlib
@@ -44,6 +45,7 @@ if not FIRST <= VERSION <= LAST:
     refuse_to_run("its version")
 
 try:
+    import h2.connection
     import h2.errors
     import h2.events
     import h2.exceptions
@@ -74,6 +76,8 @@ END_DELAY = 5  # seconds
 PIECE = 1024
 MEMBERS_MAX = 1000
 STREAM_WINDOW, CONNECTION_WINDOW = 1024 * 1024, 8 * 1024 * 1024
+# Streams that have ended, of which is known how: for what a side has sent before it knew.
+ENDED_MAX = 1000
 # A message of a WebSocket, for addons in one piece. Each frame, or chunk of a body, takes memory and
 # time by itself, also an empty one.
 MESSAGE_MAX = 16 * 1024 * 1024
@@ -504,6 +508,24 @@ def stream_windows(**_):
     connection.acknowledge_received_data, connection.send_data = hold, send
     _http2.Http2Connection.handle_h2_event = leave_out_empty
     layers.HttpLayer._handle_event = handle
+
+
+def ended_streams(**_):
+    """What is kept of the streams of HTTP/2 that have ended is bounded. mitmproxy keeps the numbers of
+    all of a connection, h2 for 65,536 by whom they were ended: 340 bytes for each request."""
+    client = _http2.Http2Client
+    handle_event = stock(client, "_handle_event", "self", "event")
+
+    def handle(self, event):
+        yield from handle_event(self, event)
+        if len(self.our_stream_id) <= 2 * ENDED_MAX:
+            return
+        for theirs, ours in list(itertools.islice(self.our_stream_id.items(), ENDED_MAX)):
+            if self.is_closed(ours):
+                del self.our_stream_id[theirs], self.their_stream_id[ours]
+
+    client._handle_event = handle
+    h2.connection.H2Connection.MAX_CLOSED_STREAMS = ENDED_MAX
 
 
 def http2_ends(**_):
@@ -975,6 +997,7 @@ PIECES = [
     bounded_heads,
     bounded_queues,
     stream_windows,
+    ended_streams,
     http2_ends,
     request_hook_first,
     bounded_bodies,

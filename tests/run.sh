@@ -11,7 +11,7 @@ set -euo pipefail
 source "$(dirname "$0")/lib/lab.sh"
 
 # For a night, or before a release: they take long, and few changes reach what they try.
-LONG='torture endurance load restarts versions through more-clients bench'
+LONG='torture endurance load restarts versions through volume more-clients bench'
 # Begun first, or the end of the run would wait for one of them.
 SLOW='escape fault hostile backend fault-switch speed rotation ca-source write-failure health pod-native real-clients'
 
