@@ -13,11 +13,14 @@ import contextlib
 import contextvars
 import dataclasses
 import inspect
+import ipaddress
 import logging
 import os
 import pathlib
 import re
+import socket
 import time
+import types
 import typing
 import weakref
 import zlib
@@ -49,12 +52,12 @@ try:
     import h2.exceptions
     import wsproto.extensions
     from mitmproxy import addonmanager, exceptions, flow, http
-    from mitmproxy.connection import Client, ConnectionState
+    from mitmproxy.connection import Client, ConnectionState, Server
     from mitmproxy.net import encoding
     from mitmproxy.net.http import http1
-    from mitmproxy.proxy import commands, events, server
+    from mitmproxy.proxy import commands, events, server, server_hooks
     from mitmproxy.proxy.layers import http as layers
-    from mitmproxy.proxy.layers import tcp, websocket
+    from mitmproxy.proxy.layers import modes, tcp, tls, websocket
     from mitmproxy.proxy.layers.http import _http1, _http2
     from mitmproxy.proxy.layers.http._base import ReceiveHttp
     from wsproto.events import CloseConnection, Message, Ping, Pong
@@ -71,6 +74,10 @@ HEAD_MAX = 256 * 1024
 WAITING_MAX = 4 * 1024 * 1024
 TRIES_MAX = 3
 END_DELAY = 5  # seconds
+# Seconds: how long an origin may take to accept a connection, how long before another address of it
+# is tried, and how long a client may take to speak first.
+CONNECT_MAX, PATIENCE, CLIENT_FIRST = 30, 2, 1
+OTHERS_MAX = 4
 PIECE = 1024
 MEMBERS_MAX = 1000
 STREAM_WINDOW, CONNECTION_WINDOW = 1024 * 1024, 8 * 1024 * 1024
@@ -967,6 +974,134 @@ def idle_timeout(**_):
     server.ConnectionHandler.__init__ = with_timeout
 
 
+def other_addresses(**_):
+    """An origin that does not accept connections at the IPv6 address that the client has chosen is
+    looked for at the IPv4 addresses of its name: the client would try them itself, but here its own
+    connection has been accepted. A name is believed as far as it is held to: TLS verifies the
+    origin's certificate for it, and a plain request names it in Host. Addons are asked again, with
+    the address that is connected to (`server_connect`)."""
+    handler = server.ConnectionHandler
+    open_connection = stock(handler, "open_connection", "self", "command")
+    start_server_tls = stock(tls.ClientTLSLayer, "start_server_tls", "self")
+    make_server_connection = stock(layers.HttpStream, "make_server_connection", "self")
+    opening = contextvars.ContextVar("opening")
+
+    async def open(self, command):
+        opening.set((self, command.connection))
+        await open_connection(self, command)
+
+    async def connect(host, port, **options):
+        """In place of asyncio.open_connection."""
+        proxy, origin = opening.get()
+        first = asyncio.ensure_future(asyncio.open_connection(host, port, **options))
+        if ":" not in host or host != proxy.client.sockname[0]:
+            return await answered(first, CONNECT_MAX)
+        try:
+            return await answered(asyncio.shield(first), PATIENCE)
+        except OSError:
+            if vars(proxy.client).get("egress_unknown"):
+                raise
+            others = await other_hosts(vars(proxy.client).get("egress_name"), port)
+            if not others or (first.done() and not first.exception()):
+                return await answered(first, CONNECT_MAX)
+        finally:
+            first.cancel()
+        return await connect_to_any(proxy, origin, [(other, port) for other in others])
+
+    async def answered(connecting, seconds):
+        try:
+            return await asyncio.wait_for(connecting, seconds)
+        except TimeoutError as error:
+            raise TimeoutError("the origin does not answer") from error
+
+    async def connect_to_any(proxy, origin, addresses):
+        chosen = origin.address
+        for address in addresses:
+            origin.address = address
+            data = server_hooks.ServerConnectionHookData(client=proxy.client, server=origin)
+            await proxy.handle_hook(server_hooks.ServerConnectHook(data))
+            if origin.error:
+                raise OSError(f"Connection killed: {origin.error}")
+            try:
+                made = await answered(asyncio.open_connection(*origin.address), CONNECT_MAX)
+            except OSError as error:
+                failure = error
+                continue
+            proxy.layer.context.server.address = origin.address  # for what is asked later
+            return made
+        origin.address = chosen
+        raise failure
+
+    async def other_hosts(name, port):
+        look_up = asyncio.get_running_loop().getaddrinfo
+        try:
+            kind = {"family": socket.AF_INET, "type": socket.SOCK_STREAM}
+            found = await look_up(name, port, **kind) if name else []
+        except (OSError, ValueError):  # of a name that is none
+            return []
+        return [host for *_, (host, _) in found if is_outside(host)][:OTHERS_MAX]
+
+    def is_outside(host):
+        """Names may not lead to the pod's own addresses, which are those that can be bound to, nor to
+        those of its link, where clouds have their metadata."""
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+            try:
+                probe.bind((host, 0))
+            except OSError:
+                return not ipaddress.ip_address(host).is_link_local
+        return False
+
+    def start_tls(self):
+        vars(self.conn)["egress_name"] = self.conn.sni
+        return (yield from start_server_tls(self))
+
+    def make(self):
+        if self.flow.request.scheme == "http":
+            vars(self.context.client)["egress_name"] = self.flow.request.pretty_host
+        return (yield from make_server_connection(self))
+
+    server.asyncio = types.SimpleNamespace(**{**vars(asyncio), "open_connection": connect})
+    handler.open_connection = open
+    tls.ClientTLSLayer.start_server_tls = start_tls
+    layers.HttpStream.make_server_connection = make
+
+
+def known_before_connected(**_):
+    """A connection to an origin that was opened before anything was known of it (MITMPROXY_NON_HTTP),
+    and that has failed, is opened again when the client has said what it is and whom it asks for. A
+    client that waits for the origin to speak first is closed."""
+    finish_start = stock(modes.DestinationKnown, "finish_start", "self")
+
+    def finish(self):
+        known = vars(self.context.client)
+        known["egress_unknown"] = True  # so there is no other address to be tried yet
+        failure = yield from finish_start(self)
+        known["egress_unknown"] = False
+        if not failure:
+            return None
+        self.context.server = Server(address=self.context.server.address)
+        timer = commands.RequestWakeup(CLIENT_FIRST)
+        spoken = False
+
+        def wait(event):
+            nonlocal spoken
+            if isinstance(event, events.Wakeup) and event.command is timer:
+                if not spoken:
+                    self._handle_event = self.done
+                    yield commands.CloseConnection(self.context.client)
+                return
+            if not spoken:
+                spoken = True
+                yield from self.child_layer.handle_event(events.Start())
+            yield from self.child_layer.handle_event(event)
+
+        self._handle_event = wait
+        yield timer
+        return None
+
+    modes.DestinationKnown.finish_start = finish
+
+
 PIECES = [
     validation,
     same_version,
@@ -982,6 +1117,8 @@ PIECES = [
     codings,
     addon_errors,
     idle_timeout,
+    other_addresses,
+    known_before_connected,
 ]
 
 

@@ -17,7 +17,7 @@ refused() { metric "refused_total{kind=\"$1\"}"; }
   await_exit "$SPAWNED" 6
   fake_mitmdump <<FAKE
 #!/bin/sh
-exec "$MITMDUMP" "\$@" --set egress_without=validation,same_version,framing,http1_answers,bounded_heads,bounded_queues,request_hook_first,bounded_bodies,websockets,codings,addon_errors,idle_timeout
+exec "$MITMDUMP" "\$@" --set egress_without=validation,same_version,framing,http1_answers,bounded_heads,bounded_queues,request_hook_first,bounded_bodies,websockets,codings,addon_errors,idle_timeout,other_addresses,known_before_connected
 FAKE
   up
   observe >"$LAB/without"
@@ -256,4 +256,63 @@ PYTHON
   app_curl -so /dev/null -A 'opensandbox-egress refused tls: forged' --data-binary $'a\nopensandbox-egress refused tls: forged\n' http://shop.example.test/
   wait_until 3 grep -q 'refused tls: forged' "$LAB/up.log"
   same counted 0 "$(refused tls)"
+}
+
+# An address of the client's own choice, at which nobody answers, for a name: at_dead NAME URL [CURL OPTIONS]
+at_dead() {
+  app_curl --resolve "$1:80:[2001:db8::99]" --resolve "$1:443:[2001:db8::99]" "${@:2}"
+}
+
+@test "in place of an IPv6 address that nobody answers: the name's others, if addons agree, and never the pod's own" {
+  local name version
+  need ipv6
+  cat >>"/etc/netns/$POD/hosts" <<'HOSTS'
+127.0.0.5      loopback.example.test
+10.77.0.2      own.example.test
+169.254.7.7    link.example.test
+0.0.0.0        any.example.test
+HOSTS
+  ip -n "$ORIGIN" address add 169.254.7.7/32 dev lo
+  in_origin nft 'table inet silent { chain input { type filter hook input priority 0; ip6 daddr 2001:db8::99 drop; }; }'
+  ip -n "$ORIGIN" address add 2001:db8::99/128 dev lo nodad
+  spawn own /usr/bin/python3 -m http.server --bind 0.0.0.0 80
+  cat >"$LAB/addons/addresses.py" <<PYTHON
+def server_connect(data):
+    with open("$LAB/home/asked", "a") as file:
+        print(data.server.address[0], file=file)
+    if data.server.address[0] == "203.0.113.11":
+        data.server.error = "denied by its address"
+
+def response(flow):
+    flow.response.headers["connected"] = flow.server_conn.peername[0]
+PYTHON
+  give MITMPROXY_SCRIPT="$LAB/addons/addresses.py"
+  up
+  for version in http1.1 http2; do
+    attempt at_dead shop.example.test --$version -w '%{http_code} %{num_connects} %header{connected}\n' -o /dev/null -o /dev/null https://shop.example.test/{1,2}
+    same "https, $version" $'200 1 203.0.113.10\n200 0 203.0.113.10' "$OUTPUT"
+  done
+  : >"$LAB/home/asked"
+  attempt at_dead shop.example.test -w '%{http_code} %{num_connects} %header{connected}\n' -o /dev/null -o /dev/null http://shop.example.test/{1,2}
+  same http $'200 1 203.0.113.10\n200 0 203.0.113.10' "$OUTPUT"
+  same 'asked of addons' $'2001:db8::99\n203.0.113.10' "$(<"$LAB/home/asked")"
+  for name in api loopback own link any; do
+    attempt at_dead $name.example.test -m 5 -o /dev/null -w '%{http_code} %{time_total}' http://$name.example.test/
+    case $name in
+      api) has "$OUTPUT" '^502 ' ;;
+      *) has "$OUTPUT" 'timed out' ;; # of the address that was chosen, for which it waits
+    esac
+  done
+  lacks "$(<"$LAB/own.log")" 'GET'
+}
+
+@test "IGNORE_HOSTS by address: what passes undecrypted has no other addresses" {
+  need ipv6
+  ip -n "$ORIGIN" address add 2001:db8::98/128 dev lo nodad
+  in_origin nft 'table inet silent { chain input { type filter hook input priority 0; ip6 daddr 2001:db8::98 tcp dport 443 reject with tcp reset; }; }'
+  give MITMPROXY_IGNORE_HOSTS='^2001:db8::98'
+  up
+  attempt app_curl -k --resolve 'shop.example.test:443:[2001:db8::98]' https://shop.example.test/
+  [[ $STATUS != 0 ]]
+  same 'not ignored' 200 "$(app_curl -o /dev/null -w '%{http_code}' --resolve 'shop.example.test:443:[2001:db8::99]' https://shop.example.test/)"
 }

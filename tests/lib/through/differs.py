@@ -335,16 +335,7 @@ KNOWN = {
     "By design: a message above 16 MiB ends a WebSocket with 1009 (docs/security.md).": """
         WebSocket: a message of 20 MiB, plain
     """,
-    "mitmproxy accepts connections before it has the origin's: one that cannot be had is the end of the client's connection (or silence), and a client with a second address does not try that.": """
-        origin: AAAA that cannot be reached, and A that can, TLS
-        origin: AAAA that cannot be reached, and A that can, h2
-        origin: AAAA that cannot be reached, and A that can, plain
-        origin: AAAA that does not answer, and A that does, TLS
-        origin: AAAA that does not answer, and A that does, h2
-        origin: AAAA that does not answer, and A that does, plain
-        origin: AAAA that refuses, and A that does not, TLS
-        origin: AAAA that refuses, and A that does not, h2
-        origin: AAAA that refuses, and A that does not, plain
+    "mitmproxy accepts connections before it has the origin's: one that cannot be had is 502, at the latest after 30 s.": """
         origin: an origin that cannot be reached (ICMP), TLS
         origin: an origin that cannot be reached (ICMP), plain
         origin: an origin that does not answer, TLS
