@@ -149,6 +149,17 @@ def without(kind, generator):
             reply = None if isinstance(command, kind) else (yield command)
 
 
+def noting(kind, generator, noted):
+    """Yield what a layer's generator yields, and note the commands of that kind."""
+    reply = None
+    with contextlib.suppress(StopIteration):
+        while True:
+            command = generator.send(reply)
+            if isinstance(command, kind):
+                noted.append(command)
+            reply = yield command
+
+
 class Objections(typing.NamedTuple):
     """Functions that say what is wrong, None for nothing."""
 
@@ -1102,6 +1113,47 @@ def known_before_connected(**_):
     modes.DestinationKnown.finish_start = finish
 
 
+# What origins say who miss a client's certificate; the last also for other reasons.
+MISSES_CERTIFICATE = re.compile("alert (?:certificate required|bad certificate|handshake failure)")
+NO_CERTIFICATE = (
+    "If the origin asks for a client certificate: that of the application cannot be passed on. Have "
+    "the host passed through undecrypted (OPENSANDBOX_EGRESS_MITMPROXY_IGNORE_HOSTS), or give the "
+    "proxy a certificate (OPENSANDBOX_EGRESS_MITMPROXY_SET=client_certs=PATH)."
+)
+
+
+def tls_alerts(**_):
+    """An alert behind the handshake ends a connection (RFC 8446, 6.2): in TLS 1.3 an origin that wants a
+    client's certificate has no other way. mitmproxy logs it, and waits."""
+    layer, stream = tls.TLSLayer, layers.HttpStream
+    receive_data = stock(layer, "receive_data", "self", "data")
+    handshake_error = stock(tls.ServerTLSLayer, "on_handshake_error", "self", "err")
+    handle_error = stock(stream, "handle_protocol_error", "self", "event")
+
+    def receive(self, data):
+        logged = []
+        yield from noting(commands.Log, receive_data(self, data), logged)
+        for line in logged:
+            if line.message.startswith("TLS Error: "):
+                if isinstance(self.conn, Server) and MISSES_CERTIFICATE.search(line.message):
+                    self.conn.error = f"{line.message}. {NO_CERTIFICATE}"
+                self.conn.state &= ~ConnectionState.CAN_READ
+                yield from self.event_to_child(events.ConnectionClosed(self.conn))
+                return
+
+    def fail(self, err):
+        more = f". {NO_CERTIFICATE}" if MISSES_CERTIFICATE.search(err) else ""
+        yield from handshake_error(self, err + more)
+
+    def say_why(self, event):
+        if isinstance(event, layers.ResponseProtocolError) and self.flow.server_conn.error:
+            event.message = self.flow.server_conn.error
+        yield from handle_error(self, event)
+
+    layer.receive_data, tls.ServerTLSLayer.on_handshake_error = receive, fail
+    stream.handle_protocol_error = say_why
+
+
 PIECES = [
     validation,
     same_version,
@@ -1117,6 +1169,7 @@ PIECES = [
     codings,
     addon_errors,
     idle_timeout,
+    tls_alerts,
     other_addresses,
     known_before_connected,
 ]

@@ -17,7 +17,7 @@ refused() { metric "refused_total{kind=\"$1\"}"; }
   await_exit "$SPAWNED" 6
   fake_mitmdump <<FAKE
 #!/bin/sh
-exec "$MITMDUMP" "\$@" --set egress_without=validation,same_version,framing,http1_answers,bounded_heads,bounded_queues,request_hook_first,bounded_bodies,websockets,codings,addon_errors,idle_timeout,other_addresses,known_before_connected
+exec "$MITMDUMP" "\$@" --set egress_without=validation,same_version,framing,http1_answers,bounded_heads,bounded_queues,request_hook_first,bounded_bodies,websockets,codings,addon_errors,idle_timeout,tls_alerts,other_addresses,known_before_connected
 FAKE
   up
   observe >"$LAB/without"
@@ -315,4 +315,45 @@ PYTHON
   attempt app_curl -k --resolve 'shop.example.test:443:[2001:db8::98]' https://shop.example.test/
   [[ $STATUS != 0 ]]
   same 'not ignored' 200 "$(app_curl -o /dev/null -w '%{http_code}' --resolve 'shop.example.test:443:[2001:db8::99]' https://shop.example.test/)"
+}
+
+@test "an origin that asks for a client's certificate: a page that says so at once, and the proxy's own if it has one" {
+  local pki=$STAGE/pki port
+  issue "$pki" client client subjectAltName=DNS:client private-ca
+  cat "$pki/client.crt" "$pki/client.key" >"$LAB/home/client.pem"
+  cat >"$LAB/asking.py" <<'PYTHON'
+import socket, ssl, sys, threading
+ca, *certificate = sys.argv[1:]
+def answer(raw, version):
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = context.maximum_version = version
+    context.load_cert_chain(*certificate)
+    context.load_verify_locations(ca)
+    context.verify_mode = ssl.CERT_REQUIRED
+    try:
+        connection = context.wrap_socket(raw, server_side=True)
+        connection.recv(65536)
+        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+    except ssl.SSLError:
+        threading.Event().wait(20)  # it has said what is wrong
+def serve(port, version):
+    listener = socket.create_server(("203.0.113.12", port))
+    while True:
+        threading.Thread(target=answer, args=(listener.accept()[0], version), daemon=True).start()
+threading.Thread(target=serve, args=(444, ssl.TLSVersion.TLSv1_2)).start()
+serve(445, ssl.TLSVersion.TLSv1_3)
+PYTHON
+  ip netns exec "$ORIGIN" /usr/bin/python3 "$LAB/asking.py" "$pki/private-ca.crt" "$pki/example.com.crt" "$pki/example.com.key" 3>&- &
+  give MITMPROXY_EXTRA_PORTS=444,445
+  up
+  for port in 444 445; do
+    attempt app_curl --max-time 5 -w '\n%{http_code}\n' https://example.com:$port/
+    has "$OUTPUT" '^502$'
+    has "$OUTPUT" "asks for a client certificate.*OPENSANDBOX_EGRESS_MITMPROXY_IGNORE_HOSTS"
+  done
+  kill "$SPAWNED"
+  await_exit "$SPAWNED" 6
+  give MITMPROXY_SET=client_certs="$LAB/home/client.pem"
+  up
+  for port in 444 445; do same "port $port" ok "$(app_curl https://example.com:$port/)"; done
 }

@@ -371,7 +371,7 @@ KNOWN = {
         origin: TLS 1.2 at the client, 1.3 at the origin, TLS
         origin: a cipher that the client has not, TLS
     """,
-    "A client's certificate is not passed on; with TLS 1.3 the origin's alert about it is not answered, and the client waits.": """
+    "A client's certificate cannot be passed on: an origin that must have it is 502 (docs/troubleshooting.md).": """
         origin: a client's certificate that may be shown, shown, TLS
         origin: a client's certificate that must be shown, not shown, TLS
         origin: a client's certificate that must be shown, not shown, h2
