@@ -88,6 +88,12 @@ FRAME_COST = 512
 PINGS_MAX = 16
 END_OF_HEAD = re.compile(rb"\n\r?\n")
 
+CONNECT = (
+    "The proxy refuses CONNECT, which is for a forward proxy: HTTPS_PROXY of this program, or a setting "
+    "like it, names one at a port that is intercepted. Without it the program is intercepted all the "
+    "same. Where the forward proxy is needed, it has to be excluded from interception "
+    "(OPENSANDBOX_EGRESS_MITMPROXY_EXCLUDE_CIDRS), and nobody here sees what goes by it."
+)
 AMBIGUOUS = "The proxy refuses this request, which two parsers could understand differently: {}."
 
 applied = False
@@ -178,6 +184,9 @@ def validation(objections, **_):
     read_request_head = stock(http1, "read_request_head", "lines")
 
     def validate(mode, request, validate_inbound_headers):
+        if request.method == "CONNECT":
+            say_refused("request", f"{request.pretty_host}: CONNECT, which is for a forward proxy")
+            return CONNECT
         objection = validate_request(mode, request, validate_inbound_headers)
         if objection is None and (found := objections.to_request(request)):
             objection = AMBIGUOUS.format(found)

@@ -123,11 +123,16 @@ PYTHON
   [[ $STATUS == 0 ]]
   attempt app_curl -o /dev/null -w '%{http_code}' -H 'Host: a b' http://shop.example.test/
   same status 400 "$OUTPUT"
-  counted() { [[ $(refused non-http) == 1 && $(refused tls) == 1 && $(refused request) == 1 && $(refused addon) == 0 ]]; }
+  attempt app_curl -v -o /dev/null -x http://203.0.113.10:80 https://shop.example.test/
+  has "$OUTPUT" '^< HTTP/1.1 400'
+  has "$(app_curl -X CONNECT --request-target api.example.test:443 -H 'Host: api.example.test:443' http://shop.example.test/)" \
+    'HTTPS_PROXY.*OPENSANDBOX_EGRESS_MITMPROXY_EXCLUDE_CIDRS'
+  counted() { [[ $(refused non-http) == 1 && $(refused tls) == 1 && $(refused request) == 3 && $(refused addon) == 0 ]]; }
   wait_until 3 counted
   has "$(<"$LAB/up.log")" 'mitmdump: .*refused non-http: 10\.77\.0\.2:[0-9]+ -> 203\.0\.113\.10:443: neither TLS nor HTTP, closed; see OPENSANDBOX_EGRESS_MITMPROXY_NON_HTTP$'
   has "$(<"$LAB/up.log")" 'refused tls: 10.77.0.2:.*: a damaged ClientHello'
   has "$(<"$LAB/up.log")" 'refused request: a b: host'
+  has "$(<"$LAB/up.log")" 'refused request: api\.example\.test: CONNECT, which is for a forward proxy'
 }
 
 # An origin that agrees on HTTP/1.1 first, and on HTTP/2 for each connection after that, where it is offered.

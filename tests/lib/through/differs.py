@@ -24,7 +24,7 @@ KNOWN = {
         HTTP: target: a fragment, h2
         HTTP: target: a fragment, plain
     """,
-    "By design: CONNECT asks for another proxy, and mitmproxy answers 400 in transparent mode.": """
+    "By design: CONNECT asks for a forward proxy, by which requests would pass unseen, and is 400 (docs/troubleshooting.md).": """
         HTTP/1: CONNECT, TLS
         HTTP/1: CONNECT, plain
     """,
