@@ -5,8 +5,8 @@ the other addons have seen it as the origin understands it:
 
 - A connection is TLS, HTTP, or something else (see MITMPROXY_NON_HTTP). As many
   bytes as necessary are read to decide that, however they arrive.
-- Which TLS connections are passed through undecrypted (MITMPROXY_IGNORE_HOSTS)
-  is decided on the ClientHello and the address alone.
+- Which TLS connections are passed through undecrypted (MITMPROXY_IGNORE_HOSTS,
+  MITMPROXY_NO_NAME) is decided on the ClientHello and the address alone.
 - TLS with the origin comes before TLS with the client, and both sides speak the
   same version of HTTP: a translated request could be smuggled.
 - A request that two parsers could understand differently is refused.
@@ -32,6 +32,7 @@ from mitmproxy.proxy.layers.tls import parse_client_hello
 from mitmproxy.utils import human
 
 VARIABLE = "OPENSANDBOX_EGRESS_MITMPROXY_NON_HTTP"
+NO_NAME = patches.NO_NAME
 
 # The largest ClientHello. OpenSSL takes 128 KiB; real ones stay below 4 KiB.
 HELLO_MAX = 32 * 1024
@@ -339,7 +340,7 @@ class LastWord:
         self.admission = admission
 
     def tls_clienthello(self, data):
-        if self.admission.is_ignored(data):
+        if self.admission.is_ignored(data) or self.admission.is_passed_without_name(data):
             data.ignore_connection = True
         data.establish_server_tls_first = not data.ignore_connection
 
@@ -354,6 +355,7 @@ class Admission:
     # The options that healthd sets, and has checked.
     def load(self, loader):
         loader.add_option("egress_non_http", str, "reject", "MITMPROXY_NON_HTTP.")
+        loader.add_option("egress_no_name", str, "verify", "MITMPROXY_NO_NAME.")
         loader.add_option("egress_ignore_hosts", Sequence[str], [], "MITMPROXY_IGNORE_HOSTS.")
         loader.add_option("egress_stream_requests", int, 8 << 20, "MITMPROXY_STREAM_REQUESTS.")
         loader.add_option("egress_idle_timeout", int, 3600, "MITMPROXY_IDLE_TIMEOUT.")
@@ -432,6 +434,14 @@ class Admission:
         if data.client_hello.sni:
             names.append(f"{data.client_hello.sni}:{port}")
         return any(pattern.search(name) for pattern in self.ignored for name in names)
+
+    def is_passed_without_name(self, data):
+        if data.client_hello.sni or ctx.options.egress_no_name != "passthrough":
+            return False
+        logging.warning(
+            "passed tls %s: the client has named no host; see %s", addresses(data.context), NO_NAME
+        )
+        return True
 
     def tls_start_server(self, data):
         """Offer to a later server of the same client only the version that the client speaks; and

@@ -1129,11 +1129,17 @@ NO_CERTIFICATE = (
     "the host passed through undecrypted (OPENSANDBOX_EGRESS_MITMPROXY_IGNORE_HOSTS), or give the "
     "proxy a certificate (OPENSANDBOX_EGRESS_MITMPROXY_SET=client_certs=PATH)."
 )
+NO_NAME = "OPENSANDBOX_EGRESS_MITMPROXY_NO_NAME"
+NAMED_NONE = (
+    "The client has named no host in its ClientHello (SNI), so the certificate has to be for its address. "
+    f"{NO_NAME}=passthrough passes such connections through undecrypted."
+)
 
 
-def tls_alerts(**_):
+def tls_failures(**_):
     """An alert behind the handshake ends a connection (RFC 8446, 6.2): in TLS 1.3 an origin that wants a
-    client's certificate has no other way. mitmproxy logs it, and waits."""
+    client's certificate has no other way. mitmproxy logs it, and waits. The page for the client says
+    what can be done."""
     layer, stream = tls.TLSLayer, layers.HttpStream
     receive_data = stock(layer, "receive_data", "self", "data")
     handshake_error = stock(tls.ServerTLSLayer, "on_handshake_error", "self", "err")
@@ -1145,14 +1151,20 @@ def tls_alerts(**_):
         for line in logged:
             if line.message.startswith("TLS Error: "):
                 if isinstance(self.conn, Server) and MISSES_CERTIFICATE.search(line.message):
-                    self.conn.error = f"{line.message}. {NO_CERTIFICATE}"
+                    self.conn.error = explained(self, line.message)
                 self.conn.state &= ~ConnectionState.CAN_READ
                 yield from self.event_to_child(events.ConnectionClosed(self.conn))
                 return
 
     def fail(self, err):
-        more = f". {NO_CERTIFICATE}" if MISSES_CERTIFICATE.search(err) else ""
-        yield from handshake_error(self, err + more)
+        yield from handshake_error(self, explained(self, err))
+
+    def explained(self, failure):
+        if MISSES_CERTIFICATE.search(failure):
+            return f"{failure}. {NO_CERTIFICATE}"
+        if "mismatch" in failure and not self.context.client.sni:
+            return f"{failure}. {NAMED_NONE}"
+        return failure
 
     def say_why(self, event):
         if isinstance(event, layers.ResponseProtocolError) and self.flow.server_conn.error:
@@ -1178,7 +1190,7 @@ PIECES = [
     codings,
     addon_errors,
     idle_timeout,
-    tls_alerts,
+    tls_failures,
     other_addresses,
     known_before_connected,
 ]

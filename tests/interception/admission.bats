@@ -17,7 +17,7 @@ refused() { metric "refused_total{kind=\"$1\"}"; }
   await_exit "$SPAWNED" 6
   fake_mitmdump <<FAKE
 #!/bin/sh
-exec "$MITMDUMP" "\$@" --set egress_without=validation,same_version,framing,http1_answers,bounded_heads,bounded_queues,request_hook_first,bounded_bodies,websockets,codings,addon_errors,idle_timeout,tls_alerts,other_addresses,known_before_connected
+exec "$MITMDUMP" "\$@" --set egress_without=validation,same_version,framing,http1_answers,bounded_heads,bounded_queues,request_hook_first,bounded_bodies,websockets,codings,addon_errors,idle_timeout,tls_failures,other_addresses,known_before_connected
 FAKE
   up
   observe >"$LAB/without"
@@ -361,4 +361,19 @@ PYTHON
   give MITMPROXY_SET=client_certs="$LAB/home/client.pem"
   up
   for port in 444 445; do same "port $port" ok "$(app_curl https://example.com:$port/)"; done
+}
+
+@test "NO_NAME: TLS without a name is verified for the address, with a page that names the variable, or passed through" {
+  local nameless='https://203.0.113.10/'
+  up
+  attempt app_curl -k -w '\n%{http_code}\n' $nameless
+  has "$OUTPUT" '^502$'
+  has "$OUTPUT" 'has named no host.*OPENSANDBOX_EGRESS_MITMPROXY_NO_NAME=passthrough'
+  kill "$SPAWNED"
+  await_exit "$SPAWNED" 6
+  give MITMPROXY_NO_NAME=passthrough
+  up
+  lacks "$(seen_issuer $nameless)" mitmproxy
+  has "$(seen_issuer https://shop.example.test/)" mitmproxy
+  wait_until 3 grep -qE 'passed tls 10\.77\.0\.2:[0-9]+ -> 203\.0\.113\.10:443: the client has named no host; see OPENSANDBOX_EGRESS_MITMPROXY_NO_NAME' "$LAB/up.log"
 }

@@ -377,7 +377,7 @@ KNOWN = {
         origin: a client's certificate that must be shown, not shown, h2
         origin: a client's certificate that must be shown, shown, TLS
     """,
-    "Without SNI the origin's certificate is verified for its address.": """
+    "By design: without SNI the origin's certificate is verified for its address (MITMPROXY_NO_NAME).": """
         origin: no SNI, TLS
         origin: no SNI, h2
     """,
