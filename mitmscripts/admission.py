@@ -49,6 +49,8 @@ METHOD_AND_SPACE = re.compile(
 COULD_BE_REQUEST_LINE = re.compile(
     "(?:" + TOKEN.decode() + r"(?:\s[^\x00-\x08\x0e-\x1b\x7f]*)?)?"
 )
+# With which HTTP/2 begins where both sides know beforehand that they speak it (RFC 9113, 3.3, 3.4).
+PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 HTTP_ALPNS = (b"h2", b"http/1.1", b"http/1.0")
 
 TLS, HTTP, HTTP2, NO_VERSION, OTHER = "TLS", "HTTP", "HTTP/2", "HTTP/0.9", "other"
@@ -78,11 +80,14 @@ def kind_of(data):
     return None if len(data) <= LINE_MAX else HTTP
 
 
-def kind_of_greeting(data, alpn):
-    """The same for what the server sends first. HTTP/2 begins with SETTINGS (RFC 9113, 3.4)."""
+def kind_of_greeting(data, alpn, is_inside_tls):
+    """The same for what the server sends first. HTTP/2 begins with SETTINGS (RFC 9113, 3.4); without
+    TLS the client says whether it is to be that."""
     if alpn in HTTP_ALPNS or (data[0] == 0 and len(data) < 9):
         return None
-    return HTTP2 if data[3:9] == b"\x04\0\0\0\0\0" else OTHER
+    if data[3:9] != b"\x04\0\0\0\0\0":
+        return OTHER
+    return HTTP2 if is_inside_tls else None
 
 
 class Refusal(layer.Layer):
@@ -391,7 +396,11 @@ class Admission:
         if is_inside_tls and client == b"h2":
             kind = HTTP
         elif not data:
-            kind = kind_of_greeting(nextlayer.data_server(), server)
+            kind = kind_of_greeting(nextlayer.data_server(), server, is_inside_tls)
+        elif not is_inside_tls and PREFACE.startswith(data[: len(PREFACE)]):
+            kind = HTTP if len(data) >= len(PREFACE) else None
+            if kind:
+                context.client.alpn = context.server.alpn = b"h2"
         else:
             kind = kind_of(data)
         if kind == TLS and not is_inside_tls:

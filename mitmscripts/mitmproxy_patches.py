@@ -256,6 +256,37 @@ def same_version(**_):
     layers.HttpStream.make_server_connection = make
 
 
+def prior_knowledge(**_):
+    """A client that begins with HTTP/2, without TLS, knows an origin that speaks it. (admission.py has
+    noted it as if it had been agreed on.) The origin says so with its SETTINGS: until then nothing of
+    the client's goes out, which another origin could take for requests of HTTP/1."""
+    client = _http2.Http2Client
+    begin = stock(layers.HttpClient, "_handle_event", "self", "event")
+    init = stock(client, "__init__", "self", "context")
+    close_connection = stock(client, "close_connection", "self", "msg")
+
+    def begin_alike(self, event):
+        if not (self.context.client.tls or self.context.server.tls):
+            self.context.server.alpn = self.context.client.alpn
+        yield from begin(self, event)
+
+    def init_closed(self, context):
+        init(self, context)
+        if not context.server.tls:
+            self.provisional_max_concurrency = -1  # all wait for SETTINGS (0 would be no limit)
+
+    def close(self, msg):
+        yield from close_connection(self, msg)
+        for waiting_id in self.stream_queue:
+            # Such a stream has no number of its own there yet.
+            self.their_stream_id[-waiting_id] = waiting_id
+            yield ReceiveHttp(layers.ResponseProtocolError(-waiting_id, msg, BAD_GATEWAY))
+        self.stream_queue.clear()
+
+    layers.HttpClient._handle_event = begin_alike
+    client.__init__, client.close_connection = init_closed, close
+
+
 def bounded_heads(**_):
     """Limit the head of a message. Skip empty lines before a request (RFC 9112, 2.2)."""
     read_body = stock(_http1.Http1Connection, "read_body", "self", "event")
@@ -1178,6 +1209,7 @@ def tls_failures(**_):
 PIECES = [
     validation,
     same_version,
+    prior_knowledge,
     framing,
     http1_answers,
     bounded_heads,

@@ -287,13 +287,6 @@ KNOWN = {
         HTTP/1: Transfer-Encoding: Chunked, plain
         HTTP/1: Transfer-Encoding: Chunked, TLS
     """,
-    "Plaintext HTTP/2 is closed (mitmproxy does not speak it without TLS).": """
-        HTTP/2: h2c with prior knowledge: GET, h2c
-        HTTP/2: h2c with prior knowledge: POST, h2c
-        HTTP/2: h2c with prior knowledge: ten streams, h2c
-        gRPC: ping-pong, h2c
-        gRPC: unary, h2c
-    """,
     "Extended CONNECT ends the whole connection (GOAWAY PROTOCOL_ERROR).": """
         HTTP/2: extended CONNECT, which nobody has offered, h2
     """,
