@@ -287,6 +287,67 @@ def prior_knowledge(**_):
     client.__init__, client.close_connection = init_closed, close
 
 
+def half_closed(**_):
+    """A client of HTTP/1 that sends no more may wait for its answer still, or have gone: the origin is
+    told the same, by the end of what it gets, and decides as it would without the proxy. mitmproxy
+    takes it for the end of both directions."""
+    handler, client_side, origin_side = server.ConnectionHandler, _http1.Http1Server, _http1.Http1Client
+    server_event = stock(handler, "server_event", "self", "event")
+    wait = stock(client_side, "wait", "self", "event")
+    mark_done = stock(client_side, "mark_done", "self", "request", "response")
+    send = stock(origin_side, "send", "self", "event")
+    send_close = stock(tls.TLSLayer, "send_close", "self", "command")
+
+    def sends_no_more(client):
+        return client.state is ConnectionState.CAN_WRITE
+
+    async def with_resets(self, event):
+        """A reset is the end of both directions."""
+        if isinstance(event, events.ConnectionClosed):
+            transport = self.transports.get(event.connection)
+            if transport and transport.writer.is_closing():
+                event.connection.state = ConnectionState.CLOSED
+        await server_event(self, event)
+
+    def wait_for_answer(self, event):
+        if not (isinstance(event, events.ConnectionClosed) and sends_no_more(self.conn)):
+            yield from wait(self, event)
+        elif asked := vars(self.conn).get("egress_asked"):
+            yield commands.CloseTcpConnection(asked, half_close=True)
+
+    def send_end(self, event):
+        yield from send(self, event)
+        if isinstance(event, layers.RequestEndOfMessage):
+            client = self.context.client
+            vars(client)["egress_asked"] = self.conn
+            if sends_no_more(client) and client.alpn != b"h2":
+                yield commands.CloseTcpConnection(self.conn, half_close=True)
+
+    def close_when_done(self, *, request=False, response=False):
+        yield from mark_done(self, request=request, response=response)
+        if self.state == self.read_headers and sends_no_more(self.conn):
+            yield commands.CloseConnection(self.conn)
+
+    def send_close_notify(self, command):
+        """With TLS on both sides the end of a direction goes on as it came, cut or not."""
+        client, origin = self.context.client, self.context.server
+        other = origin if self.conn is client else client
+        ends = isinstance(command, commands.CloseTcpConnection) and command.half_close
+        around = (layer for layer in self.context.layers if isinstance(layer, tls.TLSLayer))
+        if ends and any(layer.conn is other and was_notified(layer) for layer in around):
+            with contextlib.suppress(tls.SSL.Error):
+                self.tls.shutdown()
+            yield from self.tls_interact()
+        yield from send_close(self, command)
+
+    def was_notified(layer):
+        return layer.tls and layer.tls.get_shutdown() & tls.SSL.RECEIVED_SHUTDOWN
+
+    handler.server_event, tls.TLSLayer.send_close = with_resets, send_close_notify
+    client_side.wait, client_side.mark_done = wait_for_answer, close_when_done
+    origin_side.send = send_end
+
+
 def bounded_heads(**_):
     """Limit the head of a message. Skip empty lines before a request (RFC 9112, 2.2)."""
     read_body = stock(_http1.Http1Connection, "read_body", "self", "event")
@@ -1212,6 +1273,7 @@ PIECES = [
     prior_knowledge,
     framing,
     http1_answers,
+    half_closed,
     bounded_heads,
     bounded_queues,
     stream_windows,

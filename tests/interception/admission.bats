@@ -17,7 +17,7 @@ refused() { metric "refused_total{kind=\"$1\"}"; }
   await_exit "$SPAWNED" 6
   fake_mitmdump <<FAKE
 #!/bin/sh
-exec "$MITMDUMP" "\$@" --set egress_without=validation,same_version,prior_knowledge,framing,http1_answers,bounded_heads,bounded_queues,request_hook_first,bounded_bodies,websockets,codings,addon_errors,idle_timeout,tls_failures,other_addresses,known_before_connected
+exec "$MITMDUMP" "\$@" --set egress_without=validation,same_version,prior_knowledge,framing,http1_answers,half_closed,bounded_heads,bounded_queues,request_hook_first,bounded_bodies,websockets,codings,addon_errors,idle_timeout,tls_failures,other_addresses,known_before_connected
 FAKE
   up
   observe >"$LAB/without"

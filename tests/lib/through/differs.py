@@ -125,7 +125,6 @@ KNOWN = {
         bodies: download of 64 kB until close, TLS
         ends: closed by the server in a body until close, TLS
         ends: reset by the server in a body until close, TLS
-        other: bytes, ended by the server by close, TLS
     """,
     "mitmproxy ends a connection by FIN where the other side's was reset: an answer until close looks whole.": """
         ends: reset by the server in a body until close, plain
@@ -254,18 +253,6 @@ KNOWN = {
         ends: reset by the server in the body, h2
         ends: reset by the server in the head, TLS
         ends: reset by the server in the head, plain
-    """,
-    "mitmproxy takes a FIN of the client for its end, and asks nothing of the origin: half-closed connections get no answer.": """
-        ends: half-closed by the client after its request with a body, TLS
-        ends: half-closed by the client after its request with a body, plain
-        ends: half-closed by the client after its request, TLS
-        ends: half-closed by the client after its request, plain
-        ends: half-closed by the client before a large answer, TLS
-        ends: half-closed by the client before a large answer, plain
-    """,
-    "With TLS an end of one direction ends both.": """
-        other: bytes, half-closed by the client, TLS
-        other: bytes, half-closed by the server, TLS
     """,
     "A header list above 64 KiB ends mitmproxy's connection of HTTP/2 (GOAWAY ENHANCE_YOUR_CALM, 502).": """
         HTTP: a field of 65 kB in a request, h2
