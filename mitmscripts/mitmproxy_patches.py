@@ -1123,7 +1123,7 @@ def other_addresses(**_):
     async def answered(connecting, seconds):
         try:
             return await asyncio.wait_for(connecting, seconds)
-        except TimeoutError as error:
+        except asyncio.TimeoutError as error:
             raise TimeoutError("the origin does not answer") from error
 
     async def connect_to_any(proxy, origin, addresses):
@@ -1191,7 +1191,8 @@ def known_before_connected(**_):
         known["egress_unknown"] = False
         if not failure:
             return None
-        self.context.server = Server(address=self.context.server.address)
+        before = self.context.server
+        self.context.server = Server(address=before.address, via=before.via)
         timer = commands.RequestWakeup(CLIENT_FIRST)
         spoken = False
 
