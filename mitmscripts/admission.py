@@ -5,8 +5,8 @@ the other addons have seen it as the origin understands it:
 
 - A connection is TLS, HTTP, or something else (see MITMPROXY_NON_HTTP). As many
   bytes as necessary are read to decide that, however they arrive.
-- Which TLS connections are passed through undecrypted (MITMPROXY_IGNORE_HOSTS)
-  is decided on the ClientHello and the address alone.
+- Which TLS connections are passed through undecrypted (MITMPROXY_IGNORE_HOSTS,
+  MITMPROXY_NO_NAME) is decided on the ClientHello and the address alone.
 - TLS with the origin comes before TLS with the client, and both sides speak the
   same version of HTTP: a translated request could be smuggled.
 - A request that two parsers could understand differently is refused.
@@ -32,6 +32,7 @@ from mitmproxy.proxy.layers.tls import parse_client_hello
 from mitmproxy.utils import human
 
 VARIABLE = "OPENSANDBOX_EGRESS_MITMPROXY_NON_HTTP"
+NO_NAME = patches.NO_NAME
 
 # The largest ClientHello. OpenSSL takes 128 KiB; real ones stay below 4 KiB.
 HELLO_MAX = 32 * 1024
@@ -48,6 +49,8 @@ METHOD_AND_SPACE = re.compile(
 COULD_BE_REQUEST_LINE = re.compile(
     "(?:" + TOKEN.decode() + r"(?:\s[^\x00-\x08\x0e-\x1b\x7f]*)?)?"
 )
+# With which HTTP/2 begins where both sides know beforehand that they speak it (RFC 9113, 3.3, 3.4).
+PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 HTTP_ALPNS = (b"h2", b"http/1.1", b"http/1.0")
 
 TLS, HTTP, HTTP2, NO_VERSION, OTHER = "TLS", "HTTP", "HTTP/2", "HTTP/0.9", "other"
@@ -77,11 +80,14 @@ def kind_of(data):
     return None if len(data) <= LINE_MAX else HTTP
 
 
-def kind_of_greeting(data, alpn):
-    """The same for what the server sends first. HTTP/2 begins with SETTINGS (RFC 9113, 3.4)."""
+def kind_of_greeting(data, alpn, is_inside_tls):
+    """The same for what the server sends first. HTTP/2 begins with SETTINGS (RFC 9113, 3.4); without
+    TLS the client says whether it is to be that."""
     if alpn in HTTP_ALPNS or (data[0] == 0 and len(data) < 9):
         return None
-    return HTTP2 if data[3:9] == b"\x04\0\0\0\0\0" else OTHER
+    if data[3:9] != b"\x04\0\0\0\0\0":
+        return OTHER
+    return HTTP2 if is_inside_tls else None
 
 
 class Refusal(layer.Layer):
@@ -339,7 +345,7 @@ class LastWord:
         self.admission = admission
 
     def tls_clienthello(self, data):
-        if self.admission.is_ignored(data):
+        if self.admission.is_ignored(data) or self.admission.is_passed_without_name(data):
             data.ignore_connection = True
         data.establish_server_tls_first = not data.ignore_connection
 
@@ -354,6 +360,7 @@ class Admission:
     # The options that healthd sets, and has checked.
     def load(self, loader):
         loader.add_option("egress_non_http", str, "reject", "MITMPROXY_NON_HTTP.")
+        loader.add_option("egress_no_name", str, "verify", "MITMPROXY_NO_NAME.")
         loader.add_option("egress_ignore_hosts", Sequence[str], [], "MITMPROXY_IGNORE_HOSTS.")
         loader.add_option("egress_stream_requests", int, 8 << 20, "MITMPROXY_STREAM_REQUESTS.")
         loader.add_option("egress_idle_timeout", int, 3600, "MITMPROXY_IDLE_TIMEOUT.")
@@ -389,7 +396,11 @@ class Admission:
         if is_inside_tls and client == b"h2":
             kind = HTTP
         elif not data:
-            kind = kind_of_greeting(nextlayer.data_server(), server)
+            kind = kind_of_greeting(nextlayer.data_server(), server, is_inside_tls)
+        elif not is_inside_tls and PREFACE.startswith(data[: len(PREFACE)]):
+            kind = HTTP if len(data) >= len(PREFACE) else None
+            if kind:
+                context.client.alpn = context.server.alpn = b"h2"
         else:
             kind = kind_of(data)
         if kind == TLS and not is_inside_tls:
@@ -432,6 +443,14 @@ class Admission:
         if data.client_hello.sni:
             names.append(f"{data.client_hello.sni}:{port}")
         return any(pattern.search(name) for pattern in self.ignored for name in names)
+
+    def is_passed_without_name(self, data):
+        if data.client_hello.sni or ctx.options.egress_no_name != "passthrough":
+            return False
+        logging.warning(
+            "passed tls %s: the client has named no host; see %s", addresses(data.context), NO_NAME
+        )
+        return True
 
     def tls_start_server(self, data):
         """Offer to a later server of the same client only the version that the client speaks; and

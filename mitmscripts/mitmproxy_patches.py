@@ -14,11 +14,14 @@ import contextvars
 import dataclasses
 import inspect
 import itertools
+import ipaddress
 import logging
 import os
 import pathlib
 import re
+import socket
 import time
+import types
 import typing
 import weakref
 import zlib
@@ -51,12 +54,12 @@ try:
     import h2.exceptions
     import wsproto.extensions
     from mitmproxy import addonmanager, exceptions, flow, http
-    from mitmproxy.connection import Client, ConnectionState
+    from mitmproxy.connection import Client, ConnectionState, Server
     from mitmproxy.net import encoding
     from mitmproxy.net.http import http1
-    from mitmproxy.proxy import commands, events, server
+    from mitmproxy.proxy import commands, events, server, server_hooks
     from mitmproxy.proxy.layers import http as layers
-    from mitmproxy.proxy.layers import tcp, websocket
+    from mitmproxy.proxy.layers import modes, tcp, tls, websocket
     from mitmproxy.proxy.layers.http import _http1, _http2
     from mitmproxy.proxy.layers.http._base import ReceiveHttp
     from wsproto.events import CloseConnection, Message, Ping, Pong
@@ -73,6 +76,10 @@ HEAD_MAX = 256 * 1024
 WAITING_MAX = 4 * 1024 * 1024
 TRIES_MAX = 3
 END_DELAY = 5  # seconds
+# Seconds: how long an origin may take to accept a connection, how long before another address of it
+# is tried, and how long a client may take to speak first.
+CONNECT_MAX, PATIENCE, CLIENT_FIRST = 30, 2, 1
+OTHERS_MAX = 4
 PIECE = 1024
 MEMBERS_MAX = 1000
 STREAM_WINDOW, CONNECTION_WINDOW = 1024 * 1024, 8 * 1024 * 1024
@@ -85,6 +92,12 @@ FRAME_COST = 512
 PINGS_MAX = 16
 END_OF_HEAD = re.compile(rb"\n\r?\n")
 
+CONNECT = (
+    "The proxy refuses CONNECT, which is for a forward proxy: HTTPS_PROXY of this program, or a setting "
+    "like it, names one at a port that is intercepted. Without it the program is intercepted all the "
+    "same. Where the forward proxy is needed, it has to be excluded from interception "
+    "(OPENSANDBOX_EGRESS_MITMPROXY_EXCLUDE_CIDRS), and nobody here sees what goes by it."
+)
 AMBIGUOUS = "The proxy refuses this request, which two parsers could understand differently: {}."
 
 applied = False
@@ -146,6 +159,17 @@ def without(kind, generator):
             reply = None if isinstance(command, kind) else (yield command)
 
 
+def noting(kind, generator, noted):
+    """Yield what a layer's generator yields, and note the commands of that kind."""
+    reply = None
+    with contextlib.suppress(StopIteration):
+        while True:
+            command = generator.send(reply)
+            if isinstance(command, kind):
+                noted.append(command)
+            reply = yield command
+
+
 class Objections(typing.NamedTuple):
     """Functions that say what is wrong, None for nothing."""
 
@@ -164,6 +188,9 @@ def validation(objections, **_):
     read_request_head = stock(http1, "read_request_head", "lines")
 
     def validate(mode, request, validate_inbound_headers):
+        if request.method == "CONNECT":
+            say_refused("request", f"{request.pretty_host}: CONNECT, which is for a forward proxy")
+            return CONNECT
         objection = validate_request(mode, request, validate_inbound_headers)
         if objection is None and (found := objections.to_request(request)):
             objection = AMBIGUOUS.format(found)
@@ -231,6 +258,98 @@ def same_version(**_):
         return False
 
     layers.HttpStream.make_server_connection = make
+
+
+def prior_knowledge(**_):
+    """A client that begins with HTTP/2, without TLS, knows an origin that speaks it. (admission.py has
+    noted it as if it had been agreed on.) The origin says so with its SETTINGS: until then nothing of
+    the client's goes out, which another origin could take for requests of HTTP/1."""
+    client = _http2.Http2Client
+    begin = stock(layers.HttpClient, "_handle_event", "self", "event")
+    init = stock(client, "__init__", "self", "context")
+    close_connection = stock(client, "close_connection", "self", "msg")
+
+    def begin_alike(self, event):
+        if not (self.context.client.tls or self.context.server.tls):
+            self.context.server.alpn = self.context.client.alpn
+        yield from begin(self, event)
+
+    def init_closed(self, context):
+        init(self, context)
+        if not context.server.tls:
+            self.provisional_max_concurrency = -1  # all wait for SETTINGS (0 would be no limit)
+
+    def close(self, msg):
+        yield from close_connection(self, msg)
+        for waiting_id in self.stream_queue:
+            # Such a stream has no number of its own there yet.
+            self.their_stream_id[-waiting_id] = waiting_id
+            yield ReceiveHttp(layers.ResponseProtocolError(-waiting_id, msg, BAD_GATEWAY))
+        self.stream_queue.clear()
+
+    layers.HttpClient._handle_event = begin_alike
+    client.__init__, client.close_connection = init_closed, close
+
+
+def half_closed(**_):
+    """A client of HTTP/1 that sends no more may wait for its answer still, or have gone: the origin is
+    told the same, by the end of what it gets, and decides as it would without the proxy. mitmproxy
+    takes it for the end of both directions."""
+    handler, client_side, origin_side = server.ConnectionHandler, _http1.Http1Server, _http1.Http1Client
+    server_event = stock(handler, "server_event", "self", "event")
+    wait = stock(client_side, "wait", "self", "event")
+    mark_done = stock(client_side, "mark_done", "self", "request", "response")
+    send = stock(origin_side, "send", "self", "event")
+    send_close = stock(tls.TLSLayer, "send_close", "self", "command")
+
+    def sends_no_more(client):
+        return client.state is ConnectionState.CAN_WRITE
+
+    async def with_resets(self, event):
+        """A reset is the end of both directions."""
+        if isinstance(event, events.ConnectionClosed):
+            transport = self.transports.get(event.connection)
+            if transport and transport.writer.is_closing():
+                event.connection.state = ConnectionState.CLOSED
+        await server_event(self, event)
+
+    def wait_for_answer(self, event):
+        if not (isinstance(event, events.ConnectionClosed) and sends_no_more(self.conn)):
+            yield from wait(self, event)
+        elif asked := vars(self.conn).get("egress_asked"):
+            yield commands.CloseTcpConnection(asked, half_close=True)
+
+    def send_end(self, event):
+        yield from send(self, event)
+        if isinstance(event, layers.RequestEndOfMessage):
+            client = self.context.client
+            vars(client)["egress_asked"] = self.conn
+            if sends_no_more(client) and client.alpn != b"h2":
+                yield commands.CloseTcpConnection(self.conn, half_close=True)
+
+    def close_when_done(self, *, request=False, response=False):
+        yield from mark_done(self, request=request, response=response)
+        if self.state == self.read_headers and sends_no_more(self.conn):
+            yield commands.CloseConnection(self.conn)
+
+    def send_close_notify(self, command):
+        """With TLS on both sides the end of a direction goes on as it came, cut or not."""
+        client, origin = self.context.client, self.context.server
+        other = origin if self.conn is client else client
+        ends = isinstance(command, commands.CloseTcpConnection) and command.half_close
+        around = (layer for layer in self.context.layers if isinstance(layer, tls.TLSLayer))
+        if ends and any(layer.conn is other and was_notified(layer) for layer in around):
+            with contextlib.suppress(tls.SSL.Error):
+                self.tls.shutdown()
+            yield from self.tls_interact()
+        yield from send_close(self, command)
+
+    def was_notified(layer):
+        return layer.tls and layer.tls.get_shutdown() & tls.SSL.RECEIVED_SHUTDOWN
+
+    handler.server_event, tls.TLSLayer.send_close = with_resets, send_close_notify
+    client_side.wait, client_side.mark_done = wait_for_answer, close_when_done
+    origin_side.send = send_end
 
 
 def bounded_heads(**_):
@@ -989,11 +1108,195 @@ def idle_timeout(**_):
     server.ConnectionHandler.__init__ = with_timeout
 
 
+def other_addresses(**_):
+    """An origin that does not accept connections at the IPv6 address that the client has chosen is
+    looked for at the IPv4 addresses of its name: the client would try them itself, but here its own
+    connection has been accepted. A name is believed as far as it is held to: TLS verifies the
+    origin's certificate for it, and a plain request names it in Host. Addons are asked again, with
+    the address that is connected to (`server_connect`)."""
+    handler = server.ConnectionHandler
+    open_connection = stock(handler, "open_connection", "self", "command")
+    start_server_tls = stock(tls.ClientTLSLayer, "start_server_tls", "self")
+    make_server_connection = stock(layers.HttpStream, "make_server_connection", "self")
+    opening = contextvars.ContextVar("opening")
+
+    async def open(self, command):
+        opening.set((self, command.connection))
+        await open_connection(self, command)
+
+    async def connect(host, port, **options):
+        """In place of asyncio.open_connection."""
+        proxy, origin = opening.get()
+        first = asyncio.ensure_future(asyncio.open_connection(host, port, **options))
+        if ":" not in host or host != proxy.client.sockname[0]:
+            return await answered(first, CONNECT_MAX)
+        try:
+            return await answered(asyncio.shield(first), PATIENCE)
+        except OSError:
+            if vars(proxy.client).get("egress_unknown"):
+                raise
+            others = await other_hosts(vars(proxy.client).get("egress_name"), port)
+            if not others or (first.done() and not first.exception()):
+                return await answered(first, CONNECT_MAX)
+        finally:
+            first.cancel()
+        return await connect_to_any(proxy, origin, [(other, port) for other in others])
+
+    async def answered(connecting, seconds):
+        try:
+            return await asyncio.wait_for(connecting, seconds)
+        except asyncio.TimeoutError as error:
+            raise TimeoutError("the origin does not answer") from error
+
+    async def connect_to_any(proxy, origin, addresses):
+        chosen = origin.address
+        for address in addresses:
+            origin.address = address
+            data = server_hooks.ServerConnectionHookData(client=proxy.client, server=origin)
+            await proxy.handle_hook(server_hooks.ServerConnectHook(data))
+            if origin.error:
+                raise OSError(f"Connection killed: {origin.error}")
+            try:
+                made = await answered(asyncio.open_connection(*origin.address), CONNECT_MAX)
+            except OSError as error:
+                failure = error
+                continue
+            proxy.layer.context.server.address = origin.address  # for what is asked later
+            return made
+        origin.address = chosen
+        raise failure
+
+    async def other_hosts(name, port):
+        look_up = asyncio.get_running_loop().getaddrinfo
+        try:
+            kind = {"family": socket.AF_INET, "type": socket.SOCK_STREAM}
+            found = await look_up(name, port, **kind) if name else []
+        except (OSError, ValueError):  # of a name that is none
+            return []
+        return [host for *_, (host, _) in found if is_outside(host)][:OTHERS_MAX]
+
+    def is_outside(host):
+        """Names may not lead to the pod's own addresses, which are those that can be bound to, nor to
+        those of its link, where clouds have their metadata."""
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+            try:
+                probe.bind((host, 0))
+            except OSError:
+                return not ipaddress.ip_address(host).is_link_local
+        return False
+
+    def start_tls(self):
+        vars(self.conn)["egress_name"] = self.conn.sni
+        return (yield from start_server_tls(self))
+
+    def make(self):
+        if self.flow.request.scheme == "http":
+            vars(self.context.client)["egress_name"] = self.flow.request.pretty_host
+        return (yield from make_server_connection(self))
+
+    server.asyncio = types.SimpleNamespace(**{**vars(asyncio), "open_connection": connect})
+    handler.open_connection = open
+    tls.ClientTLSLayer.start_server_tls = start_tls
+    layers.HttpStream.make_server_connection = make
+
+
+def known_before_connected(**_):
+    """A connection to an origin that was opened before anything was known of it (MITMPROXY_NON_HTTP),
+    and that has failed, is opened again when the client has said what it is and whom it asks for. A
+    client that waits for the origin to speak first is closed."""
+    finish_start = stock(modes.DestinationKnown, "finish_start", "self")
+
+    def finish(self):
+        known = vars(self.context.client)
+        known["egress_unknown"] = True  # so there is no other address to be tried yet
+        failure = yield from finish_start(self)
+        known["egress_unknown"] = False
+        if not failure:
+            return None
+        before = self.context.server
+        self.context.server = Server(address=before.address, via=before.via)
+        timer = commands.RequestWakeup(CLIENT_FIRST)
+        spoken = False
+
+        def wait(event):
+            nonlocal spoken
+            if isinstance(event, events.Wakeup) and event.command is timer:
+                if not spoken:
+                    self._handle_event = self.done
+                    yield commands.CloseConnection(self.context.client)
+                return
+            if not spoken:
+                spoken = True
+                yield from self.child_layer.handle_event(events.Start())
+            yield from self.child_layer.handle_event(event)
+
+        self._handle_event = wait
+        yield timer
+        return None
+
+    modes.DestinationKnown.finish_start = finish
+
+
+# What origins say who miss a client's certificate; the last also for other reasons.
+MISSES_CERTIFICATE = re.compile("alert (?:certificate required|bad certificate|handshake failure)")
+NO_CERTIFICATE = (
+    "If the origin asks for a client certificate: that of the application cannot be passed on. Have "
+    "the host passed through undecrypted (OPENSANDBOX_EGRESS_MITMPROXY_IGNORE_HOSTS), or give the "
+    "proxy a certificate (OPENSANDBOX_EGRESS_MITMPROXY_SET=client_certs=PATH)."
+)
+NO_NAME = "OPENSANDBOX_EGRESS_MITMPROXY_NO_NAME"
+NAMED_NONE = (
+    "The client has named no host in its ClientHello (SNI), so the certificate has to be for its address. "
+    f"{NO_NAME}=passthrough passes such connections through undecrypted."
+)
+
+
+def tls_failures(**_):
+    """An alert behind the handshake ends a connection (RFC 8446, 6.2): in TLS 1.3 an origin that wants a
+    client's certificate has no other way. mitmproxy logs it, and waits. The page for the client says
+    what can be done."""
+    layer, stream = tls.TLSLayer, layers.HttpStream
+    receive_data = stock(layer, "receive_data", "self", "data")
+    handshake_error = stock(tls.ServerTLSLayer, "on_handshake_error", "self", "err")
+    handle_error = stock(stream, "handle_protocol_error", "self", "event")
+
+    def receive(self, data):
+        logged = []
+        yield from noting(commands.Log, receive_data(self, data), logged)
+        for line in logged:
+            if line.message.startswith("TLS Error: "):
+                if isinstance(self.conn, Server) and MISSES_CERTIFICATE.search(line.message):
+                    self.conn.error = explained(self, line.message)
+                self.conn.state &= ~ConnectionState.CAN_READ
+                yield from self.event_to_child(events.ConnectionClosed(self.conn))
+                return
+
+    def fail(self, err):
+        yield from handshake_error(self, explained(self, err))
+
+    def explained(self, failure):
+        if MISSES_CERTIFICATE.search(failure):
+            return f"{failure}. {NO_CERTIFICATE}"
+        if "mismatch" in failure and not self.context.client.sni:
+            return f"{failure}. {NAMED_NONE}"
+        return failure
+
+    def say_why(self, event):
+        if isinstance(event, layers.ResponseProtocolError) and self.flow.server_conn.error:
+            event.message = self.flow.server_conn.error
+        yield from handle_error(self, event)
+
+    layer.receive_data, tls.ServerTLSLayer.on_handshake_error = receive, fail
+    stream.handle_protocol_error = say_why
+
+
 PIECES = [
     validation,
     same_version,
+    prior_knowledge,
     framing,
     http1_answers,
+    half_closed,
     bounded_heads,
     bounded_queues,
     stream_windows,
@@ -1005,6 +1308,9 @@ PIECES = [
     codings,
     addon_errors,
     idle_timeout,
+    tls_failures,
+    other_addresses,
+    known_before_connected,
 ]
 
 

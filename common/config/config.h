@@ -101,6 +101,7 @@ struct config {
     bool other_traffic_allowed; /* what is neither redirected nor excluded */
     bool forwarded_allowed; /* what the pod forwards for somebody else to the redirected ports */
     enum non_http_mode non_http;
+    bool no_name_passed;       /* TLS whose client names no host is not decrypted */
     unsigned int idle_timeout; /* seconds without a byte on a connection */
     uint64_t stream_requests;  /* bytes; larger request bodies are passed on in pieces */
     struct cidr_list exclude_cidrs;

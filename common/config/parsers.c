@@ -253,6 +253,16 @@ const char *parse_non_http(const char *value, void *field)
     return NULL;
 }
 
+const char *parse_no_name(const char *value, void *field)
+{
+    static const char *const words[] = {"verify", "passthrough", NULL};
+    int index = word_index(value, words);
+    if (index < 0)
+        return "unknown word";
+    *(bool *)field = index == 1;
+    return NULL;
+}
+
 const char *parse_size(const char *value, void *field)
 {
     char number[24];

@@ -25,6 +25,7 @@ const char *parse_cidr_list(const char *value, void *field);    /* struct cidr_l
 const char *parse_ipv6(const char *value, void *field);         /* enum ipv6_mode */
 const char *parse_permission(const char *value, void *field);   /* bool, true for allow */
 const char *parse_non_http(const char *value, void *field);     /* enum non_http_mode */
+const char *parse_no_name(const char *value, void *field);      /* bool, true for passthrough */
 const char *parse_size(const char *value, void *field);         /* uint64_t, bytes */
 const char *parse_seconds(const char *value, void *field);      /* unsigned int */
 const char *parse_workers(const char *value, void *field);      /* unsigned int, 0 for auto */

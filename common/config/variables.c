@@ -67,6 +67,8 @@ static const struct variable table[] = {
      "what becomes of what the pod forwards for others to the redirected ports"},
     {"MITMPROXY_NON_HTTP", parse_non_http, FIELD(non_http), "reject", "reject, log or allow",
      "what happens to connections on the redirected ports that are neither TLS nor HTTP"},
+    {"MITMPROXY_NO_NAME", parse_no_name, FIELD(no_name_passed), "verify", "verify or passthrough",
+     "what happens to TLS whose client names no host: verified for its address, or undecrypted"},
     {"MITMPROXY_STREAM_REQUESTS", parse_size, FIELD(stream_requests), "8m",
      "bytes, or a number followed by k or m, from 0 to 128m",
      "larger request bodies are passed on in pieces; request hooks do not see them"},

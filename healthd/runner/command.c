@@ -90,6 +90,7 @@ static void add_fixed(struct command *command, const struct config *config)
     if (config->ssl_insecure)
         add_option(command, "ssl_insecure=true");
     add_option(command, "egress_non_http=%s", non_http[config->non_http]);
+    add_option(command, "egress_no_name=%s", config->no_name_passed ? "passthrough" : "verify");
     add_option(command, "egress_stream_requests=%" PRIu64, config->stream_requests);
     add_option(command, "egress_idle_timeout=%u", config->idle_timeout);
     /* The option is repeated for each pattern: all of them count. */

@@ -355,6 +355,18 @@ TABLE
   all_refused
 }
 
+@test "MITMPROXY_NO_NAME, bad and good values" {
+  local value
+  for value in reject allow on 1 'verify passthrough' pass; do bad MITMPROXY_NO_NAME "$value"; done
+  bad_text MITMPROXY_NO_NAME verify
+  all_refused
+  for value in verify passthrough PASSTHROUGH; do
+    attempt with MITMPROXY_NO_NAME="$value" setup
+    [[ $STATUS == 0 ]] || fault "$value"
+  done
+  no_faults
+}
+
 @test "MITMPROXY_IDLE_TIMEOUT, bad and good values" {
   local value
   for value in 0 -1 +1 1.5 1h 604801 18446744073709551616 never; do bad MITMPROXY_IDLE_TIMEOUT "$value"; done

@@ -207,6 +207,11 @@ static void print_non_http(const void *field, FILE *out)
     print_word((const char *const[]){"reject", "log", "allow"}, 3, field, out);
 }
 
+static void print_no_name(const void *field, FILE *out)
+{
+    fputs(*(const bool *)field ? "passthrough" : "verify", out);
+}
+
 static void print_size(const void *field, FILE *out)
 {
     const uint64_t *size = field;
@@ -258,6 +263,7 @@ const struct expected fields[] = {
     {"OTHER_TRAFFIC", parse_permission, print_permission, FIELD(other_traffic_allowed)},
     {"MITMPROXY_FORWARDED", parse_permission, print_permission, FIELD(forwarded_allowed)},
     {"MITMPROXY_NON_HTTP", parse_non_http, print_non_http, FIELD(non_http)},
+    {"MITMPROXY_NO_NAME", parse_no_name, print_no_name, FIELD(no_name_passed)},
     {"MITMPROXY_STREAM_REQUESTS", parse_size, print_size, FIELD(stream_requests)},
     {"MITMPROXY_IDLE_TIMEOUT", parse_seconds, print_seconds, FIELD(idle_timeout)},
     {"MITMPROXY_EXCLUDE_CIDRS", parse_cidr_list, print_cidr_list, FIELD(exclude_cidrs)},

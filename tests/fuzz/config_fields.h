@@ -30,7 +30,7 @@ struct expected {
     size_t offset; /* in struct config */
 };
 
-enum { VARIABLES = 35 };
+enum { VARIABLES = 36 };
 extern const struct expected fields[];
 
 /* NULL if there is none of that name. */

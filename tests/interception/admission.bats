@@ -17,7 +17,7 @@ refused() { metric "refused_total{kind=\"$1\"}"; }
   await_exit "$SPAWNED" 6
   fake_mitmdump <<FAKE
 #!/bin/sh
-exec "$MITMDUMP" "\$@" --set egress_without=validation,same_version,framing,http1_answers,bounded_heads,bounded_queues,request_hook_first,bounded_bodies,websockets,codings,addon_errors,idle_timeout
+exec "$MITMDUMP" "\$@" --set egress_without=validation,same_version,prior_knowledge,framing,http1_answers,half_closed,bounded_heads,bounded_queues,request_hook_first,bounded_bodies,websockets,codings,addon_errors,idle_timeout,tls_failures,other_addresses,known_before_connected
 FAKE
   up
   observe >"$LAB/without"
@@ -123,11 +123,16 @@ PYTHON
   [[ $STATUS == 0 ]]
   attempt app_curl -o /dev/null -w '%{http_code}' -H 'Host: a b' http://shop.example.test/
   same status 400 "$OUTPUT"
-  counted() { [[ $(refused non-http) == 1 && $(refused tls) == 1 && $(refused request) == 1 && $(refused addon) == 0 ]]; }
+  attempt app_curl -v -o /dev/null -x http://203.0.113.10:80 https://shop.example.test/
+  has "$OUTPUT" '^< HTTP/1.1 400'
+  has "$(app_curl -X CONNECT --request-target api.example.test:443 -H 'Host: api.example.test:443' http://shop.example.test/)" \
+    'HTTPS_PROXY.*OPENSANDBOX_EGRESS_MITMPROXY_EXCLUDE_CIDRS'
+  counted() { [[ $(refused non-http) == 1 && $(refused tls) == 1 && $(refused request) == 3 && $(refused addon) == 0 ]]; }
   wait_until 3 counted
   has "$(<"$LAB/up.log")" 'mitmdump: .*refused non-http: 10\.77\.0\.2:[0-9]+ -> 203\.0\.113\.10:443: neither TLS nor HTTP, closed; see OPENSANDBOX_EGRESS_MITMPROXY_NON_HTTP$'
   has "$(<"$LAB/up.log")" 'refused tls: 10.77.0.2:.*: a damaged ClientHello'
   has "$(<"$LAB/up.log")" 'refused request: a b: host'
+  has "$(<"$LAB/up.log")" 'refused request: api\.example\.test: CONNECT, which is for a forward proxy'
 }
 
 # An origin that agrees on HTTP/1.1 first, and on HTTP/2 for each connection after that, where it is offered.
@@ -256,4 +261,119 @@ PYTHON
   app_curl -so /dev/null -A 'opensandbox-egress refused tls: forged' --data-binary $'a\nopensandbox-egress refused tls: forged\n' http://shop.example.test/
   wait_until 3 grep -q 'refused tls: forged' "$LAB/up.log"
   same counted 0 "$(refused tls)"
+}
+
+# An address of the client's own choice, at which nobody answers, for a name: at_dead NAME URL [CURL OPTIONS]
+at_dead() {
+  app_curl --resolve "$1:80:[2001:db8::99]" --resolve "$1:443:[2001:db8::99]" "${@:2}"
+}
+
+@test "in place of an IPv6 address that nobody answers: the name's others, if addons agree, and never the pod's own" {
+  local name version
+  need ipv6
+  cat >>"/etc/netns/$POD/hosts" <<'HOSTS'
+127.0.0.5      loopback.example.test
+10.77.0.2      own.example.test
+169.254.7.7    link.example.test
+0.0.0.0        any.example.test
+HOSTS
+  ip -n "$ORIGIN" address add 169.254.7.7/32 dev lo
+  in_origin nft 'table inet silent { chain input { type filter hook input priority 0; ip6 daddr 2001:db8::99 drop; }; }'
+  ip -n "$ORIGIN" address add 2001:db8::99/128 dev lo nodad
+  spawn own /usr/bin/python3 -m http.server --bind 0.0.0.0 80
+  cat >"$LAB/addons/addresses.py" <<PYTHON
+def server_connect(data):
+    with open("$LAB/home/asked", "a") as file:
+        print(data.server.address[0], file=file)
+    if data.server.address[0] == "203.0.113.11":
+        data.server.error = "denied by its address"
+
+def response(flow):
+    flow.response.headers["connected"] = flow.server_conn.peername[0]
+PYTHON
+  give MITMPROXY_SCRIPT="$LAB/addons/addresses.py"
+  up
+  for version in http1.1 http2; do
+    attempt at_dead shop.example.test --$version -w '%{http_code} %{num_connects} %header{connected}\n' -o /dev/null -o /dev/null https://shop.example.test/{1,2}
+    same "https, $version" $'200 1 203.0.113.10\n200 0 203.0.113.10' "$OUTPUT"
+  done
+  : >"$LAB/home/asked"
+  attempt at_dead shop.example.test -w '%{http_code} %{num_connects} %header{connected}\n' -o /dev/null -o /dev/null http://shop.example.test/{1,2}
+  same http $'200 1 203.0.113.10\n200 0 203.0.113.10' "$OUTPUT"
+  same 'asked of addons' $'2001:db8::99\n203.0.113.10' "$(<"$LAB/home/asked")"
+  for name in api loopback own link any; do
+    attempt at_dead $name.example.test -m 5 -o /dev/null -w '%{http_code} %{time_total}' http://$name.example.test/
+    case $name in
+      api) has "$OUTPUT" '^502 ' ;;
+      *) has "$OUTPUT" 'timed out' ;; # of the address that was chosen, for which it waits
+    esac
+  done
+  lacks "$(<"$LAB/own.log")" 'GET'
+}
+
+@test "IGNORE_HOSTS by address: what passes undecrypted has no other addresses" {
+  need ipv6
+  ip -n "$ORIGIN" address add 2001:db8::98/128 dev lo nodad
+  in_origin nft 'table inet silent { chain input { type filter hook input priority 0; ip6 daddr 2001:db8::98 tcp dport 443 reject with tcp reset; }; }'
+  give MITMPROXY_IGNORE_HOSTS='^2001:db8::98'
+  up
+  attempt app_curl -k --resolve 'shop.example.test:443:[2001:db8::98]' https://shop.example.test/
+  [[ $STATUS != 0 ]]
+  same 'not ignored' 200 "$(app_curl -o /dev/null -w '%{http_code}' --resolve 'shop.example.test:443:[2001:db8::99]' https://shop.example.test/)"
+}
+
+@test "an origin that asks for a client's certificate: a page that says so at once, and the proxy's own if it has one" {
+  local pki=$STAGE/pki port
+  issue "$pki" client client subjectAltName=DNS:client private-ca
+  cat "$pki/client.crt" "$pki/client.key" >"$LAB/home/client.pem"
+  cat >"$LAB/asking.py" <<'PYTHON'
+import socket, ssl, sys, threading
+ca, *certificate = sys.argv[1:]
+def answer(raw, version):
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = context.maximum_version = version
+    context.load_cert_chain(*certificate)
+    context.load_verify_locations(ca)
+    context.verify_mode = ssl.CERT_REQUIRED
+    try:
+        connection = context.wrap_socket(raw, server_side=True)
+        connection.recv(65536)
+        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+    except ssl.SSLError:
+        threading.Event().wait(20)  # it has said what is wrong
+def serve(port, version):
+    listener = socket.create_server(("203.0.113.12", port))
+    while True:
+        threading.Thread(target=answer, args=(listener.accept()[0], version), daemon=True).start()
+threading.Thread(target=serve, args=(444, ssl.TLSVersion.TLSv1_2)).start()
+serve(445, ssl.TLSVersion.TLSv1_3)
+PYTHON
+  ip netns exec "$ORIGIN" /usr/bin/python3 "$LAB/asking.py" "$pki/private-ca.crt" "$pki/example.com.crt" "$pki/example.com.key" 3>&- &
+  give MITMPROXY_EXTRA_PORTS=444,445
+  up
+  for port in 444 445; do
+    attempt app_curl --max-time 5 -w '\n%{http_code}\n' https://example.com:$port/
+    has "$OUTPUT" '^502$'
+    has "$OUTPUT" "asks for a client certificate.*OPENSANDBOX_EGRESS_MITMPROXY_IGNORE_HOSTS"
+  done
+  kill "$SPAWNED"
+  await_exit "$SPAWNED" 6
+  give MITMPROXY_SET=client_certs="$LAB/home/client.pem"
+  up
+  for port in 444 445; do same "port $port" ok "$(app_curl https://example.com:$port/)"; done
+}
+
+@test "NO_NAME: TLS without a name is verified for the address, with a page that names the variable, or passed through" {
+  local nameless='https://203.0.113.10/'
+  up
+  attempt app_curl -k -w '\n%{http_code}\n' $nameless
+  has "$OUTPUT" '^502$'
+  has "$OUTPUT" 'has named no host.*OPENSANDBOX_EGRESS_MITMPROXY_NO_NAME=passthrough'
+  kill "$SPAWNED"
+  await_exit "$SPAWNED" 6
+  give MITMPROXY_NO_NAME=passthrough
+  up
+  lacks "$(seen_issuer $nameless)" mitmproxy
+  has "$(seen_issuer https://shop.example.test/)" mitmproxy
+  wait_until 3 grep -qE 'passed tls 10\.77\.0\.2:[0-9]+ -> 203\.0\.113\.10:443: the client has named no host; see OPENSANDBOX_EGRESS_MITMPROXY_NO_NAME' "$LAB/up.log"
 }

@@ -138,6 +138,7 @@ FAKE
 
 @test "each mending taken away makes a row fail" {
   sabotaged validation A14 'two Hosts' A14 'NUL in a value' A11 'CR LF in a value'
+  sabotaged prior_knowledge A11 'HTTP/2 without TLS'
   sabotaged bounded_heads A16 'endless request line 80'
   sabotaged request_hook_first A3 'declared, refused in request 80-9437184'
   sabotaged addon_errors A13 'raised in request raw' A15 'an addon raises'

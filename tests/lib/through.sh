@@ -19,7 +19,7 @@ through_lab() {
 
 # An address for each row and way, and addresses at which nobody is.
 through_addresses() {
-  in_origin sysctl -qw net.ipv4.ip_forward=1 net.ipv6.conf.all.forwarding=1 ||
+  in_origin sysctl -qw net.ipv4.ip_forward=1 net.ipv6.conf.all.forwarding=1 net.ipv4.icmp_ratelimit=0 net.ipv6.icmp.ratelimit=0 ||
     skip_or_fail '/proc/sys is read-only'
   ip -n "$ORIGIN" -batch - <<<'
     route add local 198.18.0.0/16 dev lo
@@ -31,6 +31,12 @@ through_addresses() {
     route add blackhole 2001:db8:dead::/48
     route add unreachable 2001:db8:beef::/48'
   ip -n "$POD" route add unreachable 198.19.3.0/24
+  # A name for each row, which leads to its address on the way through: for the proxy, that looks for it.
+  local row number
+  for row in {1..1000}; do
+    number=$((2 * row + 1))
+    echo "198.18.$((number >> 8)).$((number & 255)) n$row.through.test"
+  done >>"/etc/netns/$POD/hosts"
 }
 
 # What the origin shows: one certificate for all names, one for addresses, and those that are at fault.

@@ -177,7 +177,7 @@ FAKE
 
 @test "mitmdump's command line is that of the design" {
   give MITMPROXY_SET='anticache=true ' MITMPROXY_IGNORE_HOSTS='^a\.test$;^b\.test$' \
-    MITMPROXY_NON_HTTP=log MITMPROXY_STREAM_REQUESTS=64k
+    MITMPROXY_NON_HTTP=log MITMPROXY_STREAM_REQUESTS=64k MITMPROXY_NO_NAME=passthrough
   up_reporting
   local report
   report=$(<"$LAB/home/report")
@@ -187,6 +187,7 @@ FAKE
   has "$report" '^connection_strategy=eager$'
   has "$report" '^rawtcp=false$'
   has "$report" '^egress_non_http=log$'
+  has "$report" '^egress_no_name=passthrough$'
   has "$report" '^egress_stream_requests=65536$'
   same patterns $'egress_ignore_hosts=^a\\.test$\negress_ignore_hosts=^b\\.test$' "$(grep ignore_hosts <<<"$report")"
   has "$report" '^block_global=false$'

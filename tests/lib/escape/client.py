@@ -370,12 +370,13 @@ class H2:
 
 
 def ask_h2(host, fields, body=None, alpn=("h2", "http/1.1"), trailers=None, seconds=PATIENCE):
-    """One request, or the Outcome "no h2" where the proxy does not speak it for this origin."""
-    wire = handshake(host, alpn=alpn)
+    """One request, or the Outcome "no h2" where the proxy does not speak it for this origin. Without
+    TLS if nothing is offered in ALPN."""
+    wire = handshake(host, alpn=alpn) if alpn else Tcp(host, 80)
     if isinstance(wire, Outcome):
         return wire
     try:
-        if wire.alpn != "h2":
+        if alpn and wire.alpn != "h2":
             return Outcome("no h2", note=str(wire.alpn))
         client = H2(wire)
         client.headers(fields, end=body is None)

@@ -19,6 +19,11 @@ var (
 )
 
 func take(writer http.ResponseWriter, request *http.Request) {
+	// How HTTP/2 begins, which says nothing of a request.
+	if request.Method == "PRI" {
+		writer.WriteHeader(http.StatusHTTPVersionNotSupported)
+		return
+	}
 	sum := sha256.New()
 	length, err := io.Copy(sum, request.Body)
 	headers := [][2]string{{"Host", request.Host}}

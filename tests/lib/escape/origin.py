@@ -242,6 +242,8 @@ class Raw:
             while True:
                 self.more()
                 self.bytes_came("no HTTP")
+        if lines == [b"PRI * HTTP/2.0"]:
+            return self.preface()
         words = text(lines[0]).split(" ")
         headers = [[part.strip() for part in text(line).partition(":")[::2]] for line in lines[1:]]
         fields = dict(
@@ -267,6 +269,20 @@ class Raw:
         answer = f"{self.origin} {fields['target']}\n".encode()
         self.send(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(answer), answer))
         return True
+
+    def preface(self):
+        """A client of HTTP/2 may say SETTINGS and WINDOW_UPDATE, and nothing else before it is answered."""
+        self.stream.settimeout(1)
+        try:
+            while True:
+                self.more()
+        except Closed:
+            self.buffer = self.buffer.removeprefix(b"SM\r\n\r\n")
+        while self.buffer[3:4] in (b"\x04", b"\x08"):
+            self.buffer = self.buffer[9 + int.from_bytes(self.buffer[:3], "big") :]
+        self.bytes_came("behind a preface")
+        self.send(b"HTTP/1.1 505 HTTP Version Not Supported\r\nContent-Length: 0\r\n\r\n")
+        raise Closed
 
     def tunnel(self, target, headers):
         if target.startswith("/websocket"):
@@ -388,7 +404,8 @@ def one(origin, port, client, plain, context):
             stream.do_handshake()
         else:
             stream = context.wrap_socket(plain, server_side=True)
-        if origin == "two" and port == 443:
+        # On port 80 it speaks what it is spoken to in, as servers with prior knowledge do.
+        if origin == "two" and (port == 443 or plain.recv(3, socket.MSG_PEEK) == b"PRI"):
             two(origin, port, client, stream)
         else:
             Raw(origin, port, client, stream).serve()

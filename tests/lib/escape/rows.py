@@ -368,6 +368,7 @@ def h2_preface():
         ("raw.escape.test", 80, None),
         ("go.escape.test", 80, None),
         ("nginx.escape.test", 80, None),
+        ("none.escape.test", 80, None),
         ("raw.escape.test", 443, ("http/1.1",)),
         ("raw.escape.test", 443, None),
         ("two.escape.test", 443, ("http/1.1",)),
@@ -653,16 +654,17 @@ SMUGGLED = b"GET /smuggled HTTP/1.1\r\nHost: smuggled.test\r\n\r\n"
 
 @kind("A11")
 def http2():
-    for origin in ("raw", "none", "two", "go", "node", "nginx"):
+    # Without TLS it is prior knowledge, which "two" has, and "raw" has not.
+    for origin, plain_port in [(origin, False) for origin in ("raw", "none", "two", "go", "node", "nginx")] + [("two", True), ("raw", True)]:
         host = f"{origin}.escape.test"
         authority = host.encode()
 
         def case(name, fields, expect, body=None, alpn=("h2", "http/1.1"), trailers=None):
-            def play(path, host=host):
+            def play(path, host=host, alpn=None if plain_port else alpn):
                 filled = [(field.replace(b"%T", path.encode()), value.replace(b"%T", path.encode())) for field, value in fields]
                 return ask_h2(host, filled, body, alpn=alpn, trailers=trailers)
 
-            return Row(name, origin, expect, play)
+            return Row(name, f"{origin}-80" if plain_port else origin, expect, play)
 
         plain = h2_fields(b"GET", authority, b"%T")
         yield case("body without a length", plain, "any", SMUGGLED)
@@ -714,6 +716,9 @@ def http2():
             fields = h2_fields(b"POST", authority, b"%T", (b"content-length", length))
             yield case(name, fields, "refused", body, trailers=more)
         yield case("forbidden trailers", h2_fields(b"POST", authority, b"%T"), "any", b"body", trailers=bad)
+        if plain_port:
+            yield case("HTTP/2 without TLS", plain, "ok" if origin == "two" else "refused")
+            continue
         # An HTTP/1.1 client: the origin shall be spoken to in its version, or not at all.
         for alpn in (("http/1.1",), None, ("http/1.0",), ("acme-tls/1",)):
 

@@ -24,7 +24,7 @@ KNOWN = {
         HTTP: target: a fragment, h2
         HTTP: target: a fragment, plain
     """,
-    "By design: CONNECT asks for another proxy, and mitmproxy answers 400 in transparent mode.": """
+    "By design: CONNECT asks for a forward proxy, by which requests would pass unseen, and is 400 (docs/troubleshooting.md).": """
         HTTP/1: CONNECT, TLS
         HTTP/1: CONNECT, plain
     """,
@@ -125,7 +125,6 @@ KNOWN = {
         bodies: download of 64 kB until close, TLS
         ends: closed by the server in a body until close, TLS
         ends: reset by the server in a body until close, TLS
-        other: bytes, ended by the server by close, TLS
     """,
     "mitmproxy ends a connection by FIN where the other side's was reset: an answer until close looks whole.": """
         ends: reset by the server in a body until close, plain
@@ -255,18 +254,6 @@ KNOWN = {
         ends: reset by the server in the head, TLS
         ends: reset by the server in the head, plain
     """,
-    "mitmproxy takes a FIN of the client for its end, and asks nothing of the origin: half-closed connections get no answer.": """
-        ends: half-closed by the client after its request with a body, TLS
-        ends: half-closed by the client after its request with a body, plain
-        ends: half-closed by the client after its request, TLS
-        ends: half-closed by the client after its request, plain
-        ends: half-closed by the client before a large answer, TLS
-        ends: half-closed by the client before a large answer, plain
-    """,
-    "With TLS an end of one direction ends both.": """
-        other: bytes, half-closed by the client, TLS
-        other: bytes, half-closed by the server, TLS
-    """,
     "A header list above 64 KiB ends mitmproxy's connection of HTTP/2 (GOAWAY ENHANCE_YOUR_CALM, 502).": """
         HTTP: a field of 65 kB in a request, h2
         HTTP: a field of 65 kB in an answer, h2
@@ -286,13 +273,6 @@ KNOWN = {
     "The one transfer coding is written in small letters.": """
         HTTP/1: Transfer-Encoding: Chunked, plain
         HTTP/1: Transfer-Encoding: Chunked, TLS
-    """,
-    "Plaintext HTTP/2 is closed (mitmproxy does not speak it without TLS).": """
-        HTTP/2: h2c with prior knowledge: GET, h2c
-        HTTP/2: h2c with prior knowledge: POST, h2c
-        HTTP/2: h2c with prior knowledge: ten streams, h2c
-        gRPC: ping-pong, h2c
-        gRPC: unary, h2c
     """,
     "Extended CONNECT ends the whole connection (GOAWAY PROTOCOL_ERROR).": """
         HTTP/2: extended CONNECT, which nobody has offered, h2
@@ -335,16 +315,7 @@ KNOWN = {
     "By design: a message above 16 MiB ends a WebSocket with 1009 (docs/security.md).": """
         WebSocket: a message of 20 MiB, plain
     """,
-    "mitmproxy accepts connections before it has the origin's: one that cannot be had is the end of the client's connection (or silence), and a client with a second address does not try that.": """
-        origin: AAAA that cannot be reached, and A that can, TLS
-        origin: AAAA that cannot be reached, and A that can, h2
-        origin: AAAA that cannot be reached, and A that can, plain
-        origin: AAAA that does not answer, and A that does, TLS
-        origin: AAAA that does not answer, and A that does, h2
-        origin: AAAA that does not answer, and A that does, plain
-        origin: AAAA that refuses, and A that does not, TLS
-        origin: AAAA that refuses, and A that does not, h2
-        origin: AAAA that refuses, and A that does not, plain
+    "mitmproxy accepts connections before it has the origin's: one that cannot be had is 502, at the latest after 30 s.": """
         origin: an origin that cannot be reached (ICMP), TLS
         origin: an origin that cannot be reached (ICMP), plain
         origin: an origin that does not answer, TLS
@@ -380,13 +351,13 @@ KNOWN = {
         origin: TLS 1.2 at the client, 1.3 at the origin, TLS
         origin: a cipher that the client has not, TLS
     """,
-    "A client's certificate is not passed on; with TLS 1.3 the origin's alert about it is not answered, and the client waits.": """
+    "A client's certificate cannot be passed on: an origin that must have it is 502 (docs/troubleshooting.md).": """
         origin: a client's certificate that may be shown, shown, TLS
         origin: a client's certificate that must be shown, not shown, TLS
         origin: a client's certificate that must be shown, not shown, h2
         origin: a client's certificate that must be shown, shown, TLS
     """,
-    "Without SNI the origin's certificate is verified for its address.": """
+    "By design: without SNI the origin's certificate is verified for its address (MITMPROXY_NO_NAME).": """
         origin: no SNI, TLS
         origin: no SNI, h2
     """,

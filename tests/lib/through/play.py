@@ -42,7 +42,7 @@ class Run:
         self.port, self.scheme = row.port or transport.port, "https" if transport.tls else "http"
         self.address = row.address(number) if row.address else "198.18.%d.%d" % (number >> 8, number & 255)
         # (A certificate for each name takes the proxy some time.)
-        self.name = row.host or "r%d.through.test" % (row.number % 16)
+        self.name = "n%d.through.test" % row.number if row.found else "r%d.through.test" % (row.number % 16)
         usual = self.port in (80, 443)
         self.host = self.name if usual else "%s:%d" % (self.name, self.port)
         self.trusted = stage.proxy_ca if way == "through" else stage.pki + "/private-ca.crt"

@@ -28,6 +28,7 @@ class Row:
     exact   whether close_notify came before an end is compared as well
     waits   it mostly waits, so it takes no place among those that play at once
     heavy   it moves so much that few of its kind play at once
+    found   its name leads to its address, also for the proxy
     settle  seconds to wait for what is under way when the client is done
     """
 
@@ -35,7 +36,7 @@ class Row:
         self.group, self.transport, self.ask = group, transport, ask
         self.name = "%s, %s" % (name, transport.name)
         self.raw = options.pop("raw", False)
-        self.port, self.host, self.address = options.pop("port", None), options.pop("host", None), options.pop("address", None)
+        self.port, self.found, self.address = options.pop("port", None), options.pop("found", False), options.pop("address", None)
         self.ports = options.pop("ports", ())
         self.limit, self.tier = options.pop("limit", 20), options.pop("tier", "short")
         self.waits, self.heavy = options.pop("waits", False), options.pop("heavy", False)
