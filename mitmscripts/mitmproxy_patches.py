@@ -85,6 +85,7 @@ MEMBERS_MAX = 1000
 STREAM_WINDOW, CONNECTION_WINDOW = 1024 * 1024, 8 * 1024 * 1024
 # Streams that have ended, of which is known how: for what a side has sent before it knew.
 ENDED_MAX = 1000
+CONNECTIONS_MAX = 4
 # A message of a WebSocket, for addons in one piece. Each frame, or chunk of a body, takes memory and
 # time by itself, also an empty one.
 MESSAGE_MAX = 16 * 1024 * 1024
@@ -629,11 +630,13 @@ def stream_windows(**_):
     layers.HttpLayer._handle_event = handle
 
 
-def ended_streams(**_):
-    """What is kept of the streams of HTTP/2 that have ended is bounded. mitmproxy keeps the numbers of
-    all of a connection, h2 for 65,536 by whom they were ended: 340 bytes for each request."""
-    client = _http2.Http2Client
+def what_has_ended(**_):
+    """What is kept of streams of HTTP/2 and connections to origins that have ended is bounded, while
+    the client's connection goes on. mitmproxy keeps the numbers of all streams of a connection, and
+    all connections; h2 for 65,536 streams by whom they were ended."""
+    client, layer = _http2.Http2Client, layers.HttpLayer
     handle_event = stock(client, "_handle_event", "self", "event")
+    get_connection = stock(layer, "get_connection", "self", "event", "reuse")
 
     def handle(self, event):
         yield from handle_event(self, event)
@@ -643,7 +646,23 @@ def ended_streams(**_):
             if self.is_closed(ours):
                 del self.our_stream_id[theirs], self.their_stream_id[ours]
 
-    client._handle_event = handle
+    def get(self, event, *, reuse=True):
+        if len(self.connections) > CONNECTIONS_MAX:
+            for connection in ended(self):
+                del self.connections[connection]
+        yield from get_connection(self, event, reuse=reuse)
+
+    def ended(self):
+        """One that has failed tells those who ask again why; without it they would try again."""
+        kept = {self.context.client, self.context.server, *self.waiting_for_establishment}
+        kept |= {stream.context.server for stream in self.streams.values()}
+        return [
+            connection
+            for connection in self.connections
+            if connection.state is ConnectionState.CLOSED and not connection.error and connection not in kept
+        ]
+
+    client._handle_event, layer.get_connection = handle, get
     h2.connection.H2Connection.MAX_CLOSED_STREAMS = ENDED_MAX
 
 
@@ -1300,7 +1319,7 @@ PIECES = [
     bounded_heads,
     bounded_queues,
     stream_windows,
-    ended_streams,
+    what_has_ended,
     http2_ends,
     request_hook_first,
     bounded_bodies,
