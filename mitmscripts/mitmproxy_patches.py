@@ -793,8 +793,10 @@ def websockets(**_):
         data.close_code, data.close_reason = event.code, event.reason
         yield websocket.WebsocketEndHook(self.flow)
         event = CloseConnection(data.close_code, data.close_reason)
+        # That one has ended without a close is told in the same way, and by no code (RFC 6455, 7.1.5).
+        is_said = data.close_code != CloseReason.ABNORMAL_CLOSURE
         for ws in (self.server_ws, self.client_ws):
-            if ws.state in (wsproto.ConnectionState.OPEN, wsproto.ConnectionState.REMOTE_CLOSING):
+            if is_said and ws.state in (wsproto.ConnectionState.OPEN, wsproto.ConnectionState.REMOTE_CLOSING):
                 yield send2(ws, event)
             yield commands.CloseConnection(ws.conn)
         self.flow.live = False

@@ -310,16 +310,6 @@ KNOWN = {
         WebSocket: five pings, TLS
         WebSocket: five pings, plain
     """,
-    "The end of a WebSocket without a close becomes a close with 1000: to the other side it looks wanted.": """
-        WebSocket: ended by the client without a close, TLS
-        WebSocket: ended by the client without a close, plain
-        WebSocket: ended by the server without a close, TLS
-        WebSocket: ended by the server without a close, plain
-        WebSocket: reset by the client, TLS
-        WebSocket: reset by the client, plain
-        WebSocket: reset by the server, TLS
-        WebSocket: reset by the server, plain
-    """,
     "mitmproxy collects a message of a WebSocket before it goes on.": """
         WebSocket: a fragment as it comes, TLS
         WebSocket: a fragment as it comes, plain
