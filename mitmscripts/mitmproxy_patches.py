@@ -12,11 +12,17 @@ import collections
 import contextlib
 import contextvars
 import dataclasses
+import fcntl
+import functools
 import inspect
 import logging
 import os
 import pathlib
 import re
+import socket
+import struct
+import sys
+import termios
 import time
 import typing
 import weakref
@@ -54,9 +60,10 @@ try:
     from mitmproxy.net.http import http1
     from mitmproxy.proxy import commands, events, server
     from mitmproxy.proxy.layers import http as layers
-    from mitmproxy.proxy.layers import tcp, websocket
+    from mitmproxy.proxy.layers import tcp, tls, websocket
     from mitmproxy.proxy.layers.http import _http1, _http2
     from mitmproxy.proxy.layers.http._base import ReceiveHttp
+    from OpenSSL import SSL
     from wsproto.events import CloseConnection, Message, Ping, Pong
     from wsproto.frame_protocol import CloseReason
 except ImportError as error:
@@ -66,10 +73,11 @@ except ImportError as error:
 ErrorCode = getattr(layers, "ErrorCode", None)
 BAD_GATEWAY = ErrorCode.CONNECT_FAILED if ErrorCode else 502
 BAD_REQUEST = ErrorCode.GENERIC_CLIENT_ERROR if ErrorCode else 400
+NO_ANSWER = ErrorCode.KILL if ErrorCode else 444
 
 HEAD_MAX = 256 * 1024
 WAITING_MAX = 4 * 1024 * 1024
-TRIES_MAX = 3
+TRIES_MAX = 6
 END_DELAY = 5  # seconds
 PIECE = 1024
 MEMBERS_MAX = 1000
@@ -79,6 +87,7 @@ STREAM_WINDOW, CONNECTION_WINDOW = 1024 * 1024, 8 * 1024 * 1024
 MESSAGE_MAX = 16 * 1024 * 1024
 FRAME_COST = 512
 PINGS_MAX = 16
+RESET, CUT = "reset", "cut"  # how a connection ends that does not end in good order
 END_OF_HEAD = re.compile(rb"\n\r?\n")
 
 AMBIGUOUS = "The proxy refuses this request, which two parsers could understand differently: {}."
@@ -409,6 +418,140 @@ def waiting(outermost, connection):
     return total
 
 
+def ends(**_):
+    """A connection ends as the other side's has ended: in good order, which with TLS means by
+    close_notify, without that, or by a reset. Or an answer until close would look broken where it is
+    whole, and whole where it is broken."""
+    handler = server.ConnectionHandler
+    server_event = stock(handler, "server_event", "self", "event")
+    handle_connection = stock(handler, "handle_connection", "self", "connection")
+    close_connection = stock(handler, "close_connection", "self", "connection", "half_close")
+    open_connection = stock(handler, "open_connection", "self", "command")
+    start_tls = stock(tls.TLSLayer, "start_tls", "self")
+
+    async def connect(self, command):
+        try:
+            await open_connection(self, command)
+        except AssertionError:  # It was reset before it could be asked for its address.
+            self.transports.pop(command.connection).writer.close()
+            command.connection.state, command.connection.error = ConnectionState.CLOSED, "connection reset"
+            await self.server_event(events.OpenConnectionCompleted(command, command.connection.error))
+
+    def start(self):
+        yield from start_tls(self)
+        vars(self.conn)["egress_tls"] = self.tls
+
+    async def notice(self, event):
+        if isinstance(event, events.ConnectionClosed):
+            how = how_ended(event.connection, self.transports[event.connection].reader)
+            if event.connection is self.client:
+                self.egress_client_ended = how
+            else:
+                self.egress_server_ended = how
+        await server_event(self, event)
+
+    def how_ended(connection, reader):
+        if reader.exception():
+            return RESET
+        if connection.state is ConnectionState.CLOSED or not connection.tls_established:
+            return None  # We have closed it, or it was closed by FIN.
+        return None if connection.egress_tls.get_shutdown() & SSL.RECEIVED_SHUTDOWN else CUT
+
+    def how_to_end(self, connection):
+        return self.egress_server_ended if connection is self.client else self.egress_client_ended
+
+    async def handle(self, connection):
+        """The stock function closes whatever has happened."""
+        writer = self.transports[connection].writer
+        close_writer, writer.close = writer.close, lambda: None
+        try:
+            await handle_connection(self, connection)
+        finally:
+            if how_to_end(self, connection) is RESET:
+                await reset(writer, END_DELAY if connection is self.client else 0)
+            else:
+                say_goodbye(self, connection, writer)
+                close_writer()
+            vars(connection).pop("egress_tls", None)
+
+    def close(self, connection, half_close=False):
+        if half_close and how_to_end(self, connection) is RESET:
+            half_close = False
+        elif half_close:
+            say_goodbye(self, connection, self.transports[connection].writer)
+        close_connection(self, connection, half_close)
+
+    def say_goodbye(self, connection, writer):
+        if not connection.tls_established or how_to_end(self, connection) or writer.is_closing():
+            return
+        with contextlib.suppress(SSL.Error):  # it has failed, or there is nothing to be sent
+            connection.egress_tls.shutdown()
+            writer.write(connection.egress_tls.bio_read(PIECE))
+
+    async def reset(writer, patience):
+        """What was answered before the reset is to arrive."""
+        latest = time.monotonic() + patience
+        while unsent(writer) and time.monotonic() < latest:
+            await asyncio.sleep(0.02)
+        if not writer.is_closing():
+            sock = writer.get_extra_info("socket")
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        writer.transport.abort()
+
+    def unsent(writer):
+        """How many bytes the other side has not acknowledged."""
+        if writer.is_closing():
+            return 0
+        in_kernel = fcntl.ioctl(writer.get_extra_info("socket").fileno(), termios.TIOCOUTQ, bytes(4))
+        return writer.transport.get_write_buffer_size() + int.from_bytes(in_kernel, sys.byteorder)
+
+    handler.egress_client_ended = handler.egress_server_ended = None
+    handler.server_event, handler.open_connection = notice, connect
+    handler.handle_connection, handler.close_connection = handle, close
+    tls.TLSLayer.start_tls = start
+
+
+def origin_ends(**_):
+    """Where the origin ends its connection, the client's ends as well: in place of an answer that has
+    not begun, and when it is idle. Clients know what to ask again; after a 502 they would not. (In
+    HTTP/2 see http2_ends.)"""
+    layer = layers.HttpLayer
+    handle_event = stock(layer, "_handle_event", "self", "event")
+    read_response = stock(_http1.Http1Client, "read_headers", "self", "event")
+
+    def response(self, event):
+        for command in read_response(self, event):
+            if isinstance(event, events.ConnectionClosed) and isinstance(command, ReceiveHttp) and not self.buf:
+                command.event.code = NO_ANSWER
+            yield command
+
+    def handle(self, event):
+        yield from handle_event(self, event)
+        if isinstance(event, events.ConnectionClosed) and event.connection is not self.context.client:
+            self.egress_ended = True
+        if self.egress_ended and is_idle(self):
+            yield from close(self.connections[self.context.client])
+
+    def is_idle(self):
+        """There is no request, and no other connection to an origin."""
+        client = self.connections[self.context.client]
+        if self.streams or not client.conn.connected:
+            return False
+        if isinstance(client, _http1.Http1Server) and (client.state != client.read_headers or client.buf):
+            return False
+        return not any(one.connected for one in {*self.connections, self.context.server} - {client.conn})
+
+    def close(client):
+        if isinstance(client, _http2.Http2Server):
+            client.h2_conn.close_connection()
+            yield commands.SendData(client.conn, client.h2_conn.data_to_send())
+            client._handle_event = client.done
+        yield commands.CloseConnection(client.conn)
+
+    layer.egress_ended = False
+    layer._handle_event, _http1.Http1Client.read_headers = handle, response
+
+
 def stream_windows(**_):
     """In HTTP/2, what the other side does not take yet is not asked for: the window of a stream opens
     as far as its data have gone on. mitmproxy takes all, and to stop reading the connection would
@@ -515,14 +658,17 @@ def http2_ends(**_):
     receive_goaway = stock(buffered, "_receive_goaway_frame", "self", "frame")
     handle_event = stock(client, "_handle_event", "self", "event")
     handle_h2_event = stock(client, "handle_h2_event", "self", "event")
+    close_connection = stock(client, "close_connection", "self", "msg")
     answer = stock(_http2.Http2Server, "_handle_event", "self", "event")
     handle_error = stock(stream, "handle_protocol_error", "self", "event")
     matches = stock(layers.GetHttpConnection, "connection_spec_matches", "self", "connection")
 
     def receive(self, frame):
-        if not self.config.client_side or frame.error_code != h2.errors.ErrorCodes.NO_ERROR:
+        if frame.error_code != h2.errors.ErrorCodes.NO_ERROR:
+            self.egress_goaway = frame
             return receive_goaway(self, frame)
-        self.egress_last_stream = frame.last_stream_id
+        if self.config.client_side:  # or it is about what the server begins, which is nothing
+            self.egress_last_stream = frame.last_stream_id
         return [], []
 
     def handle(self, event):
@@ -548,9 +694,26 @@ def http2_ends(**_):
             self.egress_end = commands.RequestWakeup(END_DELAY)
             yield self.egress_end
 
+    def close(self, msg):
+        """Requests that still go on are those of the client's one connection, if no other was begun."""
+        goaway = self.h2_conn.egress_goaway
+        is_end = goaway or not self.conn.state & ConnectionState.CAN_READ
+        for command in close_connection(self, msg):
+            if isinstance(command, ReceiveHttp) and is_end and self.h2_conn.egress_last_stream is None:
+                command.event.egress_end = goaway and as_theirs(self, goaway)
+            yield command
+
+    def as_theirs(self, goaway):
+        """A GOAWAY as the client has to be told of it: code, and last stream that was taken."""
+        taken = [theirs for ours, theirs in self.their_stream_id.items() if ours <= goaway.last_stream_id]
+        return goaway.error_code, max(taken, default=0)
+
     def with_code(self, event):
         if not isinstance(event, h2.events.StreamReset):
             return (yield from handle_h2_event(self, event))
+        if event.error_code == h2.errors.ErrorCodes.NO_ERROR:
+            # It may have come together with the end of the answer, and is about the upload then.
+            self.streams.setdefault(event.stream_id, _http2.StreamState.HEADERS_RECEIVED)
         for command in handle_h2_event(self, event):
             if isinstance(command, ReceiveHttp):
                 command.event.egress_code = event.error_code
@@ -559,11 +722,23 @@ def http2_ends(**_):
 
     def reset(self, event):
         code = getattr(event, "egress_code", None)
-        if code is None or self.is_closed(event.stream_id):
+        if hasattr(event, "egress_end"):
+            yield from end(self, event)
+        elif code is None or self.is_closed(event.stream_id):
             yield from answer(self, event)
-            return
-        self.h2_conn.reset_stream(event.stream_id, code)
-        yield commands.SendData(self.conn, self.h2_conn.data_to_send())
+        # An answer that waits for the client is whole, if it was not reset for an error.
+        elif code != h2.errors.ErrorCodes.NO_ERROR or not self.h2_conn.stream_buffers.get(event.stream_id):
+            self.h2_conn.reset_stream(event.stream_id, code)
+            yield commands.SendData(self.conn, self.h2_conn.data_to_send())
+
+    def end(self, event):
+        """All other requests end with it, also those that the origin has not seen."""
+        if event.egress_end:
+            code, last = event.egress_end
+            self.h2_conn.close_connection(code, last_stream_id=last)
+            yield commands.SendData(self.conn, self.h2_conn.data_to_send())
+        self.streams.pop(event.stream_id, None)
+        yield from self.close_connection(event.message)
 
     def ask_again(self, event):
         is_upload = self.client_state == self.state_stream_request_body
@@ -588,9 +763,9 @@ def http2_ends(**_):
     def matches_one_that_goes_on(self, connection):
         return matches(self, connection) and not vars(connection).get("egress_ending")
 
-    buffered.egress_last_stream = client.egress_end = None
+    buffered.egress_last_stream = buffered.egress_goaway = client.egress_end = None
     buffered._receive_goaway_frame = receive
-    client._handle_event, client.handle_h2_event = handle, with_code
+    client._handle_event, client.handle_h2_event, client.close_connection = handle, with_code, close
     _http2.Http2Server._handle_event = reset
     stream.handle_protocol_error = ask_again
     layers.GetHttpConnection.connection_spec_matches = matches_one_that_goes_on
@@ -976,6 +1151,8 @@ PIECES = [
     http1_answers,
     bounded_heads,
     bounded_queues,
+    ends,
+    origin_ends,
     stream_windows,
     http2_ends,
     request_hook_first,
