@@ -779,6 +779,7 @@ def request_hook_first(bodies, **_):
     wait_for_headers = stock(stream, "state_wait_for_request_headers", "self", "event")
     start_request_stream = stock(stream, "start_request_stream", "self")
     stream_body = stock(stream, "state_stream_request_body", "self", "event")
+    send_response = stock(stream, "send_response", "self", "already_streamed")
 
     def start(self):
         bodies.release(self.flow)
@@ -833,13 +834,27 @@ def request_hook_first(bodies, **_):
             yield from self.flow_done()
 
     def stream_without_hook(self, event):
-        """Trailers would go on unseen: they are left out, as a proxy may do (RFC 9110, 6.5.1)."""
-        if not isinstance(event, layers.RequestTrailers):
-            yield from without(layers.HttpRequestHook, stream_body(self, event))
+        """Trailers would go on unseen: they are left out, as a proxy may do (RFC 9110, 6.5.1). The
+        end of an answer that came before that of the request is out already."""
+        if isinstance(event, layers.RequestTrailers):
+            return
+        is_answered = self.server_state == self.state_done
+        for command in without(layers.HttpRequestHook, stream_body(self, event)):
+            if not (is_answered and is_end_of_answer(command)):
+                yield command
+
+    def send(self, already_streamed=False):
+        yield from send_response(self, already_streamed)
+        is_early = self.client_state == self.state_stream_request_body
+        if is_early and self.server_state == self.state_done:
+            yield layers.SendHttp(layers.ResponseEndOfMessage(self.stream_id), self.context.client)
+
+    def is_end_of_answer(command):
+        return isinstance(command, layers.SendHttp) and isinstance(command.event, layers.ResponseEndOfMessage)
 
     stream.state_wait_for_request_headers = wait
     stream.start_request_stream = start
-    stream.state_stream_request_body = stream_without_hook
+    stream.state_stream_request_body, stream.send_response = stream_without_hook, send
     stream.state_discard_request_body = discard
 
 

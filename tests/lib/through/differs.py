@@ -59,10 +59,6 @@ KNOWN = {
         HTTP: trailers of an answer, TLS
         HTTP: trailers of an answer, plain
     """,
-    "An answer before the end of a large upload, and RST_STREAM NO_ERROR: the client gets the head, and waits for the rest.": """
-        HTTP/2: an answer and RST_STREAM NO_ERROR in a large upload, h2
-        HTTP: Expect: 100-continue, large, refused with 413, h2
-    """,
     "mitmproxy answers Expect: 100-continue itself, before the origin has seen the request, and takes the field away.": """
         HTTP: Expect: 100-continue, accepted, TLS
         HTTP: Expect: 100-continue, accepted, h2
@@ -71,6 +67,7 @@ KNOWN = {
         HTTP: Expect: 100-continue, large, accepted, h2
         HTTP: Expect: 100-continue, large, accepted, plain
         HTTP: Expect: 100-continue, large, refused with 413, TLS
+        HTTP: Expect: 100-continue, large, refused with 413, h2
         HTTP: Expect: 100-continue, large, refused with 413, plain
         HTTP: Expect: 100-continue, not heeded, TLS
         HTTP: Expect: 100-continue, not heeded, h2
