@@ -176,11 +176,19 @@ def validation(objections, **_):
         return objection
 
     def validate_event(self, event):
+        if is_connect(event):
+            say_refused("request", "CONNECT in HTTP/2")
+            self.h2_conn.reset_stream(event.stream_id, h2.errors.ErrorCodes.PROTOCOL_ERROR)
+            return False
         if found := objection_to_event(self, event):
             say_refused("request", found)
             yield from self.protocol_error(f"Invalid request: {found}")
             return True
         return (yield from handle_h2_event(self, event))
+
+    def is_connect(event):
+        """Which nobody has offered, if it is extended (RFC 8441, 3)."""
+        return isinstance(event, h2_events.RequestReceived) and (b":method", b"CONNECT") in event.headers
 
     def objection_to_event(self, event):
         """The h2 library checks Content-Length only at data frames, of which there may be none."""
@@ -239,10 +247,12 @@ def same_version(**_):
 
 
 def bounded_heads(**_):
-    """Limit the head of a message. Skip empty lines before a request (RFC 9112, 2.2)."""
+    """Limit the head of a message, in HTTP/2 to no less. Skip empty lines before a request (RFC 9112,
+    2.2)."""
     read_body = stock(_http1.Http1Connection, "read_body", "self", "event")
     read_request = stock(_http1.Http1Server, "read_headers", "self", "event")
     read_response = stock(_http1.Http1Client, "read_headers", "self", "event")
+    init = stock(_http2.BufferedH2Connection, "__init__", "self", "config")
 
     def is_too_large(buffer):
         return len(buffer) > HEAD_MAX and not END_OF_HEAD.search(bytes(buffer)[:HEAD_MAX])
@@ -291,9 +301,23 @@ def bounded_heads(**_):
         self.state = say_so_at_the_end
         yield commands.CloseConnection(self.conn)
 
+    def init_with_limit(self, config):
+        init(self, config)
+        self.local_settings.max_header_list_size = HEAD_MAX
+        self.local_settings.acknowledge()
+        self.decoder.max_header_list_size = HEAD_MAX
+        self.encoder.encode = functools.partial(encode, self.encoder.encode)
+
+    def encode(stock_encode, fields):
+        """The time that the library takes to write a field in Huffman's code grows by the square of
+        its length."""
+        fields = list(fields)
+        return stock_encode(fields, huffman=all(len(value) <= PIECE for _, value in fields))
+
     _http1.Http1Connection.read_body = body
     _http1.Http1Server.read_headers = request
     _http1.Http1Client.read_headers = response
+    _http2.BufferedH2Connection.__init__ = init_with_limit
 
 
 def http1_answers(**_):

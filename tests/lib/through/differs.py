@@ -178,16 +178,6 @@ KNOWN = {
         ends: half-closed by the client before a large answer, TLS
         ends: half-closed by the client before a large answer, plain
     """,
-    "With TLS an end of one direction ends both.": """
-        other: bytes, half-closed by the client, TLS
-        other: bytes, half-closed by the server, TLS
-    """,
-    "A header list above 64 KiB ends mitmproxy's connection of HTTP/2 (GOAWAY ENHANCE_YOUR_CALM, 502).": """
-        HTTP: a field of 65 kB in a request, h2
-        HTTP: a field of 65 kB in an answer, h2
-        HTTP: fields of 200 kB in a request, h2
-        HTTP: fields of 200 kB in an answer, h2
-    """,
     "By design: a head above 256 KiB is refused (docs/security.md).": """
         HTTP: a field of 1 MB in an answer, TLS
         HTTP: a field of 1 MB in an answer, plain
@@ -203,7 +193,7 @@ KNOWN = {
         gRPC: ping-pong, h2c
         gRPC: unary, h2c
     """,
-    "Extended CONNECT ends the whole connection (GOAWAY PROTOCOL_ERROR).": """
+    "By design: CONNECT in HTTP/2 is refused (RST_STREAM PROTOCOL_ERROR); an extended one nobody has offered.": """
         HTTP/2: extended CONNECT, which nobody has offered, h2
     """,
     "What was chosen in ALPN is spoken: what is no HTTP/2 does not pass.": """
