@@ -12,14 +12,19 @@ import collections
 import contextlib
 import contextvars
 import dataclasses
+import fcntl
+import functools
 import inspect
-import itertools
 import ipaddress
+import itertools
 import logging
 import os
 import pathlib
 import re
 import socket
+import struct
+import sys
+import termios
 import time
 import types
 import typing
@@ -62,6 +67,7 @@ try:
     from mitmproxy.proxy.layers import modes, tcp, tls, websocket
     from mitmproxy.proxy.layers.http import _http1, _http2
     from mitmproxy.proxy.layers.http._base import ReceiveHttp
+    from OpenSSL import SSL
     from wsproto.events import CloseConnection, Message, Ping, Pong
     from wsproto.frame_protocol import CloseReason
 except ImportError as error:
@@ -71,10 +77,11 @@ except ImportError as error:
 ErrorCode = getattr(layers, "ErrorCode", None)
 BAD_GATEWAY = ErrorCode.CONNECT_FAILED if ErrorCode else 502
 BAD_REQUEST = ErrorCode.GENERIC_CLIENT_ERROR if ErrorCode else 400
+NO_ANSWER = ErrorCode.KILL if ErrorCode else 444
 
 HEAD_MAX = 256 * 1024
 WAITING_MAX = 4 * 1024 * 1024
-TRIES_MAX = 3
+TRIES_MAX = 6
 END_DELAY = 5  # seconds
 # Seconds: how long an origin may take to accept a connection, how long before another address of it
 # is tried, and how long a client may take to speak first.
@@ -91,6 +98,7 @@ CONNECTIONS_MAX = 4
 MESSAGE_MAX = 16 * 1024 * 1024
 FRAME_COST = 512
 PINGS_MAX = 16
+RESET, CUT = "reset", "cut"  # how a connection ends that does not end in good order
 END_OF_HEAD = re.compile(rb"\n\r?\n")
 
 CONNECT = (
@@ -199,11 +207,19 @@ def validation(objections, **_):
         return objection
 
     def validate_event(self, event):
+        if is_connect(event):
+            say_refused("request", "CONNECT in HTTP/2")
+            self.h2_conn.reset_stream(event.stream_id, h2.errors.ErrorCodes.PROTOCOL_ERROR)
+            return False
         if found := objection_to_event(self, event):
             say_refused("request", found)
             yield from self.protocol_error(f"Invalid request: {found}")
             return True
         return (yield from handle_h2_event(self, event))
+
+    def is_connect(event):
+        """Which nobody has offered, if it is extended (RFC 8441, 3)."""
+        return isinstance(event, h2_events.RequestReceived) and (b":method", b"CONNECT") in event.headers
 
     def objection_to_event(self, event):
         """The h2 library checks Content-Length only at data frames, of which there may be none."""
@@ -301,7 +317,6 @@ def half_closed(**_):
     wait = stock(client_side, "wait", "self", "event")
     mark_done = stock(client_side, "mark_done", "self", "request", "response")
     send = stock(origin_side, "send", "self", "event")
-    send_close = stock(tls.TLSLayer, "send_close", "self", "command")
 
     def sends_no_more(client):
         return client.state is ConnectionState.CAN_WRITE
@@ -333,31 +348,18 @@ def half_closed(**_):
         if self.state == self.read_headers and sends_no_more(self.conn):
             yield commands.CloseConnection(self.conn)
 
-    def send_close_notify(self, command):
-        """With TLS on both sides the end of a direction goes on as it came, cut or not."""
-        client, origin = self.context.client, self.context.server
-        other = origin if self.conn is client else client
-        ends = isinstance(command, commands.CloseTcpConnection) and command.half_close
-        around = (layer for layer in self.context.layers if isinstance(layer, tls.TLSLayer))
-        if ends and any(layer.conn is other and was_notified(layer) for layer in around):
-            with contextlib.suppress(tls.SSL.Error):
-                self.tls.shutdown()
-            yield from self.tls_interact()
-        yield from send_close(self, command)
-
-    def was_notified(layer):
-        return layer.tls and layer.tls.get_shutdown() & tls.SSL.RECEIVED_SHUTDOWN
-
-    handler.server_event, tls.TLSLayer.send_close = with_resets, send_close_notify
+    handler.server_event = with_resets
     client_side.wait, client_side.mark_done = wait_for_answer, close_when_done
     origin_side.send = send_end
 
 
 def bounded_heads(**_):
-    """Limit the head of a message. Skip empty lines before a request (RFC 9112, 2.2)."""
+    """Limit the head of a message, in HTTP/2 to no less. Skip empty lines before a request (RFC 9112,
+    2.2)."""
     read_body = stock(_http1.Http1Connection, "read_body", "self", "event")
     read_request = stock(_http1.Http1Server, "read_headers", "self", "event")
     read_response = stock(_http1.Http1Client, "read_headers", "self", "event")
+    init = stock(_http2.BufferedH2Connection, "__init__", "self", "config")
 
     def is_too_large(buffer):
         return len(buffer) > HEAD_MAX and not END_OF_HEAD.search(bytes(buffer)[:HEAD_MAX])
@@ -406,9 +408,23 @@ def bounded_heads(**_):
         self.state = say_so_at_the_end
         yield commands.CloseConnection(self.conn)
 
+    def init_with_limit(self, config):
+        init(self, config)
+        self.local_settings.max_header_list_size = HEAD_MAX
+        self.local_settings.acknowledge()
+        self.decoder.max_header_list_size = HEAD_MAX
+        self.encoder.encode = functools.partial(encode, self.encoder.encode)
+
+    def encode(stock_encode, fields):
+        """The time that the library takes to write a field in Huffman's code grows by the square of
+        its length."""
+        fields = list(fields)
+        return stock_encode(fields, huffman=all(len(value) <= PIECE for _, value in fields))
+
     _http1.Http1Connection.read_body = body
     _http1.Http1Server.read_headers = request
     _http1.Http1Client.read_headers = response
+    _http2.BufferedH2Connection.__init__ = init_with_limit
 
 
 def http1_answers(**_):
@@ -531,6 +547,140 @@ def waiting(outermost, connection):
         pending += layer.__dict__.get("streams", {}).values() if isinstance(layer, layers.HttpLayer) else ()
         pending += layer.__dict__.get("connections", {}).values()
     return total
+
+
+def ends(**_):
+    """A connection ends as the other side's has ended: in good order, which with TLS means by
+    close_notify, without that, or by a reset. Or an answer until close would look broken where it is
+    whole, and whole where it is broken."""
+    handler = server.ConnectionHandler
+    server_event = stock(handler, "server_event", "self", "event")
+    handle_connection = stock(handler, "handle_connection", "self", "connection")
+    close_connection = stock(handler, "close_connection", "self", "connection", "half_close")
+    open_connection = stock(handler, "open_connection", "self", "command")
+    start_tls = stock(tls.TLSLayer, "start_tls", "self")
+
+    async def connect(self, command):
+        try:
+            await open_connection(self, command)
+        except AssertionError:  # It was reset before it could be asked for its address.
+            self.transports.pop(command.connection).writer.close()
+            command.connection.state, command.connection.error = ConnectionState.CLOSED, "connection reset"
+            await self.server_event(events.OpenConnectionCompleted(command, command.connection.error))
+
+    def start(self):
+        yield from start_tls(self)
+        vars(self.conn)["egress_tls"] = self.tls
+
+    async def notice(self, event):
+        if isinstance(event, events.ConnectionClosed):
+            how = how_ended(event.connection, self.transports[event.connection].reader)
+            if event.connection is self.client:
+                self.egress_client_ended = how
+            else:
+                self.egress_server_ended = how
+        await server_event(self, event)
+
+    def how_ended(connection, reader):
+        if reader.exception():
+            return RESET
+        if connection.state is ConnectionState.CLOSED or not connection.tls_established:
+            return None  # We have closed it, or it was closed by FIN.
+        return None if connection.egress_tls.get_shutdown() & SSL.RECEIVED_SHUTDOWN else CUT
+
+    def how_to_end(self, connection):
+        return self.egress_server_ended if connection is self.client else self.egress_client_ended
+
+    async def handle(self, connection):
+        """The stock function closes whatever has happened."""
+        writer = self.transports[connection].writer
+        close_writer, writer.close = writer.close, lambda: None
+        try:
+            await handle_connection(self, connection)
+        finally:
+            if how_to_end(self, connection) is RESET:
+                await reset(writer, END_DELAY if connection is self.client else 0)
+            else:
+                say_goodbye(self, connection, writer)
+                close_writer()
+            vars(connection).pop("egress_tls", None)
+
+    def close(self, connection, half_close=False):
+        if half_close and how_to_end(self, connection) is RESET:
+            half_close = False
+        elif half_close:
+            say_goodbye(self, connection, self.transports[connection].writer)
+        close_connection(self, connection, half_close)
+
+    def say_goodbye(self, connection, writer):
+        if not connection.tls_established or how_to_end(self, connection) or writer.is_closing():
+            return
+        with contextlib.suppress(SSL.Error):  # it has failed, or there is nothing to be sent
+            connection.egress_tls.shutdown()
+            writer.write(connection.egress_tls.bio_read(PIECE))
+
+    async def reset(writer, patience):
+        """What was answered before the reset is to arrive."""
+        latest = time.monotonic() + patience
+        while unsent(writer) and time.monotonic() < latest:
+            await asyncio.sleep(0.02)
+        if not writer.is_closing():
+            sock = writer.get_extra_info("socket")
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        writer.transport.abort()
+
+    def unsent(writer):
+        """How many bytes the other side has not acknowledged."""
+        if writer.is_closing():
+            return 0
+        in_kernel = fcntl.ioctl(writer.get_extra_info("socket").fileno(), termios.TIOCOUTQ, bytes(4))
+        return writer.transport.get_write_buffer_size() + int.from_bytes(in_kernel, sys.byteorder)
+
+    handler.egress_client_ended = handler.egress_server_ended = None
+    handler.server_event, handler.open_connection = notice, connect
+    handler.handle_connection, handler.close_connection = handle, close
+    tls.TLSLayer.start_tls = start
+
+
+def origin_ends(**_):
+    """Where the origin ends its connection, the client's ends as well: in place of an answer that has
+    not begun, and when it is idle. Clients know what to ask again; after a 502 they would not. (In
+    HTTP/2 see http2_ends.)"""
+    layer = layers.HttpLayer
+    handle_event = stock(layer, "_handle_event", "self", "event")
+    read_response = stock(_http1.Http1Client, "read_headers", "self", "event")
+
+    def response(self, event):
+        for command in read_response(self, event):
+            if isinstance(event, events.ConnectionClosed) and isinstance(command, ReceiveHttp) and not self.buf:
+                command.event.code = NO_ANSWER
+            yield command
+
+    def handle(self, event):
+        yield from handle_event(self, event)
+        if isinstance(event, events.ConnectionClosed) and event.connection is not self.context.client:
+            self.egress_ended = True
+        if self.egress_ended and is_idle(self):
+            yield from close(self.connections[self.context.client])
+
+    def is_idle(self):
+        """There is no request, and no other connection to an origin."""
+        client = self.connections[self.context.client]
+        if self.streams or not client.conn.connected:
+            return False
+        if isinstance(client, _http1.Http1Server) and (client.state != client.read_headers or client.buf):
+            return False
+        return not any(one.connected for one in {*self.connections, self.context.server} - {client.conn})
+
+    def close(client):
+        if isinstance(client, _http2.Http2Server):
+            client.h2_conn.close_connection()
+            yield commands.SendData(client.conn, client.h2_conn.data_to_send())
+            client._handle_event = client.done
+        yield commands.CloseConnection(client.conn)
+
+    layer.egress_ended = False
+    layer._handle_event, _http1.Http1Client.read_headers = handle, response
 
 
 def stream_windows(**_):
@@ -675,14 +825,17 @@ def http2_ends(**_):
     receive_goaway = stock(buffered, "_receive_goaway_frame", "self", "frame")
     handle_event = stock(client, "_handle_event", "self", "event")
     handle_h2_event = stock(client, "handle_h2_event", "self", "event")
+    close_connection = stock(client, "close_connection", "self", "msg")
     answer = stock(_http2.Http2Server, "_handle_event", "self", "event")
     handle_error = stock(stream, "handle_protocol_error", "self", "event")
     matches = stock(layers.GetHttpConnection, "connection_spec_matches", "self", "connection")
 
     def receive(self, frame):
-        if not self.config.client_side or frame.error_code != h2.errors.ErrorCodes.NO_ERROR:
+        if frame.error_code != h2.errors.ErrorCodes.NO_ERROR:
+            self.egress_goaway = frame
             return receive_goaway(self, frame)
-        self.egress_last_stream = frame.last_stream_id
+        if self.config.client_side:  # or it is about what the server begins, which is nothing
+            self.egress_last_stream = frame.last_stream_id
         return [], []
 
     def handle(self, event):
@@ -708,9 +861,26 @@ def http2_ends(**_):
             self.egress_end = commands.RequestWakeup(END_DELAY)
             yield self.egress_end
 
+    def close(self, msg):
+        """Requests that still go on are those of the client's one connection, if no other was begun."""
+        goaway = self.h2_conn.egress_goaway
+        is_end = goaway or not self.conn.state & ConnectionState.CAN_READ
+        for command in close_connection(self, msg):
+            if isinstance(command, ReceiveHttp) and is_end and self.h2_conn.egress_last_stream is None:
+                command.event.egress_end = goaway and as_theirs(self, goaway)
+            yield command
+
+    def as_theirs(self, goaway):
+        """A GOAWAY as the client has to be told of it: code, and last stream that was taken."""
+        taken = [theirs for ours, theirs in self.their_stream_id.items() if ours <= goaway.last_stream_id]
+        return goaway.error_code, max(taken, default=0)
+
     def with_code(self, event):
         if not isinstance(event, h2.events.StreamReset):
             return (yield from handle_h2_event(self, event))
+        if event.error_code == h2.errors.ErrorCodes.NO_ERROR:
+            # It may have come together with the end of the answer, and is about the upload then.
+            self.streams.setdefault(event.stream_id, _http2.StreamState.HEADERS_RECEIVED)
         for command in handle_h2_event(self, event):
             if isinstance(command, ReceiveHttp):
                 command.event.egress_code = event.error_code
@@ -719,11 +889,23 @@ def http2_ends(**_):
 
     def reset(self, event):
         code = getattr(event, "egress_code", None)
-        if code is None or self.is_closed(event.stream_id):
+        if hasattr(event, "egress_end"):
+            yield from end(self, event)
+        elif code is None or self.is_closed(event.stream_id):
             yield from answer(self, event)
-            return
-        self.h2_conn.reset_stream(event.stream_id, code)
-        yield commands.SendData(self.conn, self.h2_conn.data_to_send())
+        # An answer that waits for the client is whole, if it was not reset for an error.
+        elif code != h2.errors.ErrorCodes.NO_ERROR or not self.h2_conn.stream_buffers.get(event.stream_id):
+            self.h2_conn.reset_stream(event.stream_id, code)
+            yield commands.SendData(self.conn, self.h2_conn.data_to_send())
+
+    def end(self, event):
+        """All other requests end with it, also those that the origin has not seen."""
+        if event.egress_end:
+            code, last = event.egress_end
+            self.h2_conn.close_connection(code, last_stream_id=last)
+            yield commands.SendData(self.conn, self.h2_conn.data_to_send())
+        self.streams.pop(event.stream_id, None)
+        yield from self.close_connection(event.message)
 
     def ask_again(self, event):
         is_upload = self.client_state == self.state_stream_request_body
@@ -748,9 +930,9 @@ def http2_ends(**_):
     def matches_one_that_goes_on(self, connection):
         return matches(self, connection) and not vars(connection).get("egress_ending")
 
-    buffered.egress_last_stream = client.egress_end = None
+    buffered.egress_last_stream = buffered.egress_goaway = client.egress_end = None
     buffered._receive_goaway_frame = receive
-    client._handle_event, client.handle_h2_event = handle, with_code
+    client._handle_event, client.handle_h2_event, client.close_connection = handle, with_code, close
     _http2.Http2Server._handle_event = reset
     stream.handle_protocol_error = ask_again
     layers.GetHttpConnection.connection_spec_matches = matches_one_that_goes_on
@@ -764,6 +946,7 @@ def request_hook_first(bodies, **_):
     wait_for_headers = stock(stream, "state_wait_for_request_headers", "self", "event")
     start_request_stream = stock(stream, "start_request_stream", "self")
     stream_body = stock(stream, "state_stream_request_body", "self", "event")
+    send_response = stock(stream, "send_response", "self", "already_streamed")
 
     def start(self):
         bodies.release(self.flow)
@@ -818,13 +1001,27 @@ def request_hook_first(bodies, **_):
             yield from self.flow_done()
 
     def stream_without_hook(self, event):
-        """Trailers would go on unseen: they are left out, as a proxy may do (RFC 9110, 6.5.1)."""
-        if not isinstance(event, layers.RequestTrailers):
-            yield from without(layers.HttpRequestHook, stream_body(self, event))
+        """Trailers would go on unseen: they are left out, as a proxy may do (RFC 9110, 6.5.1). The
+        end of an answer that came before that of the request is out already."""
+        if isinstance(event, layers.RequestTrailers):
+            return
+        is_answered = self.server_state == self.state_done
+        for command in without(layers.HttpRequestHook, stream_body(self, event)):
+            if not (is_answered and is_end_of_answer(command)):
+                yield command
+
+    def send(self, already_streamed=False):
+        yield from send_response(self, already_streamed)
+        is_early = self.client_state == self.state_stream_request_body
+        if is_early and self.server_state == self.state_done:
+            yield layers.SendHttp(layers.ResponseEndOfMessage(self.stream_id), self.context.client)
+
+    def is_end_of_answer(command):
+        return isinstance(command, layers.SendHttp) and isinstance(command.event, layers.ResponseEndOfMessage)
 
     stream.state_wait_for_request_headers = wait
     stream.start_request_stream = start
-    stream.state_stream_request_body = stream_without_hook
+    stream.state_stream_request_body, stream.send_response = stream_without_hook, send
     stream.state_discard_request_body = discard
 
 
@@ -953,8 +1150,10 @@ def websockets(**_):
         data.close_code, data.close_reason = event.code, event.reason
         yield websocket.WebsocketEndHook(self.flow)
         event = CloseConnection(data.close_code, data.close_reason)
+        # That one has ended without a close is told in the same way, and by no code (RFC 6455, 7.1.5).
+        is_said = data.close_code != CloseReason.ABNORMAL_CLOSURE
         for ws in (self.server_ws, self.client_ws):
-            if ws.state in (wsproto.ConnectionState.OPEN, wsproto.ConnectionState.REMOTE_CLOSING):
+            if is_said and ws.state in (wsproto.ConnectionState.OPEN, wsproto.ConnectionState.REMOTE_CLOSING):
                 yield send2(ws, event)
             yield commands.CloseConnection(ws.conn)
         self.flow.live = False
@@ -1318,6 +1517,8 @@ PIECES = [
     half_closed,
     bounded_heads,
     bounded_queues,
+    ends,
+    origin_ends,
     stream_windows,
     what_has_ended,
     http2_ends,

@@ -59,10 +59,6 @@ KNOWN = {
         HTTP: trailers of an answer, TLS
         HTTP: trailers of an answer, plain
     """,
-    "An answer before the end of a large upload, and RST_STREAM NO_ERROR: the client gets the head, and waits for the rest.": """
-        HTTP/2: an answer and RST_STREAM NO_ERROR in a large upload, h2
-        HTTP: Expect: 100-continue, large, refused with 413, h2
-    """,
     "mitmproxy answers Expect: 100-continue itself, before the origin has seen the request, and takes the field away.": """
         HTTP: Expect: 100-continue, accepted, TLS
         HTTP: Expect: 100-continue, accepted, h2
@@ -71,6 +67,7 @@ KNOWN = {
         HTTP: Expect: 100-continue, large, accepted, h2
         HTTP: Expect: 100-continue, large, accepted, plain
         HTTP: Expect: 100-continue, large, refused with 413, TLS
+        HTTP: Expect: 100-continue, large, refused with 413, h2
         HTTP: Expect: 100-continue, large, refused with 413, plain
         HTTP: Expect: 100-continue, not heeded, TLS
         HTTP: Expect: 100-continue, not heeded, h2
@@ -116,65 +113,6 @@ KNOWN = {
         ends: a server that stalls in the body, TLS
         ends: a server that stalls in the body, plain
     """,
-    "mitmproxy closes TLS without close_notify, which an answer until close needs to be whole.": """
-        HTTP: an event stream until close, TLS
-        HTTP: pieces until close, TLS
-        bodies: download of 0 B until close, TLS
-        bodies: download of 1 B until close, TLS
-        bodies: download of 10 MiB until close, TLS
-        bodies: download of 64 kB until close, TLS
-        ends: closed by the server in a body until close, TLS
-        ends: reset by the server in a body until close, TLS
-    """,
-    "mitmproxy ends a connection by FIN where the other side's was reset: an answer until close looks whole.": """
-        ends: reset by the server in a body until close, plain
-    """,
-    "A reset is passed on as FIN.": """
-        ends: closed by the server as soon as it is connected, plain
-        ends: cut by the client as soon as it is connected, TLS
-        ends: cut by the client in a body with a length, TLS
-        ends: cut by the client in a chunk, TLS
-        ends: cut by the client in a large body, TLS
-        ends: cut by the client in the head, TLS
-        ends: cut by the client while it waits for an answer, TLS
-        ends: reset by the client as soon as it is connected, TLS
-        ends: reset by the client as soon as it is connected, plain
-        ends: reset by the client in a body with a length, TLS
-        ends: reset by the client in a body with a length, plain
-        ends: reset by the client in a chunk, TLS
-        ends: reset by the client in a chunk, plain
-        ends: reset by the client in a large body, TLS
-        ends: reset by the client in a large body, plain
-        ends: reset by the client in the head, TLS
-        ends: reset by the client in the head, plain
-        ends: reset by the client while it waits for an answer, TLS
-        ends: reset by the client while it waits for an answer, plain
-        ends: reset by the server in a chunk, TLS
-        ends: reset by the server in a chunk, plain
-        other: bytes, ended by the client by reset, TLS
-        other: bytes, ended by the client by reset, plain
-        other: bytes, ended by the server by reset, TLS
-        other: bytes, ended by the server by reset, plain
-    """,
-    "The end of an idle connection at the origin is not told to the client; its next request goes by another one.": """
-        HTTP/1: keep-alive that the server closes when idle, TLS
-        HTTP/1: keep-alive that the server closes when idle, plain
-        HTTP/1: keep-alive that the server cuts when idle, TLS
-        HTTP/1: keep-alive that the server resets when idle, TLS
-        HTTP/1: keep-alive that the server resets when idle, plain
-        HTTP/2: a server that ends an idle connection, h2
-        ends: closed by the server after a whole answer, TLS
-        ends: closed by the server after a whole answer, plain
-        ends: cut by the server after a whole answer, TLS
-        ends: reset by the server after a whole answer, TLS
-        ends: reset by the server after a whole answer, plain
-    """,
-    "A request that meets the end of a connection that was idle gets 502, where a client would ask again on another.": """
-        HTTP/1: keep-alive that ends as the second request comes, TLS
-        HTTP/1: keep-alive that ends as the second request comes, plain
-        HTTP/1: keep-alive that is reset as the second request comes, TLS
-        HTTP/1: keep-alive that is reset as the second request comes, plain
-    """,
     "mitmproxy takes the next request when the one before is answered.": """
         HTTP/1: a second request before the first answer, TLS
         HTTP/1: a second request before the first answer, plain
@@ -202,8 +140,6 @@ KNOWN = {
         HTTP/1: answer of HTTP/2 to HTTP/1, plain
         HTTP/1: answer of half a head, TLS
         HTTP/1: answer of half a head, plain
-        HTTP/1: answer of no bytes, TLS
-        HTTP/1: answer of no bytes, plain
         HTTP/1: answer that is none, TLS
         HTTP/1: answer that is none, plain
         HTTP/1: answer with a length and chunks, TLS
@@ -215,66 +151,34 @@ KNOWN = {
         HTTP/1: answer with two lengths, TLS
         HTTP/1: answer with two lengths, plain
     """,
-    "An origin's answer that breaks off, or does not come, is 502 (HTTP/2: RST_STREAM INTERNAL_ERROR, if the head is out).": """
+    "What breaks off in its head, or is held by stream.py, is 502.": """
         bodies: an answer that ends before its length, TLS
         bodies: an answer that ends before its length, plain
-        ends: close by the server after the head, h2
-        ends: close by the server before an answer, h2
-        ends: close by the server in the body, h2
         ends: closed by the server after the head, TLS
         ends: closed by the server after the head, plain
-        ends: closed by the server as soon as it is connected, TLS
-        ends: closed by the server before an answer, TLS
-        ends: closed by the server before an answer, plain
         ends: closed by the server in a body with a length, TLS
         ends: closed by the server in a body with a length, plain
         ends: closed by the server in the head, TLS
         ends: closed by the server in the head, plain
         ends: cut by the server after the head, TLS
-        ends: cut by the server after the head, h2
-        ends: cut by the server as soon as it is connected, TLS
-        ends: cut by the server before an answer, TLS
-        ends: cut by the server before an answer, h2
         ends: cut by the server in a body with a length, TLS
-        ends: cut by the server in the body, h2
         ends: cut by the server in the head, TLS
         ends: reset by the server after the head, TLS
-        ends: reset by the server after the head, h2
         ends: reset by the server after the head, plain
-        ends: reset by the server as soon as it is connected, TLS
-        ends: reset by the server as soon as it is connected, plain
-        ends: reset by the server before an answer, TLS
-        ends: reset by the server before an answer, h2
-        ends: reset by the server before an answer, plain
-        ends: reset by the server between chunks, TLS
-        ends: reset by the server between chunks, plain
         ends: reset by the server in a body with a length, TLS
         ends: reset by the server in a body with a length, plain
-        ends: reset by the server in the body, h2
         ends: reset by the server in the head, TLS
         ends: reset by the server in the head, plain
-    """,
-    "A header list above 64 KiB ends mitmproxy's connection of HTTP/2 (GOAWAY ENHANCE_YOUR_CALM, 502).": """
-        HTTP: a field of 65 kB in a request, h2
-        HTTP: a field of 65 kB in an answer, h2
-        HTTP: fields of 200 kB in a request, h2
-        HTTP: fields of 200 kB in an answer, h2
     """,
     "By design: a head above 256 KiB is refused (docs/security.md).": """
         HTTP: a field of 1 MB in an answer, TLS
         HTTP: a field of 1 MB in an answer, plain
     """,
-    "A GOAWAY ends mitmproxy's connection at once: streams that the origin has taken and answers get 502, and those it has not taken are not sent again.": """
-        HTTP/2: GOAWAY ENHANCE_YOUR_CALM, h2
-        HTTP/2: GOAWAY after 1 requests and close, 5 at once, h2
-        HTTP/2: GOAWAY after 1 requests without a close, 5 at once, h2
-        HTTP/2: GOAWAY of the client, while it waits for an answer, h2
-    """,
     "The one transfer coding is written in small letters.": """
         HTTP/1: Transfer-Encoding: Chunked, plain
         HTTP/1: Transfer-Encoding: Chunked, TLS
     """,
-    "Extended CONNECT ends the whole connection (GOAWAY PROTOCOL_ERROR).": """
+    "By design: CONNECT in HTTP/2 is refused (RST_STREAM PROTOCOL_ERROR); an extended one nobody has offered.": """
         HTTP/2: extended CONNECT, which nobody has offered, h2
     """,
     "What was chosen in ALPN is spoken: what is no HTTP/2 does not pass.": """
@@ -289,16 +193,6 @@ KNOWN = {
         WebSocket: a pong that nobody has asked for, plain
         WebSocket: five pings, TLS
         WebSocket: five pings, plain
-    """,
-    "The end of a WebSocket without a close becomes a close with 1000: to the other side it looks wanted.": """
-        WebSocket: ended by the client without a close, TLS
-        WebSocket: ended by the client without a close, plain
-        WebSocket: ended by the server without a close, TLS
-        WebSocket: ended by the server without a close, plain
-        WebSocket: reset by the client, TLS
-        WebSocket: reset by the client, plain
-        WebSocket: reset by the server, TLS
-        WebSocket: reset by the server, plain
     """,
     "mitmproxy collects a message of a WebSocket before it goes on.": """
         WebSocket: a fragment as it comes, TLS

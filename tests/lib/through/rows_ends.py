@@ -15,7 +15,7 @@ CHUNKED = HEAD + b"Transfer-Encoding: chunked\r\n\r\n"
 UNTIL_CLOSE = HEAD + b"Content-Type: text/plain\r\n\r\n"
 HOW = {PLAIN: ("close", "reset"), TLS: ("close", "cut", "reset")}
 STAGES = {
-    "as soon as it is connected": None, "before an answer": b"", "in the head": b"HTTP/1.1 200 OK\r\nContent-", "after the head": SIZED, "in a body with a length": SIZED + b"x" * 500,
+    "before it reads": None, "before an answer": b"", "in the head": b"HTTP/1.1 200 OK\r\nContent-", "after the head": SIZED, "in a body with a length": SIZED + b"x" * 500,
     "in a chunk": CHUNKED + b"100\r\nxyz", "between chunks": CHUNKED + b"3\r\nxyz\r\n", "in a body until close": UNTIL_CLOSE + b"x" * 500, "after a whole answer": OK,
 }
 
@@ -26,6 +26,8 @@ def server_ends(written, how):
         if written is not None:
             run.saw("request", without_added(await head_of(pipe)))
             await pipe.send(written)
+        # (With TLS, what is read last in the handshake may have the request behind it.)
+        if written is not None or not pipe.tls:
             await asyncio.sleep(0.3)
         await end_as(pipe, how)
 
@@ -37,6 +39,27 @@ for transport, hows in HOW.items():
         for how in hows:
             name = {"close": "closed", "cut": "cut", "reset": "reset"}[how]
             add("%s by the server %s" % (name, stage), transport, sends(GET, seconds=3), server_ends(written, how), raw=True, exact=stage == "in a body until close")
+
+
+
+async def ends_at_once(run, pipe, number):
+    await end_as(pipe, "reset")
+
+
+async def meets_the_end(run):
+    """Whether the request is still sent then, and how the end shows, are a matter of luck."""
+    ends = set()
+    for _ in range(20):
+        pipe = await run.connect()
+        try:
+            await pipe.send(GET.replace(b"HOST", run.host.encode()))
+        except Ended:
+            pass
+        ends.add((await all_of(pipe, 2))[1] != "silence")
+    run.see("told", list(ends))
+
+
+add("reset by the server in the moment of the connection", PLAIN, meets_the_end, ends_at_once, raw=True, limit=60)
 
 # The client's end, as the server is told of it.
 REQUESTS = {
@@ -218,6 +241,34 @@ def server_ends_h2(stage, how):
 for stage in ("before an answer", "after the head", "in the body"):
     for how in ("close", "cut", "reset"):
         add("%s by the server %s" % (how, stage), H2, asks(), server_ends_h2(stage, how))
+
+
+async def ends_for_all(run):
+    """Three requests wait for their answers, and one is not sent whole yet."""
+    http = await run.http()
+    answers = [await http.ask("POST", "/%d" % number, body=b"x") for number in range(3)]
+    await http.ask("POST", "/half", [("content-length", "1000")], end=False)
+    ends = []
+    for answer in answers:
+        try:
+            ends.append(await answer.head())
+        except Ended as ended:
+            ends.append(str(ended))
+    run.see("ends", ends)
+    run.requests.clear()
+
+
+async def serves_three(run, exchange):
+    await exchange.rest()
+    run.event(exchange.path).set()
+    for number in range(3):
+        await run.happens("/%d" % number)
+    await asyncio.sleep(0.2)
+    await exchange.pipe.close()
+    raise Ended("done")
+
+
+add("close by the server before three answers", H2, ends_for_all, serves_three)
 
 
 def client_ends_h2(stage, how):

@@ -159,16 +159,19 @@ for name in ("NO_ERROR", "INTERNAL_ERROR", "CANCEL"):
     add("RST_STREAM %s in the body" % name, H2, reset_and_again, resets(CODES[name], "in the body"))
 
 
-async def early_answer(run, exchange):
-    """The answer is whole, and the rest of the upload not wanted: RFC 9113, 8.1."""
-    await exchange.piece()
-    await exchange.answer(413, (), b"too large")
-    await exchange.reset(0)
-    raise Ended("done")
+def early_answer(body):
+    async def handle(run, exchange):
+        """The answer is whole, and the rest of the upload not wanted: RFC 9113, 8.1."""
+        await exchange.piece()
+        await exchange.answer(413, (), body)
+        await exchange.reset(0)
+        raise Ended("done")
+
+    return handle
 
 
 async def upload_refused(run):
-    http = await run.http()
+    http = await run.http(settings={h2.settings.SettingCodes.INITIAL_WINDOW_SIZE: 16384})
     answer = await http.ask("POST", "/", [("content-length", str(20 << 20))], end=False)
 
     async def write():
@@ -184,7 +187,8 @@ async def upload_refused(run):
         await asyncio.gather(writing, return_exceptions=True)
 
 
-add("an answer and RST_STREAM NO_ERROR in a large upload", H2, upload_refused, early_answer)
+add("an answer and RST_STREAM NO_ERROR in a large upload", H2, upload_refused, early_answer(b"too large"))
+add("a large answer and RST_STREAM NO_ERROR in a large upload", H2, upload_refused, early_answer(200000))
 
 
 def cancels(when):
