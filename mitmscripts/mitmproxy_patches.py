@@ -559,6 +559,7 @@ def ends(**_):
     close_connection = stock(handler, "close_connection", "self", "connection", "half_close")
     open_connection = stock(handler, "open_connection", "self", "command")
     start_tls = stock(tls.TLSLayer, "start_tls", "self")
+    resetting = set()  # The event loop alone would not keep them.
 
     async def connect(self, command):
         try:
@@ -582,11 +583,12 @@ def ends(**_):
         await server_event(self, event)
 
     def how_ended(connection, reader):
+        if connection.tls_established and connection.egress_tls.get_shutdown() & SSL.RECEIVED_SHUTDOWN:
+            return None  # whatever comes after that
         if reader.exception():
             return RESET
-        if connection.state is ConnectionState.CLOSED or not connection.tls_established:
-            return None  # We have closed it, or it was closed by FIN.
-        return None if connection.egress_tls.get_shutdown() & SSL.RECEIVED_SHUTDOWN else CUT
+        is_closed = connection.state is ConnectionState.CLOSED  # by us
+        return CUT if connection.tls_established and not is_closed else None
 
     def how_to_end(self, connection):
         return self.egress_server_ended if connection is self.client else self.egress_client_ended
@@ -599,7 +601,10 @@ def ends(**_):
             await handle_connection(self, connection)
         finally:
             if how_to_end(self, connection) is RESET:
-                await reset(writer, END_DELAY if connection is self.client else 0)
+                # A task of its own: this one may have been cancelled twice.
+                task = asyncio.create_task(reset(writer, END_DELAY if connection is self.client else 0))
+                resetting.add(task)
+                task.add_done_callback(resetting.discard)
             else:
                 say_goodbye(self, connection, writer)
                 close_writer()

@@ -20,6 +20,12 @@ STAGES = {
 }
 
 
+async def arrival(pipe):
+    """A reset takes back what has not arrived."""
+    while (pipe.tcp if pipe.tls else pipe).unacknowledged():
+        await asyncio.sleep(0)
+
+
 def server_ends(written, how):
     async def serve(run, pipe, number):
         pipe = await run.secure(pipe)
@@ -50,16 +56,33 @@ async def meets_the_end(run):
     """Whether the request is still sent then, and how the end shows, are a matter of luck."""
     ends = set()
     for _ in range(20):
-        pipe = await run.connect()
         try:
+            pipe = await run.connect()
             await pipe.send(GET.replace(b"HOST", run.host.encode()))
+            ends.add((await all_of(pipe, 2))[1] != "silence")
         except Ended:
-            pass
-        ends.add((await all_of(pipe, 2))[1] != "silence")
+            ends.add(True)
     run.see("told", list(ends))
 
 
 add("reset by the server in the moment of the connection", PLAIN, meets_the_end, ends_at_once, raw=True, limit=60)
+
+
+async def resets_behind_it(run, pipe, number):
+    """All of the answer has arrived somewhere when the reset comes."""
+    pipe = await run.secure(pipe)
+    await head_of(pipe)
+    await pipe.send(HEAD + b"Content-Length: 2000000\r\n\r\n" + b"x" * 2000000)
+    await arrival(pipe)
+    pipe.reset()
+
+
+async def reads_all(run):
+    await sends(GET, seconds=3)(run)
+    run.see("read", [len(answer["body"]) for answer in run.client["read"]])
+
+
+add("reset by the server behind a large answer", ONE, reads_all, resets_behind_it, raw=True)
 
 # The client's end, as the server is told of it.
 REQUESTS = {
@@ -73,6 +96,7 @@ def client_ends(written, how):
     async def ask(run):
         pipe = await run.connect()
         await pipe.send(written.replace(b"HOST", run.host.encode()))
+        await arrival(pipe)
         await asyncio.sleep(0.3)
         await end_as(pipe, how)
         run.saw("told within 2 s", await run.happens("told", 2))

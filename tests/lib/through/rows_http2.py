@@ -312,7 +312,7 @@ async def graceful(run, exchange):
     await exchange.server.goaway(exchange.stream.number)
 
 
-add("a graceful end: GOAWAY twice", H2, streams(1), graceful)
+add("a graceful end: GOAWAY twice", H2, streams(1), graceful, settle=0.5)
 
 
 async def client_goes(run):

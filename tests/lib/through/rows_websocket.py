@@ -263,7 +263,7 @@ async def echoes_until_end(run, socket):
 
 
 add("ended by the client without a close", vanishes("close"), serves(echoes_until_end))
-add("reset by the client", vanishes("reset"), serves(echoes_until_end))
+add("reset by the client", vanishes("reset"), serves(echoes_until_end), settle=0.5)
 
 
 async def speaks_first(run, socket):

@@ -6,10 +6,13 @@ What the other end does to a connection is an Ended: FIN, reset, close_notify, o
 
 import asyncio
 import ctypes
+import fcntl
 import os
 import socket
 import ssl
 import struct
+import sys
+import termios
 
 CLONE_NEWNET = 0x40000000
 IPV6_FREEBIND = 78
@@ -81,6 +84,9 @@ class Tcp:
         if not data:
             raise Ended("FIN")
         return data
+
+    def unacknowledged(self):
+        return int.from_bytes(fcntl.ioctl(self.sock.fileno(), termios.TIOCOUTQ, bytes(4)), sys.byteorder)
 
     async def finish(self):
         """No more comes from here; the other direction stays."""
