@@ -656,8 +656,10 @@ def origin_ends(**_):
     read_response = stock(_http1.Http1Client, "read_headers", "self", "event")
 
     def response(self, event):
+        is_end = isinstance(event, events.ConnectionClosed) and not self.buf
         for command in read_response(self, event):
-            if isinstance(event, events.ConnectionClosed) and isinstance(command, ReceiveHttp) and not self.buf:
+            # (Where there is an error, the origin has said why, and a page says it to the client.)
+            if is_end and isinstance(command, ReceiveHttp) and not self.conn.error:
                 command.event.code = NO_ANSWER
             yield command
 
