@@ -656,16 +656,18 @@ def origin_ends(**_):
     read_response = stock(_http1.Http1Client, "read_headers", "self", "event")
 
     def response(self, event):
-        is_end = isinstance(event, events.ConnectionClosed) and not self.buf
         for command in read_response(self, event):
-            # (Where there is an error, the origin has said why, and a page says it to the client.)
-            if is_end and isinstance(command, ReceiveHttp) and not self.conn.error:
+            if is_silent_end(event) and isinstance(command, ReceiveHttp) and not self.buf:
                 command.event.code = NO_ANSWER
             yield command
 
+    def is_silent_end(event):
+        """Where there is an error, the origin has said why, and a page says it to the client."""
+        return isinstance(event, events.ConnectionClosed) and not event.connection.error
+
     def handle(self, event):
         yield from handle_event(self, event)
-        if isinstance(event, events.ConnectionClosed) and event.connection is not self.context.client:
+        if is_silent_end(event) and event.connection is not self.context.client:
             self.egress_ended = True
         if self.egress_ended and is_idle(self):
             yield from close(self.connections[self.context.client])
