@@ -255,13 +255,5 @@ KNOWN = {
         origin: no SNI, TLS
         origin: no SNI, h2
     """,
-    "mitmproxy closes what has been silent for 600 s, a constant of its own.": """
-        HTTP: an event stream that is silent for 700 s, plain
-        HTTP: a long poll of 700 s, plain
-        HTTP: an event stream that is silent for 700 s, TLS
-        HTTP: a long poll of 700 s, TLS
-        WebSocket: silence of 700 s, plain
-        WebSocket: silence of 700 s, TLS
-    """,
 }
 DIFFERS = {row.strip(): reason for reason, rows in KNOWN.items() for row in rows.strip().splitlines()}
