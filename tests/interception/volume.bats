@@ -66,7 +66,7 @@ many_requests() {
   before=$(private "$pid")
   patient_curl "$2" -o /dev/null "$SHOP/?[1-$REQUESTS]"
   report "$2, $1 for each connection: private $before KiB before, $(private "$pid") KiB after"
-  (($(private "$pid") - before < REQUESTS / 8)) || fault "$2, $1: 128 bytes for each request, or more"
+  (($(private "$pid") - before < REQUESTS / 6)) || fault "$2, $1: 170 bytes for each request, or more"
 }
 @test "$REQUESTS requests over one connection, in either version of HTTP" {
   # A timer holds what has ended until it goes off.
