@@ -233,14 +233,20 @@ const char *parse_ipv6(const char *value, void *field)
     return NULL;
 }
 
-const char *parse_permission(const char *value, void *field)
+/* Of two words, true for the second. */
+static const char *parse_either(const char *value, const char *const words[], bool *field)
 {
-    static const char *const words[] = {"reject", "allow", NULL};
     int index = word_index(value, words);
     if (index < 0)
         return "unknown word";
-    *(bool *)field = index == 1;
+    *field = index == 1;
     return NULL;
+}
+
+const char *parse_permission(const char *value, void *field)
+{
+    static const char *const words[] = {"reject", "allow", NULL};
+    return parse_either(value, words, field);
 }
 
 const char *parse_non_http(const char *value, void *field)
@@ -256,11 +262,7 @@ const char *parse_non_http(const char *value, void *field)
 const char *parse_no_name(const char *value, void *field)
 {
     static const char *const words[] = {"verify", "passthrough", NULL};
-    int index = word_index(value, words);
-    if (index < 0)
-        return "unknown word";
-    *(bool *)field = index == 1;
-    return NULL;
+    return parse_either(value, words, field);
 }
 
 const char *parse_size(const char *value, void *field)
