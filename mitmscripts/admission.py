@@ -32,7 +32,6 @@ from mitmproxy.proxy.layers.tls import parse_client_hello
 from mitmproxy.utils import human
 
 VARIABLE = "OPENSANDBOX_EGRESS_MITMPROXY_NON_HTTP"
-NO_NAME = patches.NO_NAME
 
 # The largest ClientHello. OpenSSL takes 128 KiB; real ones stay below 4 KiB.
 HELLO_MAX = 32 * 1024
@@ -447,9 +446,8 @@ class Admission:
     def is_passed_without_name(self, data):
         if data.client_hello.sni or ctx.options.egress_no_name != "passthrough":
             return False
-        logging.warning(
-            "passed tls %s: the client has named no host; see %s", addresses(data.context), NO_NAME
-        )
+        where = addresses(data.context)
+        logging.warning("passed tls %s: the client has named no host; see %s", where, patches.NO_NAME)
         return True
 
     def tls_start_server(self, data):

@@ -168,17 +168,6 @@ def without(kind, generator):
             reply = None if isinstance(command, kind) else (yield command)
 
 
-def noting(kind, generator, noted):
-    """Yield what a layer's generator yields, and note the commands of that kind."""
-    reply = None
-    with contextlib.suppress(StopIteration):
-        while True:
-            command = generator.send(reply)
-            if isinstance(command, kind):
-                noted.append(command)
-            reply = yield command
-
-
 class Objections(typing.NamedTuple):
     """Functions that say what is wrong, None for nothing."""
 
@@ -1178,13 +1167,13 @@ def websockets(**_):
             return CloseReason.INVALID_FRAME_PAYLOAD_DATA
         return CloseReason.MESSAGE_TOO_BIG if self._decompressor.unconsumed_tail else inflated
 
-    connection.egress_held, connection.egress_close = 0, None
-    connection.events, connection.send2 = events_but_the_last, send
     def relay_bytes(self, event):
         yield from relay_tcp(self, event)
         if self.flow:
             del self.flow.messages[:-1]
 
+    connection.egress_held, connection.egress_close = 0, None
+    connection.events, connection.send2 = events_but_the_last, send
     layer.relay_messages, tcp.TCPLayer.relay_messages = relay, relay_bytes
     deflate.frame_inbound_payload_data = inflate_some
 
@@ -1488,15 +1477,16 @@ def tls_failures(**_):
     handle_error = stock(stream, "handle_protocol_error", "self", "event")
 
     def receive(self, data):
-        logged = []
-        yield from noting(commands.Log, receive_data(self, data), logged)
-        for line in logged:
-            if line.message.startswith("TLS Error: "):
-                if isinstance(self.conn, Server) and MISSES_CERTIFICATE.search(line.message):
-                    self.conn.error = explained(self, line.message)
-                self.conn.state &= ~ConnectionState.CAN_READ
-                yield from self.event_to_child(events.ConnectionClosed(self.conn))
-                return
+        failure = None
+        for command in receive_data(self, data):
+            if isinstance(command, commands.Log) and command.message.startswith("TLS Error: "):
+                failure = failure or command.message
+            yield command
+        if failure:
+            if isinstance(self.conn, Server) and MISSES_CERTIFICATE.search(failure):
+                self.conn.error = explained(self, failure)
+            self.conn.state &= ~ConnectionState.CAN_READ
+            yield from self.event_to_child(events.ConnectionClosed(self.conn))
 
     def fail(self, err):
         yield from handshake_error(self, explained(self, err))
