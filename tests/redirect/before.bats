@@ -84,6 +84,8 @@ multipath+203.0.113.10/443: ECONNABORTED
   kept later '203.0.113.10/443: alive'
   no_faults
 }
+@test "iptables: connections from before the rules are closed, and no others" { connections iptables; }
+@test "nft: connections from before the rules are closed, and no others" { connections nft; }
 
 # Whom the file belongs to says who is asked for (sock_diag); the guard goes by who has opened it.
 given_away() {
@@ -99,8 +101,6 @@ of$EXCLUDED_UID+203.0.113.10/8443: ECONNRESET"
 @test "iptables: a connection that was given to an exempt user is refused" { given_away iptables; }
 @test "nft: a connection that was given to an exempt user is refused" { given_away nft; }
 
-@test "iptables: connections from before the rules are closed, and no others" { connections iptables; }
-@test "nft: connections from before the rules are closed, and no others" { connections nft; }
 
 without_ipv6() {
   prepared "$1"
